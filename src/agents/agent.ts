@@ -1,0 +1,69 @@
+import type { Static } from '@sinclair/typebox'
+import type { HistoryEntry, InboundEvent, JsonObject, SessionSummary } from '../protocol/index.js'
+
+/** What the agents log with: pino's shape, fields first. */
+export interface Log {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+export type HistoryMessage = Static<typeof HistoryEntry>
+
+/** What a run has besides its event. */
+export interface RunContext {
+  readonly session: SessionSummary
+  readonly runId: string
+  /** 1 for the first try. */
+  readonly attempt: number
+  /** Aborts on `agent.abort`, the time limit and shutdown. An agent that ignores it is abandoned and its output is fenced off. */
+  readonly signal: AbortSignal
+  readonly log: Log
+  /** The newest messages before this event's own, oldest first, at most `limit` (default: the configured window). */
+  history(limit?: number): Promise<HistoryMessage[]>
+  /** Streams a piece of the answer to everyone who watches. */
+  delta(text: string): void
+}
+
+/** The final answer of a run. An empty `content` ends the run without a message. */
+export interface AgentReply {
+  readonly content: string
+  readonly metadata?: JsonObject
+  /** Tokens or whatever the backend counts; passed through. */
+  readonly usage?: JsonObject
+}
+
+/** How failures are retried, in place, while the lane waits. */
+export interface RetryPolicy {
+  /** Tries in all. */
+  readonly attempts: number
+  readonly backoffMs: number
+  readonly maxBackoffMs: number
+}
+
+/** The adapter of one brain (spec §4). */
+export interface Agent {
+  readonly type: string
+  /**
+   * Answers one event. Throws `GatewayError`: `retryable` decides whether it is tried again; anything else thrown counts
+   * as retryable and its message stays in the log.
+   */
+  run(event: InboundEvent, context: RunContext): Promise<AgentReply>
+  /** Closing twice is fine. */
+  close?(): Promise<void>
+}
+
+export interface AgentFactoryContext {
+  readonly name: string
+  readonly log: Log
+  /** Relative paths in an agent's options are relative to this folder. */
+  readonly baseDir: string
+  readonly env: NodeJS.ProcessEnv
+}
+
+/**
+ * Makes an agent from its entry under `agents:`. Throws `ConfigProblem`s (see config/problems) that name the option, or
+ * any other error, at start.
+ */
+export type AgentFactory = (options: JsonObject, context: AgentFactoryContext) => Promise<Agent> | Agent

@@ -1,0 +1,31 @@
+import type { Scope } from '../protocol/index.js'
+import { compilePatterns } from '../protocol/index.js'
+
+/** Who a connection or HTTP request acts as, and what it may do. Immutable. */
+export interface Principal {
+  /** A name for logs and limits; never a secret. */
+  readonly name: string
+  readonly role: string
+  readonly scopes: ReadonlySet<Scope>
+  /** Session-key patterns that it is confined to; null: every session. */
+  readonly sessions: readonly string[] | null
+  /** Whether `sessions` covers this key. */
+  allowsSession(key: string): boolean
+}
+
+export function createPrincipal(options: {
+  name: string
+  role: string
+  scopes: readonly Scope[]
+  sessions?: readonly string[] | null
+}): Principal {
+  const sessions =
+    options.sessions && options.sessions.length > 0 ? Object.freeze([...options.sessions]) : null
+  return Object.freeze({
+    name: options.name,
+    role: options.role,
+    scopes: new Set(options.scopes),
+    sessions,
+    allowsSession: sessions === null ? () => true : compilePatterns(sessions),
+  })
+}

@@ -1,0 +1,184 @@
+import { type Static, type TObject, Type } from '@sinclair/typebox'
+import type { Scope } from './contract.js'
+import { ErrorShape } from './errors.js'
+import { SessionSummary } from './frames.js'
+import { Id, JsonObject, Seq, Timestamp } from './primitives.js'
+
+/** An event that the gateway sends. */
+export interface EventContract<P extends TObject = TObject> {
+  readonly name: string
+  readonly summary: string
+  /** Durable events are in the journal, carry a `seq` and are replayed on resume. */
+  readonly durable: boolean
+  /** The scope that a receiver needs; null: everyone. */
+  readonly scope: Scope | null
+  /** Whether it belongs to a session, so that session-key patterns decide who sees it. */
+  readonly session: boolean
+  readonly payload: P
+}
+
+const event = <P extends TObject>(definition: EventContract<P>): EventContract<P> => Object.freeze(definition)
+
+export const Attachment = Type.Object({
+  type: Type.String({ minLength: 1, maxLength: 128, description: 'Media type.' }),
+  name: Type.Optional(Type.String({ maxLength: 256 })),
+  url: Type.Optional(Type.String({ maxLength: 4096 })),
+  data: Type.Optional(Type.String({ description: 'Base64.' })),
+})
+
+export const Message = Type.Object(
+  {
+    messageId: Id,
+    role: Type.Union([Type.Literal('user'), Type.Literal('assistant'), Type.Literal('system')]),
+    content: Type.String(),
+    attachments: Type.Optional(Type.Array(Attachment, { maxItems: 32 })),
+    eventId: Id,
+    runId: Id,
+    agent: Type.Optional(Type.String({ description: 'Which agent wrote it.' })),
+    sender: Type.Optional(Type.String({ description: 'Who wrote it, as its source names them.' })),
+    metadata: Type.Optional(JsonObject),
+  },
+  { $id: 'Message' },
+)
+export type Message = Static<typeof Message>
+
+const run = { runId: Id, eventId: Id, agent: Type.String() }
+
+export const EVENTS = {
+  sessionCreated: event({
+    name: 'session.created',
+    summary: 'A session began.',
+    durable: true,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({ session: SessionSummary }),
+  }),
+  sessionMessage: event({
+    name: 'session.message',
+    summary: 'A message was accepted from a person or produced by an agent.',
+    durable: true,
+    scope: 'read',
+    session: true,
+    payload: Message,
+  }),
+  sessionUpdated: event({
+    name: 'session.updated',
+    summary: 'A session’s settings changed, or it was reset.',
+    durable: true,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({ session: SessionSummary, reset: Type.Optional(Type.Boolean()) }),
+  }),
+  sessionEnded: event({
+    name: 'session.ended',
+    summary: 'A session was deleted.',
+    durable: true,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({ reason: Type.String() }),
+  }),
+  agentStarted: event({
+    name: 'agent.started',
+    summary: 'A run began.',
+    durable: false,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({ ...run, attempt: Type.Integer({ minimum: 1 }) }),
+  }),
+  agentDelta: event({
+    name: 'agent.delta',
+    summary: 'A piece of the answer; superseded by the final message.',
+    durable: false,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({ runId: Id, text: Type.String() }),
+  }),
+  agentCompleted: event({
+    name: 'agent.completed',
+    summary: 'A run ended well; its message is in `session.message`.',
+    durable: true,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({
+      ...run,
+      messageId: Type.Union([Id, Type.Null()]),
+      usage: Type.Optional(JsonObject),
+    }),
+  }),
+  agentRetrying: event({
+    name: 'agent.retrying',
+    summary: 'An attempt failed and the event is tried again; its lane waits.',
+    durable: false,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({
+      ...run,
+      attempt: Type.Integer({ minimum: 1, description: 'The attempt that failed.' }),
+      error: ErrorShape,
+      retryInMs: Type.Integer({ minimum: 0 }),
+    }),
+  }),
+  agentFailed: event({
+    name: 'agent.failed',
+    summary: 'A run failed for good; its event went to the dead letters.',
+    durable: true,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({ ...run, error: ErrorShape, attempts: Type.Integer({ minimum: 1 }) }),
+  }),
+  agentAborted: event({
+    name: 'agent.aborted',
+    summary: 'A run was stopped, or its event was taken from the queue, on request.',
+    durable: true,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({ ...run, reason: Type.String() }),
+  }),
+  laneFull: event({
+    name: 'lane.full',
+    summary: 'A session’s queue reached its capacity and refuses new events.',
+    durable: false,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({ capacity: Type.Integer(), retryAfterMs: Type.Integer() }),
+  }),
+  gatewayShutdown: event({
+    name: 'gateway.shutdown',
+    summary: 'The gateway stops accepting work and will close its connections.',
+    durable: false,
+    scope: null,
+    session: false,
+    payload: Type.Object({ reason: Type.String(), restart: Type.Boolean(), drainTimeoutMs: Type.Integer() }),
+  }),
+} as const
+
+export type EventName = (typeof EVENTS)[keyof typeof EVENTS]['name']
+
+/**
+ * What comes in (spec §3): one thing to handle, in one session. `id`, `runId` and `seq` are given by the journal when it
+ * accepts the event and never change.
+ */
+export const InboundEvent = Type.Object(
+  {
+    id: Id,
+    runId: Id,
+    seq: Seq,
+    type: Type.String({
+      minLength: 1,
+      maxLength: 128,
+      description: 'Such as `message.received`, `user.command`, `system.heartbeat`.',
+    }),
+    source: Type.String({
+      minLength: 1,
+      maxLength: 64,
+      description: 'The connector, `ws`, `http`, `cron` or `hook`.',
+    }),
+    sessionKey: Type.String(),
+    at: Timestamp,
+    payload: JsonObject,
+    priority: Type.Union([Type.Literal('chat'), Type.Literal('system'), Type.Literal('cron')]),
+    idempotencyKey: Type.Optional(Type.String()),
+  },
+  { $id: 'InboundEvent' },
+)
+export type InboundEvent = Static<typeof InboundEvent>

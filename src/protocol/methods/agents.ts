@@ -1,0 +1,41 @@
+import { Type } from '@sinclair/typebox'
+import { contract } from '../contract.js'
+import { Id } from '../primitives.js'
+import { Outcome } from './sessions.js'
+
+export const agentWait = contract({
+  name: 'agent.wait',
+  summary:
+    'Waits for a run’s outcome. A run that ended before answers at once; past `timeoutMs`: `AGENT_TIMEOUT`.',
+  scope: 'read',
+  params: Type.Object({
+    runId: Id,
+    timeoutMs: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 3_600_000, description: 'Default: 600000.' }),
+    ),
+  }),
+  result: Outcome,
+})
+
+export const agentAbort = contract({
+  name: 'agent.abort',
+  summary:
+    'Stops a run, or with a session key all that runs and waits in that session. Answers with the runs that were stopped.',
+  scope: 'write',
+  session: 'optional',
+  params: Type.Object({
+    runId: Type.Optional(Id),
+    reason: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
+  }),
+  result: Type.Object({ aborted: Type.Array(Id) }),
+})
+
+export const agentsList = contract({
+  name: 'agents.list',
+  summary: 'The agents of this gateway.',
+  scope: 'read',
+  params: Type.Object({}),
+  result: Type.Object({
+    agents: Type.Array(Type.Object({ name: Type.String(), type: Type.String(), default: Type.Boolean() })),
+  }),
+})

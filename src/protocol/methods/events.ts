@@ -1,0 +1,73 @@
+import { Type } from '@sinclair/typebox'
+import { contract } from '../contract.js'
+import { EventPattern } from '../frames.js'
+import { Id, IdempotencyKey, JsonObject, Priority, Seq, SessionKey } from '../primitives.js'
+
+const selection = {
+  patterns: Type.Optional(
+    Type.Array(EventPattern, { minItems: 1, maxItems: 64, description: 'Default: `*`.' }),
+  ),
+  sessionKeys: Type.Optional(
+    Type.Array(SessionKey, {
+      minItems: 1,
+      maxItems: 256,
+      description: 'Only these sessions; default: all that may be seen.',
+    }),
+  ),
+}
+
+const Subscriptions = Type.Object({
+  subscriptions: Type.Array(
+    Type.Object({
+      patterns: Type.Array(Type.String()),
+      sessionKeys: Type.Union([Type.Array(Type.String()), Type.Null()]),
+    }),
+    { description: 'What this connection receives now; several add up.' },
+  ),
+})
+
+export const eventsSubscribe = contract({
+  name: 'events.subscribe',
+  summary:
+    'Chooses which events this connection receives. The first call replaces the initial “everything”; later ones add to it.',
+  scope: 'read',
+  params: Type.Object(selection),
+  result: Subscriptions,
+})
+
+export const eventsUnsubscribe = contract({
+  name: 'events.unsubscribe',
+  summary: 'Takes back a subscription with the same patterns and keys; with no parameters, all of them.',
+  scope: 'read',
+  params: Type.Object(selection),
+  result: Subscriptions,
+})
+
+/** What a sender hears once its event is on disk. */
+export const Accepted = Type.Object(
+  {
+    eventId: Id,
+    seq: Seq,
+    runId: Id,
+    queued: Type.Integer({ minimum: 0, description: 'Events ahead of it in its lane.' }),
+    duplicate: Type.Optional(
+      Type.Boolean({ description: 'The idempotency key was seen before: these are the first one’s ids.' }),
+    ),
+  },
+  { $id: 'Accepted' },
+)
+
+export const eventsPublish = contract({
+  name: 'events.publish',
+  summary: 'Puts an inbound event into a session’s lane; answers once it is on disk.',
+  scope: 'write',
+  session: 'required',
+  params: Type.Object({
+    type: Type.String({ minLength: 1, maxLength: 128 }),
+    source: Type.Optional(Type.String({ minLength: 1, maxLength: 64, description: 'Default: `ws`.' })),
+    payload: JsonObject,
+    priority: Type.Optional(Priority),
+    idempotencyKey: Type.Optional(IdempotencyKey),
+  }),
+  result: Accepted,
+})

@@ -1,0 +1,7 @@
+export * from './agents.js'
+export * from './dead-letters.js'
+export * from './events.js'
+export * from './gateway.js'
+export * from './lanes.js'
+export * from './methods.js'
+export * from './sessions.js'

@@ -1,0 +1,47 @@
+import { type Static, Type } from '@sinclair/typebox'
+
+/** The protocol version that this gateway speaks. */
+export const PROTOCOL_VERSION = 1
+
+export const SESSION_KEY_MAX_LENGTH = 256
+
+/** Names a conversation, such as `telegram:123456789:main`: no blanks, no control characters. */
+export const SessionKey = Type.String({
+  minLength: 1,
+  maxLength: SESSION_KEY_MAX_LENGTH,
+  pattern: '^[^\\s\\u0000-\\u001f\\u007f]+$',
+  description: 'A session key such as `telegram:123456789:main`.',
+})
+
+export const IdempotencyKey = Type.String({
+  minLength: 1,
+  maxLength: 128,
+  description:
+    'Makes a repeated send harmless: within 24 h the same key in the same session answers with the first one’s ids.',
+})
+
+export const Id = Type.String({ minLength: 1, maxLength: 128 })
+
+export const Timestamp = Type.Integer({ minimum: 0, description: 'Milliseconds since 1970-01-01T00:00:00Z.' })
+
+export const Seq = Type.Integer({ minimum: 0, description: 'Position in the journal.' })
+
+/** The three classes of work in a lane, most urgent first (spec §3.3). */
+export const PRIORITIES = ['chat', 'system', 'cron'] as const
+export const Priority = Type.Union([Type.Literal('chat'), Type.Literal('system'), Type.Literal('cron')])
+export type Priority = Static<typeof Priority>
+
+/** Free-form JSON object. */
+export const JsonObject = Type.Record(Type.String(), Type.Unknown())
+export type JsonObject = Static<typeof JsonObject>
+
+/** A page of a list: `cursor` of the next page, or null at the end. */
+export const NextCursor = Type.Union([Type.String(), Type.Null()], {
+  description: 'Pass as `cursor` for the next page; null at the end.',
+})
+export const Cursor = Type.String({
+  minLength: 1,
+  maxLength: 512,
+  description: 'The `nextCursor` of the page before.',
+})
+export const PageLimit = Type.Integer({ minimum: 1, maximum: 500, default: 50 })
