@@ -1,13 +1,8 @@
 import type { Static } from '@sinclair/typebox'
+import type { Log } from '../log.js'
 import type { HistoryEntry, InboundEvent, JsonObject, SessionSummary } from '../protocol/index.js'
 
-/** What the agents log with: pino's shape, fields first. */
-export interface Log {
-  debug(fields: object, message: string): void
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
+export type { Log }
 
 export type HistoryMessage = Static<typeof HistoryEntry>
 
@@ -63,7 +58,7 @@ export interface AgentFactoryContext {
 }
 
 /**
- * Makes an agent from its entry under `agents:`. Throws `ConfigProblem`s (see config/problems) that name the option, or
- * any other error, at start.
+ * Makes an agent from its entry under `agents:`, of which it gets the options of its type alone. Throws at start: a
+ * `ConfigError` (config/problems) whose paths are relative to the options, or any other error.
  */
 export type AgentFactory = (options: JsonObject, context: AgentFactoryContext) => Promise<Agent> | Agent

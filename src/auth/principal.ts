@@ -1,4 +1,4 @@
-import type { Scope } from '../protocol/index.js'
+import { SCOPES, type Scope } from '../protocol/contract.js'
 import { compilePatterns } from '../protocol/index.js'
 
 /** Who a connection or HTTP request acts as, and what it may do. Immutable. */
@@ -7,7 +7,7 @@ export interface Principal {
   readonly name: string
   readonly role: string
   readonly scopes: ReadonlySet<Scope>
-  /** Session-key patterns that it is confined to; null: every session. */
+  /** Session-key patterns that it is confined to; null: every session, empty: none. */
   readonly sessions: readonly string[] | null
   /** Whether `sessions` covers this key. */
   allowsSession(key: string): boolean
@@ -19,8 +19,7 @@ export function createPrincipal(options: {
   scopes: readonly Scope[]
   sessions?: readonly string[] | null
 }): Principal {
-  const sessions =
-    options.sessions && options.sessions.length > 0 ? Object.freeze([...options.sessions]) : null
+  const sessions = options.sessions ? Object.freeze([...options.sessions]) : null
   return Object.freeze({
     name: options.name,
     role: options.role,
@@ -29,3 +28,6 @@ export function createPrincipal(options: {
     allowsSession: sessions === null ? () => true : compilePatterns(sessions),
   })
 }
+
+/** Everyone, while authentication is off. */
+export const ANONYMOUS = createPrincipal({ name: 'anonymous', role: 'admin', scopes: SCOPES })

@@ -1,98 +1,8 @@
-import { type Static, type TProperties, Type } from '@sinclair/typebox'
-import { SCOPES } from '../protocol/contract.js'
+import { type Static, Type } from '@sinclair/typebox'
+import { age, bytes, closed, count, ms, named, section } from './schema-kinds.js'
+import { Auth, RateLimits, Tls } from './schema-security.js'
 
-const closed = { additionalProperties: false }
-/** A section that may be left out: each of its keys has a default. */
-const section = <P extends TProperties>(properties: P, description: string) =>
-  Type.Object(properties, { ...closed, description, default: {} })
-
-const ms = (value: number, description: string, minimum = 1) =>
-  Type.Integer({ minimum, maximum: 2_147_483_647, default: value, description, unit: 'ms' })
-const bytes = (value: number, description: string, minimum = 1024) =>
-  Type.Integer({ minimum, maximum: 1_073_741_824, default: value, description, unit: 'bytes' })
-const count = (value: number, description: string, minimum = 1) =>
-  Type.Integer({ minimum, maximum: 100_000_000, default: value, description })
-const list = (description: string) => Type.Array(Type.String({ minLength: 1 }), { default: [], description })
-
-const ROLES = ['admin', 'operator', 'viewer', 'agent'] as const
-export type Role = (typeof ROLES)[number]
-
-const Token = Type.Union([
-  Type.String({ minLength: 1, description: 'A token with every scope.' }),
-  Type.Object(
-    {
-      name: Type.Optional(
-        Type.String({
-          minLength: 1,
-          maxLength: 64,
-          description: 'For logs and limits. Default: its position.',
-        }),
-      ),
-      token: Type.String({ minLength: 1, secret: true }),
-      role: Type.Optional(
-        Type.Union(
-          ROLES.map((role) => Type.Literal(role)),
-          { description: 'A set of scopes. Default: `admin`, or none when `scopes` is given.' },
-        ),
-      ),
-      scopes: Type.Optional(
-        Type.Array(Type.Union(SCOPES.map((scope) => Type.Literal(scope))), {
-          description: 'Exactly these scopes.',
-        }),
-      ),
-      sessions: Type.Optional(
-        Type.Array(Type.String({ minLength: 1 }), {
-          description: 'Session-key patterns that it is confined to.',
-        }),
-      ),
-    },
-    closed,
-  ),
-])
-
-const RateLimit = (max: number, windowMs: number, description: string) =>
-  section(
-    {
-      max: count(max, 'How many in a window; 0: no limit.', 0),
-      windowMs: ms(windowMs, 'The window.'),
-    },
-    description,
-  )
-
-const Auth = section(
-  {
-    enabled: Type.Optional(
-      Type.Boolean({
-        description:
-          'Ask for a token. Default: true when a token is configured or the bind is beyond loopback.',
-      }),
-    ),
-    tokens: Type.Array(Token, {
-      default: [],
-      description: 'Tokens, or objects `{name, token, role, scopes, sessions}`.',
-      secret: true,
-    }),
-    allowedOrigins: list(
-      'Browser origins that may connect besides the same host and loopback, such as `https://app.example`.',
-    ),
-    allowedHosts: list('Host names that may be asked for on a loopback bind besides loopback names.'),
-  },
-  'Who may connect.',
-)
-
-const Tls = section(
-  {
-    enabled: Type.Boolean({ default: false, description: 'Serve https and wss.' }),
-    cert: Type.Optional(
-      Type.String({
-        minLength: 1,
-        description: 'Path of the certificate chain, PEM. A renewed file is picked up.',
-      }),
-    ),
-    key: Type.Optional(Type.String({ minLength: 1, description: 'Path of the private key, PEM.' })),
-  },
-  'TLS 1.2 or newer on the port.',
-)
+export type { Role } from './schema-security.js'
 
 const Connection = section(
   {
@@ -114,24 +24,6 @@ const Connection = section(
   'WebSocket connections.',
 )
 
-const RateLimits = section(
-  {
-    http: RateLimit(1_000, 60_000, 'HTTP requests of one address.'),
-    upgrades: RateLimit(3_000, 60_000, 'WebSocket upgrades of one address.'),
-    handshakeFailures: RateLimit(
-      20,
-      60_000,
-      'Refused hellos of one address; past it upgrades are refused until the window ends.',
-    ),
-    frames: RateLimit(
-      50_000,
-      1_000,
-      'Frames of one connection; past it: RATE_LIMITED, past twice that: close 4429.',
-    ),
-  },
-  'Rate limits, each per node.',
-)
-
 const Retry = section(
   {
     attempts: count(3, 'Tries in all.'),
@@ -139,6 +31,32 @@ const Retry = section(
     maxBackoffMs: ms(30_000, 'The longest wait between tries.'),
   },
   'How a failed run is tried again while its lane waits.',
+)
+
+/** The same without defaults: what an agent leaves out is taken from `lanes.retry`. */
+const AgentRetry = Type.Object(
+  {
+    attempts: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 100_000_000, description: 'Default: `lanes.retry.attempts`.' }),
+    ),
+    backoffMs: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 2_147_483_647,
+        description: 'Default: `lanes.retry.backoffMs`.',
+        unit: 'ms',
+      }),
+    ),
+    maxBackoffMs: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 2_147_483_647,
+        description: 'Default: `lanes.retry.maxBackoffMs`.',
+        unit: 'ms',
+      }),
+    ),
+  },
+  { ...closed, description: 'How this agent’s failed runs are tried again.' },
 )
 
 const Lanes = section(
@@ -175,12 +93,12 @@ const Journal = section(
       }),
     ),
     maxPendingWrites: count(50_000, 'Writes that may wait for the disk; more are refused.'),
-    retentionMs: ms(
+    retentionMs: age(
       604_800_000,
       'How long ended events, and outbound events other than messages, are kept for resume and lookups.',
       60_000,
     ),
-    idempotencyWindowMs: ms(86_400_000, 'How long an idempotency key is remembered.', 1_000),
+    idempotencyWindowMs: age(86_400_000, 'How long an idempotency key is remembered.', 1_000),
   },
   'The durable log.',
 )
@@ -192,11 +110,16 @@ const Agent = Type.Object(
       description: '`echo`, `module`, `openai`, or one that a plugin adds.',
     }),
     timeoutMs: Type.Optional(
-      Type.Integer({ minimum: 1, description: 'Default: `lanes.runTimeoutMs`.', unit: 'ms' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 2_147_483_647,
+        description: 'How long one try of a run may take. Default: `lanes.runTimeoutMs`.',
+        unit: 'ms',
+      }),
     ),
-    retry: Type.Optional(Type.Partial(Type.Object(Retry.properties, closed))),
+    retry: Type.Optional(AgentRetry),
   },
-  { additionalProperties: true },
+  { additionalProperties: true, description: 'Further keys are the options of the type.' },
 )
 
 const Route = Type.Object(
@@ -205,15 +128,27 @@ const Route = Type.Object(
       Type.String({ minLength: 1, description: 'The first segment of the session key.' }),
     ),
     sessionKey: Type.Optional(Type.String({ minLength: 1, description: 'A session-key pattern.' })),
-    agent: Type.String({ minLength: 1 }),
+    agent: Type.String({ minLength: 1, description: 'A name from `agents`, or `echo`.' }),
   },
   closed,
+)
+
+const Connector = Type.Object(
+  {
+    type: Type.String({ minLength: 1, description: 'One that is built in or that a plugin adds.' }),
+  },
+  { additionalProperties: true, description: 'Further keys are the options of the type.' },
 )
 
 /** The one shape of the configuration (spec §6): types, validation, defaults and the docs table come from it. */
 export const ConfigSchema = Type.Object(
   {
-    host: Type.String({ minLength: 1, default: '127.0.0.1', description: 'The address to listen on.' }),
+    host: Type.String({
+      minLength: 1,
+      maxLength: 253,
+      default: '127.0.0.1',
+      description: 'The address or host name to listen on; beyond loopback a token is always asked for.',
+    }),
     port: Type.Integer({
       minimum: 0,
       maximum: 65_535,
@@ -222,7 +157,9 @@ export const ConfigSchema = Type.Object(
     }),
     basePath: Type.String({
       default: '',
-      pattern: '^(/[^/\\s]+)*$',
+      pattern: '^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$',
+      maxLength: 256,
+      expected: 'a path such as /gateway: a slash at its start, none at its end, no characters to escape',
       description: 'Prefix of every route behind a reverse proxy, such as `/gateway`.',
     }),
     trustProxy: Type.Union([Type.Boolean(), Type.Array(Type.String({ minLength: 1 }))], {
@@ -273,33 +210,28 @@ export const ConfigSchema = Type.Object(
       default: 'echo',
       description: 'The agent of a session that nothing else decides.',
     }),
-    agents: Type.Record(Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$' }), Agent, {
-      default: {},
-      description: 'Agents by name; `echo` is always there.',
-    }),
+    agents: named(Agent, 'Agents by name; `echo` is always there.'),
     routing: Type.Array(Route, {
       default: [],
       description: 'Rules that choose the agent, the first match wins.',
     }),
-    connectors: Type.Record(
-      Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$' }),
-      Type.Object({ type: Type.String({ minLength: 1 }) }, { additionalProperties: true }),
-      {
-        default: {},
-        description: 'Connectors by name.',
-      },
-    ),
+    connectors: named(Connector, 'Connectors by name.'),
     plugins: Type.Array(
       Type.Object(
         {
-          module: Type.String({ minLength: 1 }),
-          options: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+          module: Type.String({
+            minLength: 1,
+            description: 'A path relative to the config file (`./x.mjs`), or a package.',
+          }),
+          options: Type.Optional(
+            Type.Record(Type.String(), Type.Unknown(), { description: 'Handed to the plugin as they are.' }),
+          ),
         },
         closed,
       ),
       {
         default: [],
-        description: 'Fastify plugins to load: a path relative to the config file, or a package.',
+        description: 'Fastify plugins to load, in order.',
       },
     ),
   },
@@ -307,12 +239,3 @@ export const ConfigSchema = Type.Object(
 )
 /** A complete configuration: every default is filled in. */
 export type Config = Static<typeof ConfigSchema>
-
-declare module '@sinclair/typebox' {
-  interface SchemaOptions {
-    /** The unit of a number, for the docs. */
-    unit?: string
-    /** Never shown, logged or sent. */
-    secret?: boolean
-  }
-}

@@ -110,6 +110,8 @@ export interface JournalStats {
   completed: number
   commits: number
   failedCommits: number
+  /** Writes that were refused because too many waited. */
+  refused: number
   /** Seconds from a write's request to its commit, summed. */
   commitSeconds: number
 }

@@ -17,7 +17,8 @@ export interface EventContract<P extends TObject = TObject> {
   readonly payload: P
 }
 
-const event = <P extends TObject>(definition: EventContract<P>): EventContract<P> => Object.freeze(definition)
+const event = <N extends string, P extends TObject>(definition: EventContract<P> & { readonly name: N }) =>
+  Object.freeze(definition)
 
 export const Attachment = Type.Object({
   type: Type.String({ minLength: 1, maxLength: 128, description: 'Media type.' }),

@@ -1,0 +1,3 @@
+/** Every benchmark, one after the other. */
+for (const name of ['lanes', 'rpc', 'fan-out', 'connections', 'journal', 'send', 'startup'])
+  await import(`./${name}.js`)

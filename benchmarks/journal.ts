@@ -1,0 +1,123 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { newEventIds, newMessageId } from '../src/journal/ids.js'
+import type { Entry, Journal } from '../src/journal/index.js'
+import { createMemoryJournal } from '../src/journal/memory.js'
+import { openSqliteJournal } from '../src/journal/sqlite.js'
+
+// node dist/benchmarks/journal.js [folder]: durable appends from some senders, each waiting for its acknowledgement, with
+// and without the completion of each event (two entries in the commit that marks it done).
+
+const RUN_MS = 2_000
+const CONTENT = 'x'.repeat(200)
+const quiet = () => {}
+const options = {
+  maxPendingWrites: 50_000,
+  retentionMs: 604_800_000,
+  idempotencyWindowMs: 86_400_000,
+  log: { debug: quiet, info: quiet, warn: console.warn, error: console.error },
+}
+
+const entry = (event: string, sessionKey: string, payload: object): Entry => ({
+  event,
+  sessionKey,
+  at: Date.now(),
+  payload: JSON.stringify(payload),
+})
+
+async function append(journal: Journal, sessionKey: string): Promise<{ eventId: string; runId: string }> {
+  const ids = newEventIds()
+  const payload = { messageId: newMessageId(), role: 'user', content: CONTENT, ...ids }
+  const event = {
+    id: ids.eventId,
+    runId: ids.runId,
+    type: 'message.received',
+    source: 'ws',
+    sessionKey,
+    at: Date.now(),
+    payload: { content: CONTENT },
+    priority: 'chat' as const,
+  }
+  await journal.append({ event, entries: [entry('session.message', sessionKey, payload)] })
+  return ids
+}
+
+async function appendAndComplete(journal: Journal, sessionKey: string): Promise<void> {
+  const lease = await journal.lease(sessionKey)
+  const ids = await append(journal, sessionKey)
+  const messageId = newMessageId()
+  const done = await journal.complete({
+    lease,
+    eventIds: [ids.eventId],
+    status: 'completed',
+    error: null,
+    attempts: 1,
+    entries: [
+      entry('session.message', sessionKey, { messageId, role: 'assistant', content: CONTENT, ...ids }),
+      entry('agent.completed', sessionKey, { ...ids, agent: 'echo', messageId }),
+    ],
+  })
+  if (!done) throw new Error('the completion was refused')
+}
+
+/** Nanoseconds that the main thread has run; the kernel counts them by thread. */
+async function mainThreadNs(): Promise<number> {
+  const text = await readFile(`/proc/self/task/${process.pid}/schedstat`, 'utf8').catch(() => '0')
+  return Number(text.split(' ')[0])
+}
+
+async function measure(journal: Journal, senders: number, completes: boolean) {
+  const work = completes ? appendAndComplete : append
+  const keys = Array.from({ length: senders }, (_, n) => `bench:${n}:main`)
+  for (const key of keys) {
+    const at = Date.now()
+    const record = { key, channel: 'bench', title: null, agent: null, metadata: {}, paused: false }
+    await journal.saveSession({ ...record, createdAt: at, updatedAt: at, resetSeq: 0 }, [])
+  }
+  const commits = journal.stats.commits
+  const [main, all, start] = [await mainThreadNs(), process.cpuUsage(), performance.now()]
+  let events = 0
+  await Promise.all(
+    keys.map(async (key) => {
+      while (performance.now() - start < RUN_MS) {
+        await work(journal, key)
+        events += 1
+      }
+    }),
+  )
+  const seconds = (performance.now() - start) / 1_000
+  const mainUs = ((await mainThreadNs()) - main) / 1_000
+  const { user, system } = process.cpuUsage(all)
+  const operations = completes ? 2 * events : events
+  const fixed = (value: number, digits = 0) => Number(value.toFixed(digits))
+  return {
+    senders,
+    'events/s': fixed(events / seconds),
+    'operations/s': fixed(operations / seconds),
+    'operations/commit': fixed(operations / (journal.stats.commits - commits), 1),
+    'main µs/operation': fixed(mainUs / operations, 2),
+    'others µs/operation': fixed((user + system - mainUs) / operations, 2),
+  }
+}
+
+const folder = await mkdtemp(join(process.argv[2] ?? tmpdir(), 'journal-bench-'))
+try {
+  const rows = []
+  for (const completes of [false, true]) {
+    for (const senders of [1, 64, 512]) {
+      for (const type of ['sqlite', 'memory']) {
+        const path = join(folder, `${senders}-${completes}.db`)
+        const journal =
+          type === 'sqlite' ? await openSqliteJournal({ ...options, path }) : createMemoryJournal(options)
+        const row = await measure(journal, senders, completes)
+        await journal.close()
+        rows.push({ journal: type, each: completes ? 'append + complete' : 'append', ...row })
+      }
+    }
+  }
+  console.table(rows)
+} finally {
+  await rm(folder, { recursive: true })
+}

@@ -1,0 +1,36 @@
+import { cpuUsage, memoryUsage } from 'node:process'
+
+/** What the benchmark asks of a server process, over IPC. */
+export type Command =
+  | { readonly do: 'usage' }
+  /** Sends `count` events to everyone, `burst` in one turn. */
+  | { readonly do: 'publish'; readonly count: number; readonly burst: number }
+
+export interface Usage {
+  /** CPU of the process, user and system, in microseconds. */
+  readonly cpuUs: number
+  readonly rss: number
+  readonly heapUsed: number
+}
+
+/** Answers the benchmark's commands; `publish` sends one event. */
+export function serveControl(url: string, publish: (n: number) => void): void {
+  process.on('message', (command: Command) => {
+    if (command.do === 'usage') {
+      globalThis.gc?.()
+      const { user, system } = cpuUsage()
+      const { rss, heapUsed } = memoryUsage()
+      process.send!({ cpuUs: user + system, rss, heapUsed } satisfies Usage)
+      return
+    }
+    let sent = 0
+    const turn = () => {
+      for (let i = 0; i < command.burst && sent < command.count; i++) publish(sent++)
+      if (sent < command.count) setTimeout(turn, 1)
+      else process.send!('published')
+    }
+    turn()
+  })
+  process.on('disconnect', () => process.exit(0))
+  process.send!({ url })
+}

@@ -1,0 +1,31 @@
+import fp from 'fastify-plugin'
+import type { AgentFactory } from '../src/agents/agent.js'
+import { AgentRegistry } from '../src/agents/registry.js'
+import type { Config } from '../src/config/schema.js'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    agents: AgentRegistry
+    /** Adds a type of agent that entries under `agents:` may name. */
+    agent(type: string, factory: AgentFactory): void
+  }
+}
+
+export interface AgentsPluginOptions {
+  config: Config
+  baseDir: string
+}
+
+/** The agents: types are added while plugins load, configured ones are made when all have. */
+export default fp<AgentsPluginOptions>(
+  async (app, { config, baseDir }) => {
+    const agents = new AgentRegistry()
+    app.decorate('agents', agents)
+    app.decorate('agent', (type, factory) => agents.register(type, factory))
+    app.addHook('onReady', async () => {
+      await agents.build(config.agents, { log: app.log, baseDir, env: process.env })
+    })
+    app.addHook('onClose', async () => agents.close())
+  },
+  { name: 'agents', fastify: '5.x' },
+)

@@ -1,0 +1,52 @@
+import { join } from 'node:path'
+import fp from 'fastify-plugin'
+import type { Config } from '../src/config/schema.js'
+import { openJournal } from '../src/journal/index.js'
+import type { Journal } from '../src/journal/journal.js'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    journal: Journal
+  }
+}
+
+export interface JournalPluginOptions {
+  config: Config
+  home: string
+}
+
+/** Opens the durable log; closes it last, when nothing writes any more. */
+export default fp<JournalPluginOptions>(
+  async (app, { config, home }) => {
+    const { path = join(home, 'journal.db'), ...options } = config.journal
+    const journal = await openJournal({ ...options, path, log: app.log })
+    app.decorate('journal', journal)
+    app.addHook('onClose', async () => journal.close())
+
+    const { instruments } = app.metrics
+    const { stats } = journal
+    instruments.counted('gateway_journal_writes_total', 'Writes to the journal.', ['kind'], (set) => {
+      set({ kind: 'append' }, stats.appended)
+      set({ kind: 'complete' }, stats.completed)
+    })
+    instruments.counted(
+      'gateway_journal_commits_total',
+      'Commits of the journal; each takes all writes that wait.',
+      ['outcome'],
+      (set) => {
+        set({ outcome: 'ok' }, stats.commits)
+        set({ outcome: 'failed' }, stats.failedCommits)
+      },
+    )
+    instruments.counted(
+      'gateway_journal_append_seconds_total',
+      'Time from writes to their commits, summed.',
+      [],
+      (set) => set({}, stats.commitSeconds),
+    )
+    instruments.gauge('gateway_journal_head', 'Position of the newest durable event.', [], (set) =>
+      set({}, journal.head),
+    )
+  },
+  { name: 'journal', dependencies: ['metrics'], fastify: '5.x' },
+)

@@ -1,0 +1,128 @@
+import fp from 'fastify-plugin'
+import type { Config } from '../src/config/schema.js'
+import { LaneDispatcher } from '../src/lanes/dispatcher.js'
+import { Intake } from '../src/lanes/intake.js'
+import { Lanes } from '../src/lanes/lanes.js'
+import { Outcomes } from '../src/lanes/outcomes.js'
+import type { QueuedEvent } from '../src/lanes/queued-event.js'
+import { Runner } from '../src/lanes/runner.js'
+import { boundedEventLabels, type Instruments } from '../src/metrics/instruments.js'
+import { EVENTS, GatewayError } from '../src/protocol/index.js'
+import { createRouter } from '../src/sessions/routing.js'
+import { Sessions } from '../src/sessions/sessions.js'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    lanes: Lanes
+    sessions: Sessions
+    intake: Intake
+    outcomes: Outcomes
+  }
+}
+
+export interface LanesPluginOptions {
+  config: Config
+}
+
+/** Runs each session's events one at a time, in order; drains them before the sockets close. */
+export default fp<LanesPluginOptions>(
+  async (app, { config }) => {
+    const { journal, events: broadcaster, hooks, agents, log } = app
+    const { instruments } = app.metrics
+    const sessions: Sessions = new Sessions({
+      journal,
+      cacheSize: config.sessions.cacheSize,
+      isActive: (key) => lanes.isActive(key),
+      activeKeys: () => lanes.activeKeys(),
+      requireAgent: (name) => {
+        if (agents.get(name) === undefined)
+          throw new GatewayError('NOT_FOUND', `There is no agent '${name}'.`)
+      },
+    })
+    const outcomes = new Outcomes(journal)
+    const runner = new Runner({
+      journal,
+      sessions,
+      agents,
+      route: createRouter(config),
+      broadcaster,
+      outcomes,
+      hooks,
+      log,
+      ...config.lanes,
+      historyLimit: config.sessions.historyLimit,
+      observeRun: (agent_type, outcome, seconds) =>
+        instruments.runDuration.observe({ agent_type, outcome }, seconds),
+      observeWait: (seconds) => instruments.laneWait.observe(seconds),
+    })
+    const dispatcher = new LaneDispatcher<QueuedEvent>({
+      ...config.lanes,
+      run: runner.start,
+      onFull: (lane, retryAfterMs) => {
+        const payload = JSON.stringify({ capacity: config.lanes.capacity, retryAfterMs })
+        broadcaster.broadcast({
+          event: EVENTS.laneFull.name,
+          sessionKey: lane.key,
+          at: Date.now(),
+          payload,
+          seq: 0,
+        })
+      },
+    })
+    runner.attach(dispatcher)
+    const lanes = new Lanes({ dispatcher, runner, journal, outcomes })
+    const intake = new Intake({
+      journal,
+      sessions,
+      dispatcher,
+      hooks,
+      log,
+      observeEvent: (type, source) => instruments.events.inc(boundedEventLabels(type, source)),
+      observeRefusal: (reason) => instruments.refusals.inc({ reason }),
+    })
+    app.decorate('lanes', lanes)
+    app.decorate('sessions', sessions)
+    app.decorate('intake', intake)
+    app.decorate('outcomes', outcomes)
+    measure(instruments, dispatcher, runner)
+
+    app.addHook('onReady', async () => {
+      const recovered = await lanes.recover()
+      if (recovered > 0)
+        log.info({ events: recovered }, 'continuing events that were accepted before the start')
+    })
+    app.addHook('preClose', async () => {
+      await lanes.drain(config.shutdown.drainTimeoutMs, config.lanes.abortGraceMs * 2)
+    })
+  },
+  { name: 'lanes', dependencies: ['metrics', 'journal', 'events', 'hooks', 'agents'], fastify: '5.x' },
+)
+
+function measure(instruments: Instruments, dispatcher: LaneDispatcher<QueuedEvent>, runner: Runner): void {
+  instruments.gauge('gateway_active_lanes', 'Number of active processing lanes', [], (set) =>
+    set({}, dispatcher.size),
+  )
+  instruments.gauge('gateway_runs_active', 'Runs at the same time.', [], (set) => set({}, dispatcher.running))
+  instruments.gauge('gateway_lane_events_pending', 'Events that wait or run.', [], (set) =>
+    set({}, dispatcher.pending),
+  )
+  instruments.gauge('gateway_lane_bytes_pending', 'Payload of the events that wait or run.', [], (set) =>
+    set({}, dispatcher.pendingBytes),
+  )
+  instruments.gauge('gateway_lane_depth_max', 'Waiting events of the fullest lane.', [], (set) => {
+    let depth = 0
+    for (const lane of dispatcher.lanes()) depth = Math.max(depth, lane.waiting)
+    set({}, depth)
+  })
+  instruments.counted(
+    'gateway_lane_refusals_total',
+    'Events refused for want of room.',
+    ['reason'],
+    (set) => {
+      for (const [reason, count] of Object.entries(dispatcher.refusals)) set({ reason }, count)
+    },
+  )
+  instruments.counted('gateway_runs_abandoned_total', 'Runs whose agent ignored its signal.', [], (set) =>
+    set({}, runner.abandoned),
+  )
+}

@@ -1,0 +1,123 @@
+import websocket from '@fastify/websocket'
+import fp from 'fastify-plugin'
+import { selectProtocol } from '../src/auth/credentials.js'
+import type { Config } from '../src/config/schema.js'
+import { Connections } from '../src/connection/connections.js'
+import { Handshake } from '../src/connection/handshake.js'
+import { publishFrame } from '../src/connection/publish.js'
+import type { Instruments } from '../src/metrics/instruments.js'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    connections: Connections
+  }
+}
+
+export interface WebsocketPluginOptions {
+  config: Config
+  version: string
+}
+
+/** Frames over WebSockets (spec §1): all connections, their handshake, heartbeat and end. */
+export default fp<WebsocketPluginOptions>(
+  async (app, { config, version }) => {
+    const { instruments } = app.metrics
+    const { auth, journal, events: broadcaster, methods, sessions, intake, log } = app
+    const handshake = new Handshake({
+      config,
+      version,
+      auth,
+      journal,
+      methodNames: () => methods.names,
+      snapshot: (principal) => sessions.snapshot(principal),
+      onRefused: (reason) => instruments.handshakesRefused.inc({ reason: reason.toLowerCase() }),
+    })
+    const rpc = rpcObserver(instruments)
+    const connections = new Connections({
+      config,
+      broadcaster,
+      methods,
+      log,
+      observeRequest: rpc,
+      handshake: handshake.answer,
+      publish: (connection, frame) => publishFrame(connection, frame, intake),
+    })
+    app.decorate('connections', connections)
+    await app.register(websocket, {
+      options: {
+        maxPayload: config.connection.maxPayloadBytes,
+        perMessageDeflate: false,
+        clientTracking: false,
+        // Pongs are sent by the connection, which looks at its outbox first.
+        autoPong: false,
+        handleProtocols: selectProtocol,
+      },
+      // The plugin's own would wait for every peer.
+      preClose: (done) => done(),
+    })
+    measure(instruments, connections)
+
+    app.addHook('preClose', async () => {
+      await connections.closeAll(app.lifecycle.restarting ? 'RESTARTING' : 'SHUTTING_DOWN')
+    })
+  },
+  {
+    name: 'websocket',
+    dependencies: ['metrics', 'lifecycle', 'auth', 'journal', 'events', 'methods', 'lanes'],
+    fastify: '5.x',
+  },
+)
+
+/** Method names come from the registry: what a client made up is `unknown`. */
+function rpcObserver(instruments: Instruments) {
+  return (method: string, code: string, seconds: number) => {
+    if (code !== 'OK')
+      instruments.rpcErrors.inc({ method: code === 'METHOD_NOT_FOUND' ? 'unknown' : method, code })
+    if (code === 'METHOD_NOT_FOUND') return
+    instruments.rpcDuration.series(method).observe(seconds)
+  }
+}
+
+function measure(instruments: Instruments, connections: Connections): void {
+  const { stats, flusher } = connections
+  instruments.gauge('gateway_connections', 'Open WebSocket connections.', [], (set) =>
+    set({}, connections.size),
+  )
+  instruments.counted('gateway_connections_total', 'WebSocket connections accepted.', [], (set) =>
+    set({}, stats.accepted),
+  )
+  instruments.counted(
+    'gateway_connections_closed_total',
+    'Connections closed by the gateway.',
+    ['reason'],
+    (set) => {
+      for (const [reason, count] of Object.entries(stats.closes)) set({ reason: reason.toLowerCase() }, count)
+    },
+  )
+  instruments.counted('gateway_frames_total', 'WebSocket frames.', ['direction'], (set) => {
+    set({ direction: 'in' }, stats.framesReceived)
+    set({ direction: 'out' }, flusher.stats.framesSent)
+  })
+  instruments.counted('gateway_frames_refused_total', 'Inbound frames refused.', ['reason'], (set) => {
+    set({ reason: 'malformed' }, stats.framesBad)
+    set({ reason: 'rate_limited' }, stats.framesLimited)
+  })
+  instruments.counted('gateway_bytes_sent_total', 'Bytes written to WebSockets.', [], (set) =>
+    set({}, flusher.stats.bytesSent),
+  )
+  instruments.counted(
+    'gateway_socket_writes_total',
+    'Writes to sockets; each takes all frames of a turn.',
+    [],
+    (set) => set({}, flusher.stats.writes),
+  )
+  instruments.counted(
+    'gateway_slow_consumers_total',
+    'Connections closed because they read too slowly.',
+    [],
+    (set) => set({}, stats.slowConsumers),
+  )
+  instruments.counted('gateway_deltas_dropped_total', 'Deltas left out for slow readers.', [], (set) =>
+    set({}, flusher.stats.deltasDropped),
+  )
+}

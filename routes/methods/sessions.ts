@@ -1,0 +1,62 @@
+import type { FastifyInstance } from 'fastify'
+import { MESSAGE_RECEIVED } from '../../src/lanes/intake.js'
+import {
+  sessionsCreate,
+  sessionsDelete,
+  sessionsGet,
+  sessionsHistory,
+  sessionsList,
+  sessionsPatch,
+  sessionsReset,
+  sessionsSend,
+} from '../../src/protocol/index.js'
+
+/** `sessions.*`. */
+export default async function sessionMethods(app: FastifyInstance): Promise<void> {
+  const { sessions, intake, outcomes } = app
+
+  app.method(sessionsList, (params, { principal }) => sessions.list(principal, params))
+
+  app.method(sessionsGet, async (_params, { sessionKey }) => ({
+    session: sessions.summary(await sessions.require(sessionKey!)),
+  }))
+
+  app.method(sessionsHistory, (params, { sessionKey }) => sessions.history(sessionKey!, params))
+
+  app.method(sessionsCreate, async (params, { sessionKey }) => ({
+    session: await sessions.create(sessionKey!, params),
+  }))
+
+  app.method(sessionsPatch, async (params, { sessionKey }) => ({
+    session: await sessions.patch(sessionKey!, params),
+  }))
+
+  app.method(sessionsReset, async (_params, { sessionKey }) => ({
+    session: await sessions.reset(sessionKey!),
+  }))
+
+  app.method(sessionsDelete, async (_params, { sessionKey }) => {
+    await sessions.delete(sessionKey!)
+    return { deleted: true as const }
+  })
+
+  app.method(
+    sessionsSend,
+    async ({ wait, priority, idempotencyKey, content, attachments, metadata }, context) => {
+      const { principal, sessionKey } = context
+      const accepted = await intake.accept(
+        {
+          type: MESSAGE_RECEIVED,
+          source: 'ws',
+          sessionKey: sessionKey!,
+          payload: { content, attachments, metadata, sender: principal.name },
+          priority,
+          idempotencyKey,
+        },
+        principal,
+      )
+      if (!wait) return accepted
+      return { ...accepted, outcome: await outcomes.wait(accepted.runId, context.signal, () => true) }
+    },
+  )
+}

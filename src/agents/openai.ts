@@ -1,0 +1,106 @@
+import { GatewayError, type JsonObject } from '../protocol/index.js'
+import { abortable, abortError } from './abort.js'
+import type { Agent, AgentFactoryContext, AgentReply, RunContext } from './agent.js'
+import { Deadline } from './deadline.js'
+import { readAnswer } from './openai/answer.js'
+import { failure, refusal, silent } from './openai/failures.js'
+import { type ChatMessage, chatMessages } from './openai/messages.js'
+import { checkOptions, completionsUrl, OpenAiOptions, readKey } from './openai/options.js'
+import { parseOptions } from './options.js'
+
+/** How long a connection may take to end after an answer is done; one that ended serves the next run. */
+const LINGER_MS = 50
+
+/**
+ * An agent behind any OpenAI-compatible endpoint: `POST {baseUrl}/chat/completions`, streamed. Sends the event's
+ * `payload.content` after the history; an event without content is nothing to ask a model, its run ends without a message.
+ *
+ * @throws ConfigError
+ */
+export function createOpenAiAgent(given: JsonObject, { name, log, env }: AgentFactoryContext): Agent {
+  const options = parseOptions(OpenAiOptions, given, (one) => checkOptions(one, env))
+  const key = readKey(options, env)
+  const unlinked = key === undefined && options.apiKeyEnv !== undefined
+  if (unlinked) {
+    log.warn(
+      { agent: name, variable: options.apiKeyEnv },
+      'the API key of an agent is not set; its runs will fail',
+    )
+  }
+  const endpoint = createEndpoint(options, key)
+  return {
+    type: 'openai',
+    async run(event, run) {
+      if (run.signal.aborted) throw abortError(run.signal)
+      const { content } = event.payload
+      if (typeof content !== 'string' || content === '') return { content: '' }
+      if (unlinked) throw new GatewayError('NOT_LINKED', 'The API key of the agent is not set.')
+      const history =
+        options.historyLimit === 0 ? [] : await abortable(run.history(options.historyLimit), run.signal)
+      return await endpoint(chatMessages(options, history, content), run)
+    },
+  }
+}
+
+type Endpoint = (messages: readonly ChatMessage[], run: RunContext) => Promise<AgentReply>
+
+function createEndpoint(options: OpenAiOptions, key: string | undefined): Endpoint {
+  const url = completionsUrl(options.baseUrl)
+  const headers = new Headers({ accept: 'text/event-stream', 'content-type': 'application/json' })
+  if (key !== undefined) headers.set('authorization', `Bearer ${key}`)
+  for (const [name, value] of Object.entries(options.headers)) headers.set(name, value)
+  // Short header values such as `true` are no secrets, and may be part of any text.
+  const secrets = Object.values(options.headers).filter((value) => value.length >= 8)
+  if (key !== undefined) secrets.unshift(key)
+
+  return async (messages, run) => {
+    const { signal, log } = run
+    const deadline = new Deadline(signal)
+    const failures = { secrets, log }
+    try {
+      deadline.limit(options.responseTimeoutMs, silent())
+      const body = JSON.stringify(requestBody(options, messages))
+      // A redirect would hand the configured headers to whatever it names.
+      const request = { method: 'POST', headers, body, redirect: 'manual', signal: deadline.signal } as const
+      const response = await fetch(url, request)
+      if (!isEventStream(response)) throw await refusal(response, failures)
+      deadline.limit(options.stallTimeoutMs, silent())
+      const answer = await readAnswer(response.body!, {
+        maxBytes: options.maxResponseBytes,
+        onBytes: () => deadline.touch(),
+        onDelta: (text) => {
+          if (!signal.aborted) run.delta(text)
+        },
+        onDone: () => deadline.limit(LINGER_MS, silent()),
+      })
+      if (signal.aborted) throw abortError(signal)
+      const { content, finishReason, usage } = answer
+      if (content === '') log.warn({ finishReason }, 'the model answered without a text')
+      return { content, usage, metadata: finishReason === null ? undefined : { finishReason } }
+    } catch (error) {
+      if (signal.aborted) throw abortError(signal)
+      const decided = error instanceof GatewayError || !deadline.signal.aborted
+      throw failure(decided ? error : deadline.signal.reason, failures)
+    } finally {
+      deadline.close()
+    }
+  }
+}
+
+function requestBody(
+  { model, temperature, maxTokens }: OpenAiOptions,
+  messages: readonly ChatMessage[],
+): object {
+  return {
+    model,
+    messages,
+    stream: true,
+    stream_options: { include_usage: true },
+    temperature,
+    max_tokens: maxTokens,
+  }
+}
+
+function isEventStream({ ok, body, headers }: Response): boolean {
+  return ok && body !== null && /^text\/event-stream\b/i.test(headers.get('content-type') ?? '')
+}

@@ -1,0 +1,96 @@
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import agents from '../plugins/agents.js'
+import auth from '../plugins/auth.js'
+import events from '../plugins/events.js'
+import health from '../plugins/health.js'
+import hooks from '../plugins/hooks.js'
+import journal from '../plugins/journal.js'
+import lanes from '../plugins/lanes.js'
+import lifecycle from '../plugins/lifecycle.js'
+import methods from '../plugins/methods.js'
+import metrics from '../plugins/metrics.js'
+import rateLimit from '../plugins/rate-limit.js'
+import thirdParty from '../plugins/third-party.js'
+import tls from '../plugins/tls.js'
+import websocket from '../plugins/websocket.js'
+import { answerError, answerNotFound } from '../routes/errors.js'
+import healthRoutes from '../routes/health.js'
+import infoRoutes from '../routes/info.js'
+import agentMethods from '../routes/methods/agents.js'
+import eventMethods from '../routes/methods/events.js'
+import gatewayMethods from '../routes/methods/gateway.js'
+import laneMethods from '../routes/methods/lanes.js'
+import sessionMethods from '../routes/methods/sessions.js'
+import metricsRoutes from '../routes/metrics.js'
+import websocketRoutes from '../routes/ws.js'
+import { loadTlsMaterial, secureContextOptions } from './auth/tls-material.js'
+import type { Config } from './config/schema.js'
+import { VERSION } from './version.js'
+
+export interface AppOptions {
+  readonly config: Config
+  /** The state folder: journal, token, logs. */
+  readonly home: string
+  /** What relative paths in the configuration are relative to. */
+  readonly baseDir: string
+  /** A pino logger; default: silent. */
+  readonly logger?: FastifyBaseLogger
+  /** Validate what methods return as well; for tests. */
+  readonly checkResults?: boolean
+}
+
+/**
+ * The gateway, composed: the only place that knows every plugin. Each states what it depends on; the order here is the
+ * order of start and of `preClose`, its reverse that of `onClose`.
+ */
+export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
+  const { config, home, baseDir, checkResults } = options
+  const material = config.tls.enabled
+    ? await loadTlsMaterial({ cert: config.tls.cert!, key: config.tls.key!, baseDir })
+    : null
+  const app = Fastify({
+    loggerInstance: options.logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    trustProxy: config.trustProxy,
+    bodyLimit: config.connection.maxPayloadBytes,
+    // Probes are answered while the lanes drain.
+    return503OnClosing: false,
+    forceCloseConnections: true,
+    ...(material === null ? {} : { https: secureContextOptions(material) }),
+  }) as unknown as FastifyInstance
+  app.setErrorHandler(answerError)
+  app.setNotFoundHandler(answerNotFound)
+
+  await app.register(metrics)
+  const { httpRefused } = app.metrics.instruments
+  await app.register(auth, { config, home, onRefused: (kind) => httpRefused.inc({ kind }) })
+  await app.register(rateLimit, { config, onRefused: (kind) => httpRefused.inc({ kind }) })
+  await app.register(tls, { material })
+  await app.register(journal, { config, home })
+  await app.register(hooks)
+  await app.register(events)
+  await app.register(lifecycle, { config })
+  await app.register(agents, { config, baseDir })
+  await app.register(methods, { checkResults })
+  await app.register(lanes, { config })
+  await app.register(websocket, { config, version: VERSION })
+  await app.register(health, { version: VERSION })
+
+  await app.register(gatewayMethods, { version: VERSION })
+  await app.register(eventMethods)
+  await app.register(sessionMethods)
+  await app.register(agentMethods, config)
+  await app.register(laneMethods)
+  await app.register(thirdParty, { config, baseDir })
+
+  await app.register(
+    async (routes) => {
+      await routes.register(healthRoutes)
+      await routes.register(metricsRoutes, { config })
+      await routes.register(infoRoutes)
+      await routes.register(websocketRoutes, { version: VERSION })
+    },
+    { prefix: config.basePath },
+  )
+  return app
+}

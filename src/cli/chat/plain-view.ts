@@ -1,0 +1,42 @@
+import type { ErrorShape } from '../../protocol/errors.js'
+import type { Message } from '../../protocol/events.js'
+import type { ConversationView } from './conversation.js'
+
+/** For pipes and files: the answers and nothing else on `output`, the rest on `log`. */
+export class PlainView implements ConversationView {
+  readonly #output: NodeJS.WritableStream
+  readonly #log: NodeJS.WritableStream
+  #failures = 0
+
+  constructor(output: NodeJS.WritableStream, log: NodeJS.WritableStream) {
+    this.#output = output
+    this.#log = log
+  }
+
+  /** Runs without an answer. */
+  get failures(): number {
+    return this.#failures
+  }
+
+  message(): void {}
+  started(): void {}
+  delta(): void {}
+
+  answered(message: Message | null): void {
+    if (message !== null) this.#output.write(`${message.content}\n`)
+  }
+
+  failed(error: ErrorShape): void {
+    this.#failures++
+    this.#log.write(`${error.code}: ${error.message}\n`)
+  }
+
+  aborted(reason: string): void {
+    this.#failures++
+    this.#log.write(`CANCELLED: ${reason || 'the run was aborted'}\n`)
+  }
+
+  notice(text: string): void {
+    this.#log.write(`${text}\n`)
+  }
+}

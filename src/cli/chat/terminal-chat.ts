@@ -1,0 +1,94 @@
+import { once } from 'node:events'
+import type { GatewayClient } from '../../client/node.js'
+import { GatewayError } from '../../protocol/errors.js'
+import { Conversation } from './conversation.js'
+import { type Terminal, TerminalView } from './terminal-view.js'
+
+/** Messages that are shown at the start and by `/history`. */
+const HISTORY = 20
+
+const HELP = `/history  shows the last messages
+/abort    stops what runs and waits in this session
+/reset    starts the conversation anew
+/quit     ends the chat; Ctrl-C stops a running answer first
+//text    sends a message that begins with a slash`
+
+/** A conversation at a prompt. Resolves when the user leaves, or the client has ended. */
+export async function chatOnTerminal(
+  client: GatewayClient,
+  sessionKey: string,
+  terminal: Terminal,
+): Promise<void> {
+  const view = new TerminalView(terminal)
+  const conversation = new Conversation({ client, sessionKey, view })
+  const left = once(view.readline, 'close')
+  void client.closed.then(() => view.close())
+  handleLines(view, conversation)
+  handleInterrupts(view, conversation)
+  try {
+    await conversation.begin()
+    const history = await conversation.history(HISTORY)
+    view.notice(`session ${sessionKey}; /help names the commands`)
+    view.history(history)
+    view.prompt()
+    await left
+  } finally {
+    view.close()
+    conversation.close()
+  }
+}
+
+function handleLines(view: TerminalView, conversation: Conversation): void {
+  const atOnce = new Map<string, () => Promise<void> | void>([
+    ['/help', () => view.notice(HELP)],
+    ['/abort', async () => view.notice(`stopped: ${await conversation.abort()}`)],
+    ['/quit', () => view.close()],
+  ])
+  const inOrder = new Map<string, () => Promise<void>>([
+    ['/history', async () => view.history(await conversation.history(HISTORY))],
+    ['/reset', () => conversation.reset().then(() => view.notice('the conversation begins anew'))],
+  ])
+  const run = async (task: (() => Promise<void> | void) | undefined) => {
+    try {
+      await task?.()
+    } catch (error) {
+      view.notice(explain(error))
+    }
+  }
+  const send = (line: string) => {
+    const text = line.trim()
+    if (text.startsWith('/') && !text.startsWith('//')) {
+      return () => view.notice(`${text}: unknown command; /help names them`)
+    }
+    return text === '' ? undefined : () => conversation.send(text.startsWith('//') ? text.slice(1) : line)
+  }
+
+  let last: Promise<void> = Promise.resolve()
+  view.readline.on('line', (line) => {
+    view.entered(line)
+    const text = line.trim()
+    const urgent = atOnce.get(text)
+    if (urgent) void run(urgent)
+    // The rest one after the other, so that messages keep their order.
+    else last = last.then(() => run(inOrder.get(text) ?? send(line)))
+    view.prompt()
+  })
+}
+
+/** Ctrl-C stops the running answer; where none is running, or it is being stopped already, it leaves. */
+function handleInterrupts(view: TerminalView, conversation: Conversation): void {
+  let aborted: string | null = null
+  view.readline.on('SIGINT', () => {
+    const runId = conversation.running
+    if (runId === null || runId === aborted) {
+      view.close()
+      return
+    }
+    aborted = runId
+    conversation.abort(runId).catch((error) => view.notice(explain(error)))
+  })
+}
+
+function explain(error: unknown): string {
+  return error instanceof GatewayError ? `${error.code}: ${error.message}` : String(error)
+}

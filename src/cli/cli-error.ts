@@ -1,0 +1,13 @@
+import type { ExitCode } from './exit-codes.js'
+
+/** A failure that says everything the user needs: printed as it is, without a stack. */
+export class CliError extends Error {
+  override readonly name = 'CliError'
+  readonly exitCode: ExitCode
+
+  /** `advice` lines follow the message: what to do about it. */
+  constructor(exitCode: ExitCode, message: string, advice: readonly string[] = [], cause?: unknown) {
+    super([message, ...advice.map((line) => `  ${line}`)].join('\n'), { cause })
+    this.exitCode = exitCode
+  }
+}

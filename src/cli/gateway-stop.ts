@@ -1,0 +1,52 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { resolveHome } from '../config/paths.js'
+import { CliError } from './cli-error.js'
+import { EXIT, type ExitCode } from './exit-codes.js'
+import { isRunning, type PidRecord, readPidFile, removePidFile } from './pid-file.js'
+
+/** How often to look whether the process has gone: the system tells only its parent. */
+const POLL_MS = 50
+
+export interface StopOptions {
+  /** Seconds. */
+  readonly timeout: number
+}
+
+/** `lurkbot gateway stop`: asks the gateway of the state folder to stop, and waits until it has. */
+export async function stop(options: StopOptions): Promise<ExitCode> {
+  const home = resolveHome(process.env, process.cwd())
+  const record = readPidFile(home)
+  if (record === null || !isRunning(record)) {
+    if (record !== null) removePidFile(home, record)
+    console.log('The gateway is not running.')
+    return EXIT.OK
+  }
+  terminate(record)
+  const deadline = Date.now() + options.timeout * 1000
+  while (isRunning(record)) {
+    if (Date.now() > deadline) throw stillRunning(record, options.timeout)
+    await delay(POLL_MS)
+  }
+  // It removes the file itself, unless it was ended by force.
+  removePidFile(home, record)
+  console.log(`The gateway has stopped (process ${record.pid}).`)
+  return EXIT.OK
+}
+
+function terminate({ pid }: PidRecord): void {
+  try {
+    process.kill(pid, 'SIGTERM')
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    // Gone in the meantime: that is what was wanted.
+    if (code === 'ESRCH') return
+    throw new CliError(EXIT.NO_PERMISSION, `Process ${pid} cannot be stopped: ${message}`)
+  }
+}
+
+function stillRunning({ pid }: PidRecord, timeout: number): CliError {
+  return new CliError(EXIT.FAILED, `The gateway (process ${pid}) is still stopping after ${timeout} s.`, [
+    'It lets running agents finish, for as long as shutdown.drainTimeoutMs says.',
+    'lurkbot gateway stop   again makes it exit at once; what it accepted is kept and handled after the next start.',
+  ])
+}

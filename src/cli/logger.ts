@@ -1,0 +1,19 @@
+import { type Logger, pino } from 'pino'
+import type { Config } from '../config/schema.js'
+
+/**
+ * The log on standard output: for people, or JSON lines. Written at once rather than by a worker thread, so that the last
+ * words of a dying process are there.
+ */
+export async function createLogger({ level, format }: Config['log']): Promise<Logger> {
+  if (format !== 'pretty') return pino({ level }, pino.destination({ dest: 1, sync: true }))
+  const { default: pretty } = await import('pino-pretty')
+  const stream = pretty({
+    destination: 1,
+    sync: true,
+    colorize: process.env.NO_COLOR === undefined && process.stdout.isTTY === true,
+    translateTime: 'SYS:HH:MM:ss.l',
+    ignore: 'pid,hostname',
+  })
+  return pino({ level }, stream)
+}

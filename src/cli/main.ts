@@ -1,0 +1,113 @@
+#!/usr/bin/env node
+import { userInfo } from 'node:os'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { VERSION } from '../version.js'
+import { EXIT } from './exit-codes.js'
+
+// Each command's own modules are loaded when it runs, so that `lurkbot --help` does not wait for a web server to load.
+
+const program = new Command('lurkbot')
+  .description('The control plane between people and AI agents.')
+  .version(VERSION)
+  .exitOverride()
+
+const gateway = program.command('gateway').description('Run the gateway, and talk to one.')
+
+gateway
+  .command('start')
+  .description('run the gateway in the foreground')
+  .option('--host <address>', 'address to listen on')
+  .option('--port <number>', 'port to listen on; 0: any free one')
+  .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent')
+  .option('--config <file>', 'configuration file, instead of the one in the state folder')
+  .action(async (options) => (await import('./gateway-start.js')).start(options))
+
+gateway
+  .command('stop')
+  .description('stop the running gateway and wait until it has ended')
+  .option('--timeout <seconds>', 'how long to wait', seconds, 60)
+  .action(finish(async (options) => (await import('./gateway-stop.js')).stop(options)))
+
+talking('status')
+  .description('say whether the gateway runs, and how it is')
+  .option('--json', 'as JSON')
+  .action(finish(async (options) => (await import('./gateway-status.js')).status(options)))
+
+talking('call')
+  .description('call a method and print its result as JSON')
+  .argument('<method>', 'such as sessions.list; methods.list names them all')
+  .argument('[params]', 'the parameters, a JSON object')
+  .option('--session <key>', 'session key')
+  .option('--timeout <seconds>', 'how long to wait for the answer', seconds, 60)
+  .action(
+    finish(async (method, params, options) =>
+      (await import('./gateway-call.js')).call(method, params, options),
+    ),
+  )
+
+talking('chat')
+  .description('hold a conversation; in a pipe, send each line and print the answers')
+  .argument('[session]', 'session key', `cli:${userName()}:main`)
+  .action(finish(async (session, options) => (await import('./gateway-chat.js')).chat(session, options)))
+
+talking('events')
+  .description('print events as JSON lines')
+  .argument('[patterns...]', 'event names or patterns such as agent.*')
+  .action(
+    finish(async (patterns, options) => (await import('./gateway-events.js')).events(patterns, options)),
+  )
+
+/** A command that talks to a gateway: all of them find it in the same way. */
+function talking(name: string): Command {
+  return gateway
+    .command(name)
+    .option('--url <address>', 'the gateway, instead of that of the state folder')
+    .option(
+      '--token-file <file>',
+      'file that holds the token; else LURKBOT_TOKEN and the configuration are read',
+    )
+    .option('--config <file>', 'configuration file, instead of the one in the state folder')
+}
+
+/** Hands a command's exit code to the process, which ends when its output is written. */
+// biome-ignore lint/suspicious/noExplicitAny: commander's own type of an action's arguments
+function finish(command: (...args: any[]) => Promise<number>): (...args: any[]) => Promise<void> {
+  return async (...args) => {
+    process.exitCode = await command(...args)
+  }
+}
+
+function seconds(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value > 0 && value <= 86_400)) {
+    throw new InvalidArgumentError('expected seconds, more than 0 and at most 86400')
+  }
+  return value
+}
+
+/** Session keys have no blanks. */
+function userName(): string {
+  try {
+    return userInfo().username.replace(/\s+/g, '-') || 'user'
+  } catch {
+    // A user id without an entry in the system, as in containers.
+    return 'user'
+  }
+}
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // The reader has gone, as in `lurkbot gateway events | head -1`.
+  if (error.code === 'EPIPE') process.exit(EXIT.OK)
+  throw error
+})
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? EXIT.OK : EXIT.USAGE
+  } else {
+    const { report } = await import('./report.js')
+    process.exitCode = report(error)
+  }
+}

@@ -1,0 +1,29 @@
+import { homedir } from 'node:os'
+import { resolve } from 'node:path'
+
+/** A place in the configuration: keys and list positions. */
+export type Path = readonly (string | number)[]
+
+const PLAIN = /^[A-Za-z0-9_$-]+$/
+
+/** `['routing', 0, 'agent']` → `routing[0].agent`. */
+export function formatPath(path: Path): string {
+  let text = ''
+  for (const step of path) {
+    if (typeof step === 'number') text += `[${step}]`
+    else if (!PLAIN.test(step)) text += `[${JSON.stringify(step)}]`
+    else text += text === '' ? step : `.${step}`
+  }
+  return text
+}
+
+/** A file path from the configuration: `~/` is the home folder, relative ones start at `baseDir`. */
+export function resolveConfigPath(baseDir: string, path: string): string {
+  if (path === '~' || path.startsWith('~/')) return resolve(homedir(), path.slice(2))
+  return resolve(baseDir, path)
+}
+
+/** The state folder: `LURKBOT_HOME`, or `~/.lurkbot`. */
+export function resolveHome(env: NodeJS.ProcessEnv, cwd: string): string {
+  return resolveConfigPath(cwd, env.LURKBOT_HOME || '~/.lurkbot')
+}

@@ -1,0 +1,145 @@
+import type { Config } from '../config/schema.js'
+import type { Broadcaster } from '../events/broadcaster.js'
+import type { Log } from '../log.js'
+import type { MethodRegistry, ObserveRequest } from '../methods/registry.js'
+import type { CloseReason } from '../protocol/close-codes.js'
+import type { Connection } from './connection.js'
+import { Flusher } from './outbox.js'
+
+export interface ConnectionStats {
+  accepted: number
+  framesReceived: number
+  framesBad: number
+  framesLimited: number
+  slowConsumers: number
+  readonly closes: Partial<Record<CloseReason, number>>
+}
+
+export interface ConnectionsOptions {
+  readonly config: Pick<Config, 'connection' | 'rateLimit'>
+  readonly broadcaster: Broadcaster
+  readonly methods: MethodRegistry
+  readonly log: Log
+  readonly observeRequest: ObserveRequest
+  /** Answers a hello: opens the connection or refuses it. Must not throw. */
+  readonly handshake: (connection: Connection, frame: Record<string, unknown>) => void
+  /** Takes an inbound event frame; a refusal is answered on the connection. Must not throw. */
+  readonly publish: (connection: Connection, frame: Record<string, unknown>) => void
+}
+
+/** What a connection needs of the gateway. */
+export interface ConnectionServices extends ConnectionsOptions {
+  readonly flusher: Flusher
+  readonly stats: ConnectionStats
+  /** The connection's socket is gone. */
+  forget(connection: Connection): void
+  /** The connection was closed from here: its socket is destroyed if the peer does not answer in time. */
+  expectEnd(connection: Connection): void
+}
+
+/** Heartbeats go out in this many turns an interval, so that 10,000 pings do not leave at once. */
+const HEARTBEAT_TURNS = 8
+
+/** All connections: their shared services, heartbeat and end. */
+export class Connections implements ConnectionServices {
+  readonly flusher = new Flusher()
+  readonly stats: ConnectionStats = {
+    accepted: 0,
+    framesReceived: 0,
+    framesBad: 0,
+    framesLimited: 0,
+    slowConsumers: 0,
+    closes: {},
+  }
+  readonly config: ConnectionsOptions['config']
+  readonly broadcaster: Broadcaster
+  readonly methods: MethodRegistry
+  readonly log: Log
+  readonly observeRequest: ObserveRequest
+  readonly handshake: ConnectionsOptions['handshake']
+  readonly publish: ConnectionsOptions['publish']
+  /** By turn of the heartbeat. */
+  readonly #turns: Set<Connection>[] = Array.from({ length: HEARTBEAT_TURNS }, () => new Set())
+  readonly #closing = new Set<Connection>()
+  readonly #heartbeat: NodeJS.Timeout
+  #turn = 0
+  #size = 0
+  #nextTurn = 0
+  #onEmpty: (() => void) | null = null
+
+  constructor(options: ConnectionsOptions) {
+    this.config = options.config
+    this.broadcaster = options.broadcaster
+    this.methods = options.methods
+    this.log = options.log
+    this.observeRequest = options.observeRequest
+    this.handshake = options.handshake
+    this.publish = options.publish
+    this.#heartbeat = setInterval(() => this.#beat(), options.config.connection.heartbeatMs / HEARTBEAT_TURNS)
+    this.#heartbeat.unref()
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  get full(): boolean {
+    return this.#size >= this.config.connection.maxConnections
+  }
+
+  *[Symbol.iterator](): IterableIterator<Connection> {
+    for (const turn of this.#turns) yield* turn
+  }
+
+  add(connection: Connection): void {
+    this.#turns[this.#nextTurn]!.add(connection)
+    this.#nextTurn = (this.#nextTurn + 1) % HEARTBEAT_TURNS
+    this.#size++
+    this.stats.accepted++
+  }
+
+  forget(connection: Connection): void {
+    this.#closing.delete(connection)
+    for (const turn of this.#turns) {
+      if (turn.delete(connection)) {
+        this.#size--
+        break
+      }
+    }
+    if (this.#size === 0) this.#onEmpty?.()
+  }
+
+  expectEnd(connection: Connection): void {
+    if (this.#closing.has(connection)) return
+    this.#closing.add(connection)
+    const { closeGraceMs } = this.config.connection
+    setTimeout(() => {
+      if (this.#closing.has(connection)) connection.socket.terminate()
+    }, closeGraceMs).unref()
+  }
+
+  /** Closes every connection; those that do not answer within `closeGraceMs` are destroyed. Twice is fine. */
+  async closeAll(reason: CloseReason): Promise<void> {
+    clearInterval(this.#heartbeat)
+    for (const connection of [...this]) connection.close(reason)
+    if (this.#size === 0) return
+    const grace = setTimeout(() => {
+      for (const connection of [...this]) connection.socket.terminate()
+    }, this.config.connection.closeGraceMs)
+    await new Promise<void>((resolve) => {
+      this.#onEmpty = resolve
+    })
+    clearTimeout(grace)
+  }
+
+  #beat(): void {
+    this.#turn = (this.#turn + 1) % HEARTBEAT_TURNS
+    for (const connection of this.#turns[this.#turn]!) {
+      if (connection.unansweredPings >= 2) connection.socket.terminate()
+      else if (connection.state !== 'closed') {
+        connection.unansweredPings++
+        connection.socket.ping()
+      }
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import { SESSION_KEY_MAX_LENGTH } from '../protocol/primitives.js'
+
+export const ID_MAX_LENGTH = 128
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** The id of a frame, where one could be read. */
+export function readFrameId(frame: unknown): string | null {
+  const id = isObject(frame) ? frame.id : null
+  return typeof id === 'string' && id.length > 0 && id.length <= ID_MAX_LENGTH ? id : null
+}
+
+const FORBIDDEN_IN_KEY = /[\s\p{Cc}]/u
+
+export function isSessionKey(value: unknown): value is string {
+  return (
+    typeof value === 'string' &&
+    value.length > 0 &&
+    value.length <= SESSION_KEY_MAX_LENGTH &&
+    !FORBIDDEN_IN_KEY.test(value)
+  )
+}
+
+const SNAKE_CASE: Record<string, string> = {
+  min_protocol: 'minProtocol',
+  max_protocol: 'maxProtocol',
+  display_name: 'displayName',
+  session_key: 'sessionKey',
+}
+
+/** The frame with the reference's snake_case names as camelCase, one level below as well (`client.display_name`). */
+export function camelCased(frame: Record<string, unknown>, depth = 1): Record<string, unknown> {
+  const result: Record<string, unknown> = Object.create(null)
+  for (const [key, value] of Object.entries(frame)) {
+    const name = Object.hasOwn(SNAKE_CASE, key) ? SNAKE_CASE[key]! : key
+    if (name !== key && frame[name] !== undefined) continue
+    result[name] = depth > 0 && isObject(value) ? camelCased(value, depth - 1) : value
+  }
+  return result
+}

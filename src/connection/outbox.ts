@@ -1,0 +1,196 @@
+import type { Writable } from 'node:stream'
+import { encodeFrames, type Outgoing } from './frame-codec.js'
+
+export interface OutboxStats {
+  framesSent: number
+  bytesSent: number
+  writes: number
+  deltasDropped: number
+}
+
+/** An event that goes to many: encoded once, the same bytes for every receiver. */
+export interface SharedFrame {
+  readonly bytes: Buffer
+  /** The frame's JSON, for the rare receiver that needs a field of its own. */
+  readonly text: string
+  /** May be left out for a receiver that reads slowly: a later event supersedes it. */
+  readonly droppable: boolean
+}
+
+/**
+ * Writes the outboxes that were filled in this turn of the event loop, each with one write. `setImmediate` comes after the
+ * promises of the turn, so that the replies of async handlers travel together as well.
+ */
+export class Flusher {
+  readonly stats: OutboxStats = { framesSent: 0, bytesSent: 0, writes: 0, deltasDropped: 0 }
+  #dirty: Outbox[] = []
+  #spare: Outbox[] = []
+  #scheduled = false
+  /** The queue that was encoded last: receivers of the same events share its buffer. */
+  #lastQueue: readonly Outgoing[] = []
+  #lastBytes: Buffer | null = null
+  readonly #flush = () => this.flush()
+
+  schedule(outbox: Outbox): void {
+    this.#dirty.push(outbox)
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(this.#flush)
+  }
+
+  flush(): void {
+    this.#scheduled = false
+    const dirty = this.#dirty
+    this.#dirty = this.#spare
+    for (const outbox of dirty) outbox.flush()
+    dirty.length = 0
+    this.#spare = dirty
+    this.#lastQueue = []
+    this.#lastBytes = null
+  }
+
+  /** The bytes of a queue; those of the queue before when it held the very same shared frames. */
+  encode(queue: readonly Outgoing[]): Buffer {
+    if (this.#lastBytes !== null && sameFrames(queue, this.#lastQueue)) return this.#lastBytes
+    const bytes = encodeFrames(queue)
+    if (typeof queue[0] !== 'string') {
+      this.#lastQueue = queue
+      this.#lastBytes = bytes
+    }
+    return bytes
+  }
+}
+
+function sameFrames(a: readonly Outgoing[], b: readonly Outgoing[]): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i] || typeof a[i] === 'string') return false
+  return true
+}
+
+export interface OutboxOwner {
+  /** More is unread than the bound allows: the connection has to end. */
+  onOverflow(): void
+  /** Past half of the bound (true) or drained (false): reading should pause or may go on. */
+  onCongestion(congested: boolean): void
+}
+
+const NOTHING: Outgoing[] = []
+
+/**
+ * The bounded output of one connection (spec §1, Slow consumers). Writes beside `ws` to the socket that it owns: safe
+ * because frames are whole and compression is off; `ws` itself writes only control frames.
+ */
+export class Outbox {
+  #queue: Outgoing[] = NOTHING
+  #queuedBytes = 0
+  #dropped = 0
+  #congested = false
+  #ended = false
+  #waiters: (() => void)[] | null = null
+
+  constructor(
+    private readonly socket: Writable,
+    private readonly flusher: Flusher,
+    private readonly owner: OutboxOwner,
+    private readonly maxBytes: number,
+  ) {}
+
+  /** Output that the peer has not taken: queued here or in the socket. */
+  get bufferedBytes(): number {
+    return this.#queuedBytes + this.socket.writableLength
+  }
+
+  get congested(): boolean {
+    return this.#congested
+  }
+
+  /** Queues a frame for this connection alone. */
+  send(text: string): void {
+    if (!this.#ended) this.#push(text, text.length)
+  }
+
+  /** Queues an event; false when it was dropped because the reader is slow. */
+  sendShared(frame: SharedFrame): boolean {
+    if (this.#ended) return false
+    if (frame.droppable && this.bufferedBytes > this.maxBytes / 2) {
+      this.#dropped++
+      this.flusher.stats.deltasDropped++
+      return false
+    }
+    if (this.#dropped > 0) {
+      const text = `${frame.text.slice(0, -1)},"dropped":${this.#dropped}}`
+      this.#dropped = 0
+      this.#push(text, text.length)
+    } else {
+      this.#push(frame.bytes, frame.bytes.length)
+    }
+    return true
+  }
+
+  /** Resolves once what is queued is written and the reader has taken enough of it, or the output has ended. */
+  async writable(): Promise<void> {
+    this.flush()
+    if (!this.#congested || this.#ended) return
+    this.#waiters ??= []
+    await new Promise<void>((resolve) => this.#waiters!.push(resolve))
+  }
+
+  flush(): void {
+    const queue = this.#queue
+    if (queue.length === 0 || this.#ended || this.socket.destroyed) return
+    this.#queue = NOTHING
+    this.#queuedBytes = 0
+    const bytes = this.flusher.encode(queue)
+    const { stats } = this.flusher
+    stats.framesSent += queue.length
+    stats.bytesSent += bytes.length
+    stats.writes++
+    this.socket.write(bytes)
+    const { socket } = this
+    if (!this.#congested && socket.writableNeedDrain && socket.writableLength > this.maxBytes / 2)
+      this.#congest()
+  }
+
+  /** Writes what is queued and takes no more. Twice is fine. */
+  end(): void {
+    this.flush()
+    this.#finish()
+  }
+
+  #push(item: Outgoing, size: number): void {
+    if (this.bufferedBytes + size > this.maxBytes && this.bufferedBytes > 0) {
+      this.#finish()
+      this.owner.onOverflow()
+      return
+    }
+    this.#queuedBytes += size
+    if (this.#queue.length === 0) {
+      this.#queue = [item]
+      this.flusher.schedule(this)
+    } else {
+      this.#queue.push(item)
+    }
+  }
+
+  #congest(): void {
+    this.#congested = true
+    this.owner.onCongestion(true)
+    this.socket.once('drain', () => {
+      this.#congested = false
+      this.#wake()
+      this.owner.onCongestion(false)
+    })
+  }
+
+  #finish(): void {
+    this.#ended = true
+    this.#queue = NOTHING
+    this.#wake()
+  }
+
+  #wake(): void {
+    const waiters = this.#waiters
+    this.#waiters = null
+    for (const resolve of waiters ?? []) resolve()
+  }
+}

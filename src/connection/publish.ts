@@ -1,0 +1,28 @@
+import type { Intake } from '../lanes/intake.js'
+import { InboundEventFrame } from '../protocol/frames.js'
+import { compileValidator } from '../protocol/validation.js'
+import type { Connection } from './connection.js'
+import { camelCased, readFrameId } from './inbound.js'
+
+const validate = compileValidator(InboundEventFrame, 'event')
+
+/** An inbound `event` frame: only a refusal is answered, with a response of the frame's id (spec §1). */
+export function publishFrame(connection: Connection, frame: Record<string, unknown>, intake: Intake): void {
+  const event = camelCased(frame, 0) as unknown as InboundEventFrame
+  try {
+    validate(event)
+  } catch (error) {
+    connection.bad(readFrameId(frame), error as Parameters<Connection['bad']>[1])
+    return
+  }
+  const incoming = {
+    type: event.event,
+    source: 'ws',
+    sessionKey: event.sessionKey,
+    payload: event.payload ?? {},
+  }
+  intake.accept(incoming, connection.principal).catch((error: unknown) => {
+    connection.services.log.debug({ err: error, connId: connection.id }, 'inbound event refused')
+    connection.respondError(event.id, error)
+  })
+}

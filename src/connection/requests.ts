@@ -1,0 +1,163 @@
+import { invoke, type Method, type RequestContext } from '../methods/registry.js'
+import { type ErrorCode, GatewayError, toErrorShape } from '../protocol/errors.js'
+import type { Connection } from './connection.js'
+import { isObject, isSessionKey, readFrameId } from './inbound.js'
+
+/** A request while it is handled. Its signal is made only for handlers that look at it. */
+class PendingRequest implements RequestContext {
+  readonly startedAt = performance.now()
+  #controller: AbortController | null = null
+  #aborted = false
+
+  constructor(
+    readonly connection: Connection,
+    readonly requestId: string,
+    readonly method: string,
+    readonly sessionKey: string | null,
+  ) {}
+
+  get principal() {
+    return this.connection.principal
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#aborted) this.#controller.abort()
+    return this.#controller.signal
+  }
+
+  abort(): void {
+    this.#aborted = true
+    this.#controller?.abort()
+  }
+}
+
+/** The requests of one connection that are not answered yet. */
+export class RequestTable {
+  readonly #pending = new Map<string, PendingRequest>()
+
+  constructor(private readonly connection: Connection) {}
+
+  get size(): number {
+    return this.#pending.size
+  }
+
+  /** Handles a request frame; its response goes out when the handler is done. */
+  start(frame: Record<string, unknown>): void {
+    const { connection } = this
+    const id = readFrameId(frame)
+    if (id === null) {
+      connection.bad(
+        null,
+        new GatewayError('INVALID_REQUEST', 'id: expected a string of 1 to 128 characters'),
+      )
+      return
+    }
+    const sessionKey = frame.sessionKey ?? frame.session_key ?? null
+    const problem = this.#problem(id, frame, sessionKey)
+    if (problem !== null) {
+      connection.bad(id, problem)
+      return
+    }
+    const request = new PendingRequest(connection, id, frame.method as string, sessionKey as string | null)
+    let method: Method
+    let result: unknown
+    try {
+      if (this.#pending.size >= connection.services.config.connection.maxInFlight) {
+        throw new GatewayError('RATE_LIMITED', 'Too many requests in flight on this connection.', {
+          retryAfterMs: 100,
+        })
+      }
+      method = connection.services.methods.get(request.method)
+      result = invoke(method, frame.params, request)
+    } catch (error) {
+      this.#fail(request, error)
+      return
+    }
+    if (result instanceof Promise) this.#track(request, result)
+    else this.#succeed(request, result)
+  }
+
+  /** Answers a request with `CANCELLED` at once; what its handler still says is not sent. */
+  cancel(id: string): void {
+    const request = this.#pending.get(id)
+    if (request === undefined) return
+    this.#pending.delete(id)
+    request.abort()
+    this.#fail(request, new GatewayError('CANCELLED', 'The request was cancelled.'))
+  }
+
+  abortAll(): void {
+    for (const request of this.#pending.values()) request.abort()
+    this.#pending.clear()
+  }
+
+  #problem(id: string, frame: Record<string, unknown>, sessionKey: unknown): GatewayError | null {
+    if (typeof frame.method !== 'string' || frame.method === '') {
+      return new GatewayError('INVALID_REQUEST', 'method: expected the name of a method')
+    }
+    if (frame.params !== undefined && frame.params !== null && !isObject(frame.params)) {
+      return new GatewayError('INVALID_REQUEST', 'params: expected an object')
+    }
+    if (sessionKey !== null && !isSessionKey(sessionKey)) {
+      return new GatewayError(
+        'INVALID_REQUEST',
+        'sessionKey: expected a session key such as telegram:123456789:main',
+      )
+    }
+    if (this.#pending.has(id))
+      return new GatewayError('INVALID_REQUEST', 'id: expected one that is not in flight')
+    return null
+  }
+
+  #track(request: PendingRequest, result: Promise<unknown>): void {
+    this.#pending.set(request.requestId, request)
+    result.then(
+      (value) => {
+        if (this.#end(request)) this.#succeed(request, value)
+      },
+      (error: unknown) => {
+        if (this.#end(request)) this.#fail(request, error)
+      },
+    )
+  }
+
+  /** False when the request was answered before: cancelled, or its connection ended. */
+  #end(request: PendingRequest): boolean {
+    if (this.#pending.get(request.requestId) !== request) return false
+    this.#pending.delete(request.requestId)
+    return true
+  }
+
+  #succeed(request: PendingRequest, result: unknown): void {
+    try {
+      this.connection.respond(request.requestId, result)
+    } catch (error) {
+      // A result that is not JSON.
+      this.#fail(request, error)
+      return
+    }
+    this.#observe(request, 'OK')
+  }
+
+  #fail(request: PendingRequest, error: unknown): void {
+    this.connection.respondError(request.requestId, error)
+    const { code } = toErrorShape(error)
+    if (code === 'INTERNAL_ERROR') {
+      const { requestId, method } = request
+      this.connection.services.log.error(
+        { err: error, requestId, method, connId: this.connection.id },
+        'request failed',
+      )
+    }
+    this.#observe(request, code)
+  }
+
+  #observe(request: PendingRequest, code: ErrorCode | 'OK'): void {
+    this.connection.services.observeRequest(
+      request.method,
+      code,
+      (performance.now() - request.startedAt) / 1000,
+    )
+  }
+}

@@ -1,0 +1,179 @@
+import type { Principal } from '../auth/principal.js'
+import type { SharedFrame } from '../connection/outbox.js'
+import { EVENTS, type EventContract } from '../protocol/events.js'
+import { compilePatterns } from '../protocol/pattern.js'
+import { encodeEvent, type OutgoingEvent } from './event-frame.js'
+
+/** Whoever receives events: a connection, or a listener in the process. */
+export interface Subscriber {
+  readonly principal: Principal
+  sendEvent(frame: SharedFrame): void
+}
+
+export interface Selection {
+  readonly patterns: readonly string[]
+  /** Null: every session that the subscriber may see. */
+  readonly sessionKeys: readonly string[] | null
+}
+
+export const EVERYTHING: Selection = { patterns: ['*'], sessionKeys: null }
+
+const contracts = new Map<string, EventContract>(Object.values(EVENTS).map((event) => [event.name, event]))
+
+/** Whether `principal` may see an event, by its scope and its session-key patterns (spec §5). */
+export function maySee(principal: Principal, event: string, sessionKey: string | null): boolean {
+  const contract = contracts.get(event)
+  const scope = contract === undefined ? 'read' : contract.scope
+  if (scope !== null && !principal.scopes.has(scope)) return false
+  if (sessionKey !== null) return principal.allowsSession(sessionKey)
+  // What concerns the whole gateway and needs a scope is not for someone confined to some sessions.
+  return scope === null || principal.sessions === null
+}
+
+/** Subscribers with the same rights and the same patterns: one decision serves all of them. */
+class Group {
+  readonly members = new Set<Subscriber>()
+  readonly #matches: (event: string) => boolean
+
+  constructor(
+    readonly id: string,
+    readonly principal: Principal,
+    patterns: readonly string[],
+  ) {
+    this.#matches = compilePatterns(patterns)
+  }
+
+  /** By name and scope; the session is looked at for each event. */
+  wants(event: string): boolean {
+    const contract = contracts.get(event)
+    const scope = contract === undefined ? 'read' : contract.scope
+    return (scope === null || this.principal.scopes.has(scope)) && this.#matches(event)
+  }
+}
+
+interface Entry {
+  selections: readonly Selection[]
+  group: Group | null
+  /** Keys of the selections that name sessions, with what they want there. */
+  keyed: Map<string, (event: string) => boolean> | null
+}
+
+/**
+ * Sends events to those who want and may see them. Indexed by event name and by session key, so that an event costs what
+ * its receivers cost, however many others are connected.
+ */
+export class Broadcaster {
+  /** Counters that only grow. */
+  readonly stats = { events: 0, deliveries: 0 }
+  readonly #entries = new Map<Subscriber, Entry>()
+  readonly #groups = new Map<string, Group>()
+  readonly #groupsByEvent = new Map<string, Group[]>()
+  readonly #byKey = new Map<string, Set<Subscriber>>()
+
+  /** Sets what a subscriber receives, replacing what it received before. No selections: nothing. */
+  subscribe(subscriber: Subscriber, selections: readonly Selection[]): void {
+    this.unsubscribe(subscriber)
+    const entry: Entry = { selections, group: null, keyed: null }
+    const patterns = selections
+      .filter((selection) => selection.sessionKeys === null)
+      .flatMap((selection) => selection.patterns)
+    if (patterns.length > 0) entry.group = this.#join(subscriber, patterns)
+    for (const selection of selections) {
+      for (const key of selection.sessionKeys ?? []) this.#addKey(subscriber, entry, key, selection.patterns)
+    }
+    this.#entries.set(subscriber, entry)
+  }
+
+  unsubscribe(subscriber: Subscriber): void {
+    const entry = this.#entries.get(subscriber)
+    if (entry === undefined) return
+    this.#entries.delete(subscriber)
+    if (entry.group !== null) this.#leave(subscriber, entry.group)
+    for (const key of entry.keyed?.keys() ?? []) {
+      const subscribers = this.#byKey.get(key)
+      subscribers?.delete(subscriber)
+      if (subscribers?.size === 0) this.#byKey.delete(key)
+    }
+  }
+
+  selections(subscriber: Subscriber): readonly Selection[] {
+    return this.#entries.get(subscriber)?.selections ?? []
+  }
+
+  /** Whether a subscription wants this event; rights are `maySee`'s. For replays. */
+  static wants(selections: readonly Selection[], event: string, sessionKey: string | null): boolean {
+    return selections.some(
+      (selection) =>
+        (selection.sessionKeys === null ||
+          (sessionKey !== null && selection.sessionKeys.includes(sessionKey))) &&
+        compilePatterns(selection.patterns)(event),
+    )
+  }
+
+  /** Sends an event to its receivers. It is serialised only when there is one. `payload` is JSON text. */
+  broadcast(event: OutgoingEvent, droppable = false): void {
+    this.stats.events++
+    let frame: SharedFrame | null = null
+    const { sessionKey } = event
+    for (const group of this.#groupsFor(event.event)) {
+      if (!maySee(group.principal, event.event, sessionKey)) continue
+      frame ??= encodeEvent(event, droppable)
+      for (const member of group.members) member.sendEvent(frame)
+      this.stats.deliveries += group.members.size
+    }
+    const subscribers = sessionKey === null ? undefined : this.#byKey.get(sessionKey)
+    if (subscribers === undefined) return
+    for (const subscriber of subscribers) {
+      const entry = this.#entries.get(subscriber)!
+      if (!entry.keyed!.get(sessionKey!)!(event.event)) continue
+      if (entry.group?.wants(event.event) || !maySee(subscriber.principal, event.event, sessionKey)) continue
+      frame ??= encodeEvent(event, droppable)
+      subscriber.sendEvent(frame)
+      this.stats.deliveries++
+    }
+  }
+
+  /** The groups that want an event of this name; remembered until groups come or go. */
+  #groupsFor(event: string): Group[] {
+    let groups = this.#groupsByEvent.get(event)
+    if (groups === undefined) {
+      groups = [...this.#groups.values()].filter((group) => group.wants(event))
+      this.#groupsByEvent.set(event, groups)
+    }
+    return groups
+  }
+
+  #join(subscriber: Subscriber, patterns: readonly string[]): Group {
+    const unique = patterns.includes('*') ? ['*'] : [...new Set(patterns)].sort()
+    const { principal } = subscriber
+    const id = JSON.stringify([[...principal.scopes].sort(), principal.sessions, unique])
+    let group = this.#groups.get(id)
+    if (group === undefined) {
+      group = new Group(id, principal, unique)
+      this.#groups.set(id, group)
+      this.#groupsByEvent.clear()
+    }
+    group.members.add(subscriber)
+    return group
+  }
+
+  #leave(subscriber: Subscriber, group: Group): void {
+    group.members.delete(subscriber)
+    if (group.members.size > 0) return
+    this.#groups.delete(group.id)
+    this.#groupsByEvent.clear()
+  }
+
+  #addKey(subscriber: Subscriber, entry: Entry, key: string, patterns: readonly string[]): void {
+    const matches = compilePatterns(patterns)
+    entry.keyed ??= new Map()
+    const before = entry.keyed.get(key)
+    entry.keyed.set(key, before === undefined ? matches : (event) => before(event) || matches(event))
+    let subscribers = this.#byKey.get(key)
+    if (subscribers === undefined) {
+      subscribers = new Set()
+      this.#byKey.set(key, subscribers)
+    }
+    subscribers.add(subscriber)
+  }
+}

@@ -1,0 +1,86 @@
+import type { Principal } from '../auth/principal.js'
+import type { Log } from '../log.js'
+import type { InboundEvent } from '../protocol/index.js'
+import { compilePattern } from '../protocol/pattern.js'
+
+/** What the hooks of each internal event are given. */
+export interface HookPayloads {
+  /** Before an event is stored. Throwing a `GatewayError` refuses it with that error. */
+  'message:received': { event: Omit<InboundEvent, 'seq'>; principal: Principal }
+  'session:created': { sessionKey: string }
+  'agent:started': { event: InboundEvent; agent: string; attempt: number }
+  'agent:completed': { event: InboundEvent; agent: string; content: string }
+  'agent:failed': { event: InboundEvent; agent: string; code: string }
+  'agent:aborted': { event: InboundEvent; agent: string }
+  'gateway:started': object
+  'gateway:stopping': { restart: boolean }
+}
+
+export type HookName = keyof HookPayloads
+export type HookEvent = { [N in HookName]: { readonly name: N } & HookPayloads[N] }[HookName]
+type EventOf<P extends string> = P extends HookName ? Extract<HookEvent, { name: P }> : HookEvent
+
+/** May be asynchronous. Only `message:received` is waited for. */
+export type Hook<P extends string = string> = (event: EventOf<P>) => unknown
+
+const NAMES: readonly HookName[] = [
+  'message:received',
+  'session:created',
+  'agent:started',
+  'agent:completed',
+  'agent:failed',
+  'agent:aborted',
+  'gateway:started',
+  'gateway:stopping',
+]
+
+/** Code of plugins that runs at internal events (`app.on`). A failing hook is logged and harms nothing else. */
+export class Hooks {
+  /** Hooks that threw; only grows. */
+  failures = 0
+  readonly #byName = new Map<HookName, Hook[]>()
+
+  constructor(private readonly log: Log) {}
+
+  /** @throws when no internal event matches the pattern (`agent:*`). */
+  on<P extends HookName | (string & {})>(pattern: P, hook: Hook<P>): void {
+    const matches = compilePattern(pattern)
+    const names = NAMES.filter(matches)
+    if (names.length === 0)
+      throw new Error(`hook '${pattern}': expected one of ${NAMES.join(', ')}, or a pattern`)
+    for (const name of names) {
+      const hooks = this.#byName.get(name)
+      if (hooks === undefined) this.#byName.set(name, [hook as unknown as Hook])
+      else hooks.push(hook as unknown as Hook)
+    }
+  }
+
+  has(name: HookName): boolean {
+    return this.#byName.has(name)
+  }
+
+  /** Tells the hooks of an event without waiting for them. */
+  emit(event: HookEvent): void {
+    const hooks = this.#byName.get(event.name)
+    if (hooks === undefined) return
+    for (const hook of hooks) {
+      try {
+        const result = hook(event)
+        if (result instanceof Promise) result.catch((error: unknown) => this.#failed(event.name, error))
+      } catch (error) {
+        this.#failed(event.name, error)
+      }
+    }
+  }
+
+  /** Asks the `message:received` hooks one after the other. @throws what the first that refuses throws. */
+  async check(payload: HookPayloads['message:received']): Promise<void> {
+    for (const hook of this.#byName.get('message:received') ?? [])
+      await hook({ name: 'message:received', ...payload })
+  }
+
+  #failed(name: HookName, error: unknown): void {
+    this.failures++
+    this.log.error({ err: error, hook: name }, 'hook failed')
+  }
+}

@@ -1,0 +1,152 @@
+import { EVENTS } from '../protocol/index.js'
+import { type Cell, CellReader, RESULT, readSession, WRITE } from './cells.js'
+import type { Entry } from './journal.js'
+import type { Store } from './store.js'
+
+/** The entries that are kept as long as their session (spec §3). */
+export const MESSAGE_EVENT = EVENTS.sessionMessage.name
+
+export interface ApplyContext {
+  readonly store: Store
+  /** Milliseconds since the Unix epoch. */
+  readonly now: number
+  readonly idempotencyWindowMs: number
+}
+
+/** Does the writes of a batch that begins at `cells[from]`, in order, and adds a result for each. */
+export function applyBatch(context: ApplyContext, cells: readonly Cell[], from: number, results: Cell[]) {
+  const reader = new CellReader(cells, from)
+  while (!reader.done) applyWrite(context, reader, results)
+}
+
+/** Does the one write that `cells` stands before. */
+export function applyWrite(context: ApplyContext, cells: CellReader, results: Cell[]) {
+  const kind = cells.number()
+  cells.number()
+  switch (kind) {
+    case WRITE.append:
+      return append(context, cells, results)
+    case WRITE.complete:
+      return complete(context, cells, results)
+    case WRITE.save:
+      return save(context, cells, results)
+    case WRITE.remove:
+      return remove(context, cells, results)
+    case WRITE.revive:
+      return flag(results, context.store.reviveEvent(cells.string()))
+    case WRITE.discard:
+      return flag(results, context.store.discardEvent(cells.string(), context.now))
+    default:
+      throw new RangeError(`unknown kind of write: ${kind}`)
+  }
+}
+
+const flag = (results: Cell[], done: boolean) => {
+  results.push(done ? RESULT.done : RESULT.refused, 0)
+}
+
+function append(context: ApplyContext, cells: CellReader, results: Cell[]) {
+  const { store, now } = context
+  const row = {
+    id: cells.string(),
+    seq: 0,
+    sessionKey: cells.string(),
+    type: cells.string(),
+    source: cells.string(),
+    at: cells.number(),
+    priority: cells.string(),
+    payload: cells.string(),
+    idempotencyKey: cells.nullable(),
+  }
+  const digest = cells.nullable()
+  const { id, sessionKey, idempotencyKey } = row
+  const entries = takeEntries(cells)
+  const record = cells.number() === 1 ? readSession(cells) : null
+  const createEntry = record === null ? null : takeEntry(cells)
+
+  if (idempotencyKey !== null) {
+    const known = store.findKey(sessionKey, idempotencyKey)
+    if (known !== undefined && known.at > now - context.idempotencyWindowMs) {
+      results.push(RESULT.duplicate, 0, known.id, known.seq, known.digest)
+      return
+    }
+  }
+  const creates = record !== null && !store.hasSession(record.key)
+  const first = store.lastSeq + 1
+  const seq = first + (creates ? 1 : 0) + Math.max(entries.length, 1) - 1
+  row.seq = seq
+  if (!store.insertEvent(row)) {
+    results.push(RESULT.error, 0, `an event of the id evt_${id} is stored already`)
+    return
+  }
+  if (creates) {
+    store.insertSession(record)
+    if (createEntry) insertEntry(store, createEntry)
+  }
+  for (const entry of entries) insertEntry(store, entry)
+  store.lastSeq = seq
+  store.touchSession(sessionKey, row.at)
+  if (idempotencyKey !== null) store.putKey(sessionKey, idempotencyKey, { id, seq, digest, at: now })
+  results.push(creates ? RESULT.created : RESULT.done, first)
+}
+
+function complete({ store, now }: ApplyContext, cells: CellReader, results: Cell[]) {
+  const sessionKey = cells.string()
+  const status = cells.number()
+  const attempts = cells.number()
+  const error = cells.nullable()
+  const ids: string[] = []
+  for (let count = cells.number(); count > 0; count--) ids.push(cells.string())
+  const entries = takeEntries(cells)
+
+  const reply = entries.findIndex((entry) => entry.event === MESSAGE_EVENT)
+  const first = store.lastSeq + 1
+  const replySeq = reply < 0 ? null : first + reply
+  // The last one's own check is part of ending it: for the usual outcome of one event no look-up comes before.
+  const waiting = ids.slice(0, -1).every((id) => store.isPending(id, sessionKey))
+  const last = ids.at(-1)
+  const end = (id: string) => store.endEvent(id, sessionKey, status, attempts, error, replySeq, now)
+  if (!waiting || last === undefined || !end(last)) return flag(results, false)
+  for (const id of ids.slice(0, -1)) end(id)
+  for (const entry of entries) insertEntry(store, entry)
+  results.push(RESULT.done, first)
+}
+
+function save({ store, now }: ApplyContext, cells: CellReader, results: Cell[]) {
+  const row = readSession(cells)
+  const reset = cells.number() === 1
+  const entries = takeEntries(cells)
+  const before = store.lastSeq
+  const resetSeq = store.putSession(reset ? { ...row, resetSeq: before } : row)
+  if (reset) store.expireMessages(row.key, before, now)
+  for (const entry of entries) insertEntry(store, entry)
+  results.push(RESULT.done, before + 1, resetSeq)
+}
+
+function remove({ store, now }: ApplyContext, cells: CellReader, results: Cell[]) {
+  const key = cells.string()
+  const entries = takeEntries(cells)
+  if (!store.removeSession(key)) return flag(results, false)
+  // What its waiting events still write into the session that is gone.
+  store.expireMessages(key, store.lastSeq, now)
+  const first = store.lastSeq + 1
+  for (const entry of entries) insertEntry(store, entry)
+  results.push(RESULT.done, first)
+}
+
+const takeEntry = (cells: CellReader): Entry => ({
+  event: cells.string(),
+  sessionKey: cells.nullable(),
+  at: cells.number(),
+  payload: cells.string(),
+})
+
+function takeEntries(cells: CellReader): Entry[] {
+  const entries: Entry[] = []
+  for (let count = cells.number(); count > 0; count--) entries.push(takeEntry(cells))
+  return entries
+}
+
+function insertEntry(store: Store, { event, sessionKey, at, payload }: Entry): void {
+  store.insertEntry(++store.lastSeq, event, sessionKey, at, payload)
+}

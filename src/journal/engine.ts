@@ -1,0 +1,29 @@
+import type { GatewayError } from '../protocol/index.js'
+import type { Cell } from './cells.js'
+import type { JournalHealth } from './journal.js'
+import type { MaintenanceStep } from './maintenance.js'
+import type { Reads } from './reads.js'
+
+/** What keeps a journal's data: everything of a `GroupedJournal` that depends on where that is. */
+export interface Engine {
+  readonly epoch: string
+  /** The newest position at the time of opening. */
+  readonly seq: number
+  /** The highest position that retention had removed by then. */
+  readonly purged: number
+  readonly reads: Reads
+
+  /**
+   * Does the writes of a batch, all or none, and returns header and results (see cells.ts). Called again only after it has
+   * settled. Rejects with what the writers are to be told; what is wrong is logged and shows in `health`.
+   */
+  execute(batch: Cell[]): Promise<readonly Cell[]>
+  /** One bounded step of retention. */
+  step(step: MaintenanceStep, cutoff: number, upTo: number): Promise<number>
+  /** What to tell the reader of a read that threw. */
+  readFailure(error: unknown): GatewayError
+  /** Not null: writes are refused with this, for the time being or for good. */
+  refusal(): GatewayError | null
+  health(): JournalHealth
+  close(): Promise<void>
+}

@@ -1,0 +1,271 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { GatewayError, type InboundEvent } from '../protocol/index.js'
+import { WRITE } from './cells.js'
+import type { Engine } from './engine.js'
+import { eventIdOfRun, idsOfSuffix, suffixOfEvent } from './ids.js'
+import type {
+  AppendRequest,
+  AppendResult,
+  CompleteRequest,
+  DeadLetterRecord,
+  Duplicate,
+  Entry,
+  Journal,
+  JournalHealth,
+  JournalStats,
+  Lease,
+  RunOutcome,
+  SessionQuery,
+  SessionRecord,
+  StoredEntry,
+} from './journal.js'
+import { Leases } from './leases.js'
+import { Maintenance } from './maintenance.js'
+import type { JournalOptions } from './options.js'
+import type { Reads, SessionPosition } from './reads.js'
+import type { SessionRow } from './store.js'
+import { WriteQueue } from './write-queue.js'
+import { AppendWrite, CompleteWrite, EventWrite, RemoveWrite, SaveWrite, type Write } from './writes.js'
+
+/** Rows that are looked at in one go, before others have their turn. */
+const PAGE_ROWS = 500
+
+/** A journal of one process over an engine: groups writes, numbers what was committed, pages through what is read. */
+export class GroupedJournal implements Journal {
+  readonly epoch: string
+  readonly stats: JournalStats = {
+    appended: 0,
+    completed: 0,
+    commits: 0,
+    failedCommits: 0,
+    refused: 0,
+    commitSeconds: 0,
+  }
+  readonly #engine: Engine
+  readonly #options: JournalOptions
+  readonly #now: () => number
+  readonly #queue: WriteQueue
+  readonly #leases = new Leases()
+  readonly #maintenance: Maintenance
+  readonly #listeners: ((entries: readonly StoredEntry[]) => void)[] = []
+  #head: number
+  #purged: number
+  #closing: Promise<void> | null = null
+  #closed = false
+
+  constructor(engine: Engine, options: JournalOptions) {
+    const { now = Date.now, retentionMs, idempotencyWindowMs, log } = options
+    this.epoch = engine.epoch
+    this.#engine = engine
+    this.#options = options
+    this.#now = now
+    this.#head = engine.seq
+    this.#purged = engine.purged
+    this.#queue = new WriteQueue({
+      ...options,
+      engine,
+      now,
+      stats: this.stats,
+      onCommit: (entries, seq) => this.#publish(entries, seq),
+    })
+    this.#maintenance = new Maintenance({
+      step: (step, cutoff, upTo) => engine.step(step, cutoff, upTo),
+      onPurge: (seq) => {
+        this.#purged = Math.max(this.#purged, seq)
+      },
+      retentionMs,
+      idempotencyWindowMs,
+      now,
+      log,
+    })
+  }
+
+  get head(): number {
+    return this.#head
+  }
+
+  onCommit(listener: (entries: readonly StoredEntry[]) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  append(request: AppendRequest): Promise<AppendResult> {
+    const { id, runId } = request.event
+    const suffix = suffixOfEvent(id)
+    if (suffix === null || idsOfSuffix(suffix).runId !== runId) {
+      return Promise.reject(new TypeError(`not the ids of one event: ${id}, ${runId}`))
+    }
+    return this.#write(new AppendWrite(request, suffix))
+  }
+
+  findDuplicate(sessionKey: string, idempotencyKey: string): Promise<Duplicate | null> {
+    const since = this.#now() - this.#options.idempotencyWindowMs
+    return this.#read((reads) => reads.duplicate(sessionKey, idempotencyKey, since))
+  }
+
+  async lease(sessionKey: string): Promise<Lease> {
+    return this.#leases.grant(sessionKey)
+  }
+
+  async complete(request: CompleteRequest): Promise<boolean> {
+    const ids = [...new Set(request.eventIds)].map(suffixOfEvent)
+    if (!ids.every((id) => id !== null) || !this.#leases.isCurrent(request.lease)) return false
+    return this.#write(new CompleteWrite(request, ids))
+  }
+
+  outcome(runId: string): Promise<RunOutcome | null> {
+    const id = suffixOfEvent(eventIdOfRun(runId) ?? '')
+    return this.#read((reads) => (id === null ? null : reads.outcome(id)))
+  }
+
+  async pending(): Promise<InboundEvent[]> {
+    const found: InboundEvent[] = []
+    for (;;) {
+      const page = await this.#read((reads) => reads.pending(found.at(-1)?.seq ?? 0, PAGE_ROWS))
+      found.push(...page)
+      if (page.length < PAGE_ROWS) return found
+      await nextTurn()
+    }
+  }
+
+  replay(after: number, upTo: number, limit: number): Promise<StoredEntry[]> {
+    return this.#read((reads) => reads.entries(after, upTo, limit))
+  }
+
+  /** What `deleteSession` removed does not count: the end of its session is the entry that tells of it. */
+  holds(seq: number): boolean {
+    return seq >= this.#purged && seq <= this.#head
+  }
+
+  session(key: string): Promise<SessionRecord | null> {
+    return this.#read((reads) => reads.session(key))
+  }
+
+  async sessions(query: SessionQuery): Promise<SessionRecord[]> {
+    const { channel, agent, accept, limit } = query
+    const matches = (row: SessionRow) =>
+      (channel === undefined || row.channel === channel) &&
+      (agent === undefined || row.agent === agent) &&
+      (accept === undefined || accept(row.key))
+    const filtered = channel !== undefined || agent !== undefined || accept !== undefined
+    const rows = filtered ? PAGE_ROWS : Math.min(limit, PAGE_ROWS)
+    const start: SessionPosition | null = query.before ?? null
+    return this.#collect(start, limit, (reads, before) => reads.sessions(before, rows, matches))
+  }
+
+  pausedSessions(): Promise<string[]> {
+    return this.#read((reads) => reads.pausedSessions())
+  }
+
+  saveSession(
+    record: SessionRecord,
+    entries: readonly Entry[],
+    options?: { readonly reset?: boolean },
+  ): Promise<SessionRecord> {
+    return this.#write(new SaveWrite(record, options?.reset === true, entries))
+  }
+
+  deleteSession(key: string, entries: readonly Entry[]): Promise<boolean> {
+    return this.#write(new RemoveWrite(key, entries))
+  }
+
+  history(
+    key: string,
+    options: { readonly limit: number; readonly before?: number },
+  ): Promise<StoredEntry[]> {
+    const { limit, before = Number.MAX_SAFE_INTEGER } = options
+    return this.#read((reads) => reads.history(key, before, limit))
+  }
+
+  async deadLetters(options: {
+    readonly sessionKey?: string
+    readonly accept?: (key: string) => boolean
+    readonly limit: number
+    readonly after?: number
+  }): Promise<DeadLetterRecord[]> {
+    const { sessionKey, accept, limit, after = 0 } = options
+    const matches = (key: string) =>
+      (sessionKey === undefined || key === sessionKey) && (accept === undefined || accept(key))
+    return this.#collect(after, limit, (reads, from) => reads.deadLetters(from, PAGE_ROWS, matches))
+  }
+
+  deadLetter(eventId: string): Promise<DeadLetterRecord | null> {
+    const id = suffixOfEvent(eventId)
+    return this.#read((reads) => (id === null ? null : reads.deadLetter(id)))
+  }
+
+  async revive(eventId: string): Promise<boolean> {
+    const id = suffixOfEvent(eventId)
+    return id !== null && this.#write(new EventWrite(WRITE.revive, id))
+  }
+
+  async discard(eventId: string): Promise<boolean> {
+    const id = suffixOfEvent(eventId)
+    return id !== null && this.#write(new EventWrite(WRITE.discard, id))
+  }
+
+  health(): JournalHealth {
+    return this.#engine.health()
+  }
+
+  /** One round of retention now; otherwise it runs each minute. Resolves when it is over. */
+  maintain(): Promise<void> {
+    return this.#maintenance.run()
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([this.#queue.idle(), this.#maintenance.stop()])
+    this.#closed = true
+    await this.#engine.close()
+  }
+
+  /** Repeats bounded reads until enough was found or the list ended. */
+  async #collect<Item, Position>(
+    start: Position,
+    limit: number,
+    read: (reads: Reads, from: Position) => { items: readonly Item[]; last: Position | null },
+  ): Promise<Item[]> {
+    const found: Item[] = []
+    for (let from: Position | null = start; found.length < limit; ) {
+      const position: Position = from
+      const page: { items: readonly Item[]; last: Position | null } = await this.#read((reads) =>
+        read(reads, position),
+      )
+      found.push(...page.items.slice(0, limit - found.length))
+      from = page.last
+      if (from === null) break
+      if (found.length < limit) await nextTurn()
+    }
+    return found
+  }
+
+  #write<T>(write: Write<T>): Promise<T> {
+    if (this.#closing === null) this.#queue.push(write)
+    else write.fail(new GatewayError('UNAVAILABLE', 'The journal is closed.'))
+    return write.promise
+  }
+
+  async #read<T>(read: (reads: Reads) => T): Promise<T> {
+    if (this.#closed) throw new GatewayError('UNAVAILABLE', 'The journal is closed.')
+    try {
+      return read(this.#engine.reads)
+    } catch (error) {
+      throw this.#engine.readFailure(error)
+    }
+  }
+
+  #publish(entries: readonly StoredEntry[], seq: number): void {
+    for (const listener of entries.length > 0 ? this.#listeners : []) {
+      try {
+        listener(entries)
+      } catch (err) {
+        this.#options.log.error({ err }, 'a listener of the journal failed')
+      }
+    }
+    this.#head = seq
+  }
+}

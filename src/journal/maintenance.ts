@@ -1,0 +1,93 @@
+import type { JournalLog } from './options.js'
+
+/**
+ * The bounded steps of retention. The plain ones return how much they did or what is left to do: 0 ends them. Entries go in
+ * two steps, so that `holds` knows before a reader could miss them: the plan returns the highest position that would go (0:
+ * none), then the other removes what the plan meant, up to there.
+ *
+ * - `ended`: outcomes older than the cutoff, but no dead letters
+ * - `keys`: idempotency keys from before the cutoff
+ * - `planEntries`, `entries`: entries other than messages, older than the cutoff
+ * - `planExpired`, `expired`: messages that left their conversation before the cutoff
+ * - `vacuum`: gives free pages back to the file system
+ * - `checkpoint`: moves the write-ahead log into the database
+ */
+export type MaintenanceStep =
+  | 'ended'
+  | 'keys'
+  | 'planEntries'
+  | 'entries'
+  | 'planExpired'
+  | 'expired'
+  | 'vacuum'
+  | 'checkpoint'
+
+const FIRST_AFTER_MS = 5_000
+const INTERVAL_MS = 60_000
+
+export interface MaintenanceOptions {
+  readonly step: (step: MaintenanceStep, cutoff: number, upTo: number) => Promise<number>
+  /** Hears of the highest position that is about to go, before it does. */
+  readonly onPurge: (seq: number) => void
+  readonly retentionMs: number
+  readonly idempotencyWindowMs: number
+  readonly now: () => number
+  readonly log: JournalLog
+}
+
+/** Runs retention in the background: soon after the start, then each minute. */
+export class Maintenance {
+  readonly #options: MaintenanceOptions
+  readonly #first: NodeJS.Timeout
+  readonly #interval: NodeJS.Timeout
+  #round: Promise<void> | null = null
+  #stopped = false
+
+  constructor(options: MaintenanceOptions) {
+    this.#options = options
+    this.#first = setTimeout(() => void this.run(), FIRST_AFTER_MS).unref()
+    this.#interval = setInterval(() => void this.run(), INTERVAL_MS).unref()
+  }
+
+  /** Runs one round now, or joins the one that runs. Never rejects: what failed is tried again in the next round. */
+  run(): Promise<void> {
+    this.#round ??= this.#runSteps()
+      .catch((err: unknown) => this.#options.log.warn({ err }, 'journal retention failed'))
+      .finally(() => {
+        this.#round = null
+      })
+    return this.#round
+  }
+
+  /** Ends the round after its current step. Calling it twice is fine. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    clearTimeout(this.#first)
+    clearInterval(this.#interval)
+    await this.#round
+  }
+
+  async #runSteps(): Promise<void> {
+    const { now, retentionMs, idempotencyWindowMs } = this.#options
+    const cutoff = now() - retentionMs
+    await this.#repeat('ended', cutoff)
+    await this.#repeat('keys', now() - idempotencyWindowMs)
+    await this.#purge('planEntries', 'entries', cutoff)
+    await this.#purge('planExpired', 'expired', cutoff)
+    await this.#repeat('vacuum', 0)
+    await this.#repeat('checkpoint', 0)
+  }
+
+  async #repeat(step: MaintenanceStep, cutoff: number): Promise<void> {
+    while (!this.#stopped && (await this.#options.step(step, cutoff, 0)) > 0);
+  }
+
+  async #purge(plan: MaintenanceStep, remove: MaintenanceStep, cutoff: number): Promise<void> {
+    while (!this.#stopped) {
+      const upTo = await this.#options.step(plan, cutoff, 0)
+      if (upTo === 0) return
+      this.#options.onPurge(upTo)
+      await this.#options.step(remove, cutoff, upTo)
+    }
+  }
+}

@@ -1,0 +1,151 @@
+import { randomBytes } from 'node:crypto'
+import { GatewayError } from '../protocol/index.js'
+import { applyBatch, MESSAGE_EVENT } from './apply.js'
+import { BATCH_HEADER, type Cell } from './cells.js'
+import type { Engine } from './engine.js'
+import { GroupedJournal } from './grouped-journal.js'
+import { idsOfSuffix } from './ids.js'
+import type { DeadLetterRecord, Duplicate, JournalHealth, RunOutcome, SessionRecord } from './journal.js'
+import type { MaintenanceStep } from './maintenance.js'
+import { type MemoryEvent, MemoryStore } from './memory-store.js'
+import type { JournalOptions } from './options.js'
+import type { Page, Reads, SessionPosition } from './reads.js'
+import { deadLetterOf, eventOf, outcomeOf, sessionOf } from './rows.js'
+import { type SessionRow, STATUS } from './store.js'
+
+/** As SQLite compares: by UTF-8 bytes, which differs from JavaScript's order beyond the basic plane. */
+const compareKeys = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
+
+const compareSessions = (a: SessionPosition, b: SessionPosition) =>
+  b.updatedAt - a.updatedAt || compareKeys(a.key, b.key)
+
+class MemoryReads implements Reads {
+  readonly #store: MemoryStore
+
+  constructor(store: MemoryStore) {
+    this.#store = store
+  }
+
+  duplicate(sessionKey: string, key: string, since: number): Duplicate | null {
+    const row = this.#store.findKey(sessionKey, key)
+    if (row === undefined || row.at <= since) return null
+    return { ...idsOfSuffix(row.id), seq: row.seq, digest: row.digest }
+  }
+
+  outcome(id: string): RunOutcome | null {
+    const row = this.#store.events.get(id)
+    if (row === undefined) return null
+    return outcomeOf(row, this.#store.entries.find(({ seq }) => seq === row.replySeq) ?? null)
+  }
+
+  pending(after: number, limit: number) {
+    return this.#events(STATUS.pending, after).slice(0, limit).map(eventOf)
+  }
+
+  entries(after: number, upTo: number, limit: number) {
+    return this.#store.entries.filter(({ seq }) => seq > after && seq <= upTo).slice(0, limit)
+  }
+
+  history(sessionKey: string, before: number, limit: number) {
+    const after = this.#store.sessions.get(sessionKey)?.resetSeq ?? 0
+    const messages = this.#store.entries.filter(
+      (entry) =>
+        entry.sessionKey === sessionKey &&
+        entry.event === MESSAGE_EVENT &&
+        entry.seq > after &&
+        entry.seq < before,
+    )
+    return messages.slice(Math.max(messages.length - limit, 0))
+  }
+
+  session(key: string): SessionRecord | null {
+    const row = this.#store.sessions.get(key)
+    return row === undefined ? null : sessionOf(row)
+  }
+
+  pausedSessions(): string[] {
+    return [...this.#store.sessions.values()].filter(({ paused }) => paused === 1).map(({ key }) => key)
+  }
+
+  sessions(
+    before: SessionPosition | null,
+    limit: number,
+    matches: (row: SessionRow) => boolean,
+  ): Page<SessionRecord, SessionPosition> {
+    const rows = [...this.#store.sessions.values()]
+      .filter((row) => before === null || compareSessions(row, before) > 0)
+      .sort(compareSessions)
+      .slice(0, limit)
+    return {
+      items: rows.filter(matches).map(sessionOf),
+      last: rows.length < limit ? null : (rows.at(-1) ?? null),
+    }
+  }
+
+  deadLetter(id: string): DeadLetterRecord | null {
+    const row = this.#store.events.get(id)
+    return row?.status === STATUS.failed ? deadLetterOf(row) : null
+  }
+
+  deadLetters(
+    after: number,
+    limit: number,
+    matches: (sessionKey: string) => boolean,
+  ): Page<DeadLetterRecord, number> {
+    const rows = this.#events(STATUS.failed, after).slice(0, limit)
+    return {
+      items: rows.filter(({ sessionKey }) => matches(sessionKey)).map(deadLetterOf),
+      last: rows.length < limit ? null : (rows.at(-1)?.seq ?? null),
+    }
+  }
+
+  #events(status: number, after: number): MemoryEvent[] {
+    return [...this.#store.events.values()]
+      .filter((row) => row.status === status && row.seq > after)
+      .sort((a, b) => a.seq - b.seq)
+  }
+}
+
+class MemoryEngine implements Engine {
+  readonly epoch = randomBytes(12).toString('hex')
+  readonly seq = 0
+  readonly purged = 0
+  readonly #store = new MemoryStore()
+  readonly reads = new MemoryReads(this.#store)
+  readonly #window: number
+
+  constructor({ idempotencyWindowMs }: JournalOptions) {
+    this.#window = idempotencyWindowMs
+  }
+
+  async execute(batch: Cell[]): Promise<readonly Cell[]> {
+    const context = { store: this.#store, now: batch[1] as number, idempotencyWindowMs: this.#window }
+    const answer: Cell[] = [0, 0]
+    applyBatch(context, batch, BATCH_HEADER, answer)
+    answer[1] = this.#store.lastSeq
+    return answer
+  }
+
+  async step(step: MaintenanceStep, cutoff: number, upTo: number): Promise<number> {
+    return this.#store.maintain(step, cutoff, upTo)
+  }
+
+  readFailure(error: unknown): GatewayError {
+    return new GatewayError('UNAVAILABLE', 'The journal cannot be read now.', { cause: error })
+  }
+
+  refusal(): null {
+    return null
+  }
+
+  health(): JournalHealth {
+    return { status: 'ok' }
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** A journal that forgets everything with the process: for tests, and for those who want no file. */
+export function createMemoryJournal(options: JournalOptions): GroupedJournal {
+  return new GroupedJournal(new MemoryEngine(options), options)
+}

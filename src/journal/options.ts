@@ -1,0 +1,27 @@
+import type { Log } from '../agents/agent.js'
+
+export type JournalLog = Pick<Log, 'debug' | 'info' | 'warn' | 'error'>
+
+/** What every kind of journal takes; the defaults of the first three are in the configuration schema. */
+export interface JournalOptions {
+  /** Writes that may wait for the disk; more are refused. */
+  readonly maxPendingWrites: number
+  /** How long ended events, and entries other than messages, are kept. Milliseconds. */
+  readonly retentionMs: number
+  /** How long an idempotency key is remembered. Milliseconds. */
+  readonly idempotencyWindowMs: number
+  readonly log: JournalLog
+  /** Text of the waiting writes in all, in UTF-16 units; more is refused. Default: 134,217,728. */
+  readonly maxPendingChars?: number
+  /** Milliseconds since the Unix epoch. Default: `Date.now`. */
+  readonly now?: () => number
+}
+
+export interface SqliteJournalOptions extends JournalOptions {
+  /** The database file; it and its folder are made where they are missing. */
+  readonly path: string
+  /** How often a journal that cannot write tries whether it can again. Default: 500. */
+  readonly probeIntervalMs?: number
+  /** Called once when the journal will not write again in this process: it is damaged, or its thread died. */
+  readonly onFatal?: (error: Error) => void
+}

@@ -1,0 +1,41 @@
+import type { InboundEvent } from '../protocol/index.js'
+import type { DeadLetterRecord, Duplicate, RunOutcome, SessionRecord, StoredEntry } from './journal.js'
+import type { SessionRow } from './store.js'
+
+/** A place in the list of sessions. */
+export interface SessionPosition {
+  readonly updatedAt: number
+  readonly key: string
+}
+
+/** A part of a list that was looked through; `last` null: the list ended. */
+export interface Page<Item, Position> {
+  readonly items: readonly Item[]
+  readonly last: Position | null
+}
+
+/** What can be read of a journal: synchronous, so each looks through a bounded number of rows. Ids are suffixes. */
+export interface Reads {
+  /** The first event of that key since `since`. */
+  duplicate(sessionKey: string, key: string, since: number): Duplicate | null
+  outcome(id: string): RunOutcome | null
+  /** The next waiting events after that position. */
+  pending(after: number, limit: number): InboundEvent[]
+  entries(after: number, upTo: number, limit: number): StoredEntry[]
+  history(sessionKey: string, before: number, limit: number): StoredEntry[]
+  session(key: string): SessionRecord | null
+  pausedSessions(): string[]
+  /** Looks at the next `limit` sessions and returns those that match. */
+  sessions(
+    before: SessionPosition | null,
+    limit: number,
+    matches: (session: SessionRow) => boolean,
+  ): Page<SessionRecord, SessionPosition>
+  deadLetter(id: string): DeadLetterRecord | null
+  /** Looks at the next `limit` dead letters and returns those of the sessions that match. */
+  deadLetters(
+    after: number,
+    limit: number,
+    matches: (sessionKey: string) => boolean,
+  ): Page<DeadLetterRecord, number>
+}

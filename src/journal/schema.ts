@@ -1,0 +1,98 @@
+import type { Database } from 'better-sqlite3'
+
+/** Marks a database file as a journal of this program: 'LurK' in ASCII. */
+export const APPLICATION_ID = 0x4c75724b
+
+/**
+ * Step n takes a journal from version n to n + 1. A step that has been released never changes; a new shape is a new step.
+ * `inbox.id` and `idempotency.event_id` are the part that the event's and the run's ids share.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value ANY NOT NULL
+  ) WITHOUT ROWID, STRICT;
+  INSERT INTO meta (name, value) VALUES ('epoch', lower(hex(randomblob(12)))), ('seq', 0), ('purged', 0);
+
+  CREATE TABLE entries (
+    seq         INTEGER PRIMARY KEY,
+    event       TEXT NOT NULL,
+    session_key TEXT,
+    at          INTEGER NOT NULL,
+    payload     TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX entries_messages ON entries (session_key, seq) WHERE event = 'session.message';
+  CREATE INDEX entries_passing ON entries (at) WHERE event <> 'session.message';
+
+  -- status: 0 pending, 1 completed, 2 failed (a dead letter), 3 aborted, 4 discarded.
+  CREATE TABLE inbox (
+    id              TEXT PRIMARY KEY,
+    seq             INTEGER NOT NULL,
+    status          INTEGER NOT NULL,
+    session_key     TEXT NOT NULL,
+    type            TEXT NOT NULL,
+    source          TEXT NOT NULL,
+    at              INTEGER NOT NULL,
+    priority        TEXT NOT NULL,
+    idempotency_key TEXT,
+    attempts        INTEGER NOT NULL,
+    error           TEXT,
+    reply_seq       INTEGER,
+    done_at         INTEGER,
+    payload         TEXT
+  ) WITHOUT ROWID, STRICT;
+  CREATE INDEX inbox_pending ON inbox (seq) WHERE status = 0;
+  CREATE INDEX inbox_failed ON inbox (seq) WHERE status = 2;
+  CREATE INDEX inbox_ended ON inbox (done_at) WHERE status IN (1, 3, 4);
+  CREATE INDEX inbox_sessions ON inbox (session_key) WHERE status <> 0;
+
+  CREATE TABLE sessions (
+    key        TEXT PRIMARY KEY,
+    channel    TEXT NOT NULL,
+    title      TEXT,
+    agent      TEXT,
+    metadata   TEXT NOT NULL,
+    paused     INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    reset_seq  INTEGER NOT NULL
+  ) WITHOUT ROWID, STRICT;
+  CREATE INDEX sessions_recent ON sessions (updated_at DESC, key);
+  CREATE INDEX sessions_paused ON sessions (key) WHERE paused = 1;
+
+  CREATE TABLE idempotency (
+    session_key TEXT NOT NULL,
+    key         TEXT NOT NULL,
+    event_id    TEXT NOT NULL,
+    seq         INTEGER NOT NULL,
+    digest      TEXT,
+    at          INTEGER NOT NULL,
+    PRIMARY KEY (session_key, key)
+  ) WITHOUT ROWID, STRICT;
+  CREATE INDEX idempotency_age ON idempotency (at);
+
+  -- Messages that left their conversation at a time, up to a position: retention removes them.
+  CREATE TABLE expiry (
+    at          INTEGER NOT NULL,
+    session_key TEXT NOT NULL,
+    up_to       INTEGER NOT NULL,
+    PRIMARY KEY (at, session_key)
+  ) WITHOUT ROWID, STRICT;
+  `,
+]
+
+export const SCHEMA_VERSION = MIGRATIONS.length
+
+/** Takes the database from its version to the newest, each step in a transaction. Returns the version it had. */
+export function migrate(db: Database, migrations: readonly string[] = MIGRATIONS): number {
+  const from = db.pragma('user_version', { simple: true }) as number
+  for (const [offset, step] of migrations.slice(from).entries()) {
+    db.transaction(() => {
+      db.exec(step)
+      db.pragma(`application_id = ${APPLICATION_ID}`)
+      db.pragma(`user_version = ${from + offset + 1}`)
+    }).immediate()
+  }
+  return from
+}

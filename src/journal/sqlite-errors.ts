@@ -1,0 +1,39 @@
+/** The code of an SQLite or system error, such as `SQLITE_FULL` or `EACCES`; an empty string for anything else. */
+export function errorCode(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' ? code : ''
+}
+
+/** Whether the file itself can no longer be trusted. Trying again does not help, and writing on may make it worse. */
+export const isDamage = (code: string): boolean =>
+  code.startsWith('SQLITE_CORRUPT') || code.startsWith('SQLITE_NOTADB')
+
+const OWN_FAULT = ['SQLITE_CONSTRAINT', 'SQLITE_TOOBIG', 'SQLITE_MISMATCH', 'SQLITE_RANGE']
+
+/** Whether one write of a batch is at fault, so that the others can go on without it. */
+export const isOwnFault = (code: string): boolean =>
+  !code.startsWith('SQLITE_') || OWN_FAULT.some((prefix) => code.startsWith(prefix))
+
+const CAUSES: readonly (readonly [prefix: string, text: string])[] = [
+  ['SQLITE_FULL', 'the disk is full. Free some space; writing resumes by itself'],
+  ['SQLITE_BUSY', 'another program holds the database. Stop it; writing resumes by itself'],
+  [
+    'SQLITE_READONLY',
+    'it may not be written. Check its permissions and its mount; writing resumes by itself',
+  ],
+  [
+    'SQLITE_CORRUPT',
+    'the file is damaged. Stop the gateway, move the file away or restore a backup, start again',
+  ],
+  [
+    'SQLITE_NOTADB',
+    'the file is damaged. Stop the gateway, move the file away or restore a backup, start again',
+  ],
+]
+
+/** For an operator: what stops the journal from writing, and what to do. */
+export function describeFailure(path: string, code: string, message: string): string {
+  const known = CAUSES.find(([prefix]) => code.startsWith(prefix))?.[1]
+  const text = known ?? `${message}. Check the disk and its mount; writing resumes by itself`
+  return `The journal ${path} cannot write: ${text} (${code || 'error'}).`
+}

@@ -1,0 +1,125 @@
+import type { Database } from 'better-sqlite3'
+import { MESSAGE_EVENT } from './apply.js'
+import type { MaintenanceStep } from './maintenance.js'
+
+/** Rows that one step removes: some milliseconds, after which waiting writes have their turn. */
+const STEP_ROWS = 500
+/** Free pages that one step gives back to the file system. */
+const STEP_PAGES = 500
+/** Free pages that stay for what comes next: 4 MiB. */
+const SPARE_PAGES = 1_000
+
+const PASSING = `event <> '${MESSAGE_EVENT}' AND at < ?`
+const EXPIRED = `session_key = ? AND event = '${MESSAGE_EVENT}' AND seq <= ?`
+
+interface Expiry {
+  readonly at: number
+  readonly sessionKey: string
+  readonly upTo: number
+}
+
+const prepare = (db: Database) => ({
+  ended: db.prepare(
+    `DELETE FROM inbox WHERE id IN
+       (SELECT id FROM inbox WHERE status IN (1, 3, 4) AND done_at < ? ORDER BY done_at LIMIT ${STEP_ROWS})`,
+  ),
+  keys: db.prepare(
+    `DELETE FROM idempotency WHERE (session_key, key) IN
+       (SELECT session_key, key FROM idempotency WHERE at <= ? ORDER BY at LIMIT ${STEP_ROWS})`,
+  ),
+  planEntries: db
+    .prepare<unknown[], number | null>(
+      `SELECT max(seq) FROM (SELECT seq FROM entries WHERE ${PASSING} ORDER BY at LIMIT ${STEP_ROWS})`,
+    )
+    .pluck(),
+  entries: db.prepare(
+    `DELETE FROM entries WHERE seq IN
+       (SELECT seq FROM entries WHERE ${PASSING} AND seq <= ? ORDER BY at LIMIT ${STEP_ROWS})`,
+  ),
+  // Of a session that is gone, everything that has been written into it since.
+  expiry: db.prepare<unknown[], Expiry>(
+    `SELECT at, session_key AS sessionKey,
+       iif(EXISTS (SELECT 1 FROM sessions WHERE key = session_key), up_to, 9007199254740991) AS upTo
+     FROM expiry WHERE at < ? ORDER BY at, session_key LIMIT 1`,
+  ),
+  planExpired: db
+    .prepare<unknown[], number | null>(
+      `SELECT max(seq) FROM (SELECT seq FROM entries WHERE ${EXPIRED} ORDER BY seq LIMIT ${STEP_ROWS})`,
+    )
+    .pluck(),
+  expired: db.prepare(`DELETE FROM entries WHERE ${EXPIRED}`),
+  removeExpiry: db.prepare('DELETE FROM expiry WHERE at = ? AND session_key = ?'),
+  setPurged: db.prepare("UPDATE meta SET value = max(value, ?) WHERE name = 'purged'"),
+})
+
+/** The steps of retention on the database, each a transaction of its own; `maintenance.ts` says when which. */
+export class SqliteMaintenance {
+  readonly #db: Database
+  readonly #sql: ReturnType<typeof prepare>
+
+  constructor(db: Database) {
+    this.#db = db
+    this.#sql = prepare(db)
+  }
+
+  /** See `MaintenanceStep` for what goes in and comes out. */
+  step(step: MaintenanceStep, cutoff: number, upTo: number): number {
+    switch (step) {
+      case 'ended':
+        return this.#sql.ended.run(cutoff).changes
+      case 'keys':
+        return this.#sql.keys.run(cutoff).changes
+      case 'planEntries':
+        return this.#sql.planEntries.get(cutoff) ?? 0
+      case 'entries':
+        return this.#transaction(() => this.#removeEntries(cutoff, upTo))
+      case 'planExpired':
+        return this.#transaction(() => this.#planExpired(cutoff))
+      case 'expired':
+        return this.#transaction(() => this.#removeExpired(cutoff, upTo))
+      case 'vacuum':
+        return this.#vacuum()
+      case 'checkpoint':
+        this.#db.pragma('wal_checkpoint(PASSIVE)')
+        return 0
+    }
+  }
+
+  #transaction<T>(work: () => T): T {
+    return this.#db.transaction(work).immediate()
+  }
+
+  #removeEntries(cutoff: number, upTo: number): number {
+    const { changes } = this.#sql.entries.run(cutoff, upTo)
+    this.#sql.setPurged.run(upTo)
+    return changes
+  }
+
+  /** An expiry that has nothing left to remove is done. */
+  #planExpired(cutoff: number): number {
+    for (let looked = 0; looked < STEP_ROWS; looked++) {
+      const next = this.#sql.expiry.get(cutoff)
+      if (next === undefined) return 0
+      const upTo = this.#sql.planExpired.get(next.sessionKey, next.upTo)
+      if (upTo) return upTo
+      this.#sql.removeExpiry.run(next.at, next.sessionKey)
+    }
+    return 0
+  }
+
+  #removeExpired(cutoff: number, upTo: number): number {
+    const next = this.#sql.expiry.get(cutoff)
+    if (next === undefined) return 0
+    this.#sql.setPurged.run(upTo)
+    return this.#sql.expired.run(next.sessionKey, Math.min(upTo, next.upTo)).changes
+  }
+
+  /** Returns how many pages are still to be given back. */
+  #vacuum(): number {
+    const free = () => (this.#db.pragma('freelist_count', { simple: true }) as number) - SPARE_PAGES
+    const spare = free()
+    if (spare <= 0) return 0
+    this.#db.pragma(`incremental_vacuum(${Math.min(spare, STEP_PAGES)})`)
+    return Math.max(free(), 0)
+  }
+}

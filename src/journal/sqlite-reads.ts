@@ -1,0 +1,154 @@
+import Database from 'better-sqlite3'
+import type { InboundEvent } from '../protocol/index.js'
+import { MESSAGE_EVENT } from './apply.js'
+import { idsOfSuffix } from './ids.js'
+import type { DeadLetterRecord, Duplicate, RunOutcome, SessionRecord, StoredEntry } from './journal.js'
+import type { Page, Reads, SessionPosition } from './reads.js'
+import { type DeadRow, deadLetterOf, eventOf, outcomeOf, sessionOf } from './rows.js'
+import type { EventRow, KeyRow, SessionRow } from './store.js'
+
+const BUSY_TIMEOUT_MS = 2_000
+const CACHE_KIB = 8 * 1024
+
+const ENTRY = 'seq, event, session_key AS sessionKey, at, payload'
+const EVENT = `id, seq, session_key AS sessionKey, type, source, at, priority,
+  idempotency_key AS idempotencyKey, payload`
+const DEAD = `${EVENT}, error, attempts, done_at AS doneAt`
+const SESSION = `key, channel, title, agent, metadata, paused, created_at AS createdAt, updated_at AS updatedAt,
+  reset_seq AS resetSeq`
+
+interface OutcomeRow {
+  readonly id: string
+  readonly sessionKey: string
+  readonly status: number
+  readonly error: string | null
+  readonly replySeq: number | null
+}
+
+const prepare = (db: Database.Database) => ({
+  key: db.prepare<unknown[], KeyRow>(
+    'SELECT event_id AS id, seq, digest, at FROM idempotency WHERE session_key = ? AND key = ?',
+  ),
+  outcome: db.prepare<unknown[], OutcomeRow>(
+    'SELECT id, session_key AS sessionKey, status, error, reply_seq AS replySeq FROM inbox WHERE id = ?',
+  ),
+  entry: db.prepare<unknown[], StoredEntry>(`SELECT ${ENTRY} FROM entries WHERE seq = ?`),
+  entries: db.prepare<unknown[], StoredEntry>(
+    `SELECT ${ENTRY} FROM entries WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?`,
+  ),
+  pending: db.prepare<unknown[], EventRow>(
+    `SELECT ${EVENT} FROM inbox WHERE status = 0 AND seq > ? ORDER BY seq LIMIT ?`,
+  ),
+  history: db.prepare<unknown[], StoredEntry>(
+    `SELECT ${ENTRY} FROM entries
+     WHERE session_key = ? AND event = '${MESSAGE_EVENT}' AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?`,
+  ),
+  session: db.prepare<unknown[], SessionRow>(`SELECT ${SESSION} FROM sessions WHERE key = ?`),
+  resetSeq: db.prepare<unknown[], number>('SELECT reset_seq FROM sessions WHERE key = ?').pluck(),
+  paused: db.prepare<unknown[], string>('SELECT key FROM sessions WHERE paused = 1').pluck(),
+  sessions: db.prepare<unknown[], SessionRow>(
+    `SELECT ${SESSION} FROM sessions ORDER BY updated_at DESC, key LIMIT ?`,
+  ),
+  sessionsOfTime: db.prepare<unknown[], SessionRow>(
+    `SELECT ${SESSION} FROM sessions WHERE updated_at = ? AND key > ? ORDER BY key LIMIT ?`,
+  ),
+  sessionsBefore: db.prepare<unknown[], SessionRow>(
+    `SELECT ${SESSION} FROM sessions WHERE updated_at < ? ORDER BY updated_at DESC, key LIMIT ?`,
+  ),
+  deadLetter: db.prepare<unknown[], DeadRow>(`SELECT ${DEAD} FROM inbox WHERE id = ? AND status = 2`),
+  deadLetters: db.prepare<unknown[], DeadRow>(
+    `SELECT ${DEAD} FROM inbox WHERE status = 2 AND seq > ? ORDER BY seq LIMIT ?`,
+  ),
+})
+
+/** Reads the database on a connection of its own, which cannot write. No statement is left open between two calls. */
+export class SqliteReads implements Reads {
+  readonly #db: Database.Database
+  readonly #sql: ReturnType<typeof prepare>
+
+  constructor(path: string) {
+    this.#db = new Database(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
+    this.#db.pragma(`cache_size = -${CACHE_KIB}`)
+    this.#sql = prepare(this.#db)
+  }
+
+  /** Calling it twice is fine. */
+  close(): void {
+    this.#db.close()
+  }
+
+  duplicate(sessionKey: string, key: string, since: number): Duplicate | null {
+    const row = this.#sql.key.get(sessionKey, key)
+    if (row === undefined || row.at <= since) return null
+    return { ...idsOfSuffix(row.id), seq: row.seq, digest: row.digest }
+  }
+
+  outcome(id: string): RunOutcome | null {
+    const row = this.#sql.outcome.get(id)
+    if (row === undefined) return null
+    const message = row.replySeq === null ? undefined : this.#sql.entry.get(row.replySeq)
+    return outcomeOf(row, message ?? null)
+  }
+
+  pending(after: number, limit: number): InboundEvent[] {
+    return this.#sql.pending.all(after, limit).map(eventOf)
+  }
+
+  entries(after: number, upTo: number, limit: number): StoredEntry[] {
+    return this.#sql.entries.all(after, upTo, limit)
+  }
+
+  history(sessionKey: string, before: number, limit: number): StoredEntry[] {
+    const after = this.#sql.resetSeq.get(sessionKey) ?? 0
+    return this.#sql.history.all(sessionKey, after, before, limit).reverse()
+  }
+
+  session(key: string): SessionRecord | null {
+    const row = this.#sql.session.get(key)
+    return row === undefined ? null : sessionOf(row)
+  }
+
+  pausedSessions(): string[] {
+    return this.#sql.paused.all()
+  }
+
+  sessions(
+    before: SessionPosition | null,
+    limit: number,
+    matches: (row: SessionRow) => boolean,
+  ): Page<SessionRecord, SessionPosition> {
+    const rows = this.#sessionRows(before, limit)
+    const last = rows.length < limit ? undefined : rows.at(-1)
+    return {
+      items: rows.filter(matches).map(sessionOf),
+      last: last === undefined ? null : { updatedAt: last.updatedAt, key: last.key },
+    }
+  }
+
+  /** Two ranges of the index: the rest of the same instant, then what is older. */
+  #sessionRows(before: SessionPosition | null, limit: number): SessionRow[] {
+    if (before === null) return this.#sql.sessions.all(limit)
+    const rows = this.#sql.sessionsOfTime.all(before.updatedAt, before.key, limit)
+    if (rows.length < limit) {
+      rows.push(...this.#sql.sessionsBefore.all(before.updatedAt, limit - rows.length))
+    }
+    return rows
+  }
+
+  deadLetter(id: string): DeadLetterRecord | null {
+    const row = this.#sql.deadLetter.get(id)
+    return row === undefined ? null : deadLetterOf(row)
+  }
+
+  deadLetters(
+    after: number,
+    limit: number,
+    matches: (sessionKey: string) => boolean,
+  ): Page<DeadLetterRecord, number> {
+    const rows = this.#sql.deadLetters.all(after, limit)
+    return {
+      items: rows.filter(({ sessionKey }) => matches(sessionKey)).map(deadLetterOf),
+      last: rows.length < limit ? null : (rows.at(-1)?.seq ?? null),
+    }
+  }
+}

@@ -1,0 +1,148 @@
+import { statSync } from 'node:fs'
+import { GatewayError } from '../protocol/index.js'
+import type { Cell } from './cells.js'
+import { Condition } from './condition.js'
+import type { Engine } from './engine.js'
+import { GroupedJournal } from './grouped-journal.js'
+import type { JournalHealth } from './journal.js'
+import { JournalError } from './journal-error.js'
+import type { MaintenanceStep } from './maintenance.js'
+import type { SqliteJournalOptions } from './options.js'
+import { describeFailure, errorCode, isDamage } from './sqlite-errors.js'
+import { type JournalFile, openJournalFile } from './sqlite-file.js'
+import type { JournalLock } from './sqlite-lock.js'
+import { ASK } from './sqlite-protocol.js'
+import { SqliteReads } from './sqlite-reads.js'
+import { SqliteWorker } from './sqlite-worker.js'
+
+/** A file, told from another one of the same name. */
+const identityOf = (path: string): string => {
+  const stats = statSync(path, { throwIfNoEntry: false })
+  return stats === undefined ? 'none' : `${stats.dev}:${stats.ino}`
+}
+
+class SqliteEngine implements Engine {
+  readonly epoch: string
+  readonly seq: number
+  readonly purged: number
+  readonly reads: SqliteReads
+  readonly #path: string
+  readonly #identity: string
+  readonly #lock: JournalLock
+  readonly #worker: SqliteWorker
+  readonly #condition: Condition
+  readonly #options: SqliteJournalOptions
+
+  constructor(
+    file: JournalFile,
+    worker: SqliteWorker,
+    reads: SqliteReads,
+    condition: Condition,
+    options: SqliteJournalOptions,
+  ) {
+    this.epoch = file.epoch
+    this.seq = file.seq
+    this.purged = file.purged
+    this.reads = reads
+    this.#path = file.path
+    this.#identity = identityOf(file.path)
+    this.#lock = file.lock
+    this.#worker = worker
+    this.#condition = condition
+    this.#options = options
+  }
+
+  async execute(batch: Cell[]): Promise<readonly Cell[]> {
+    batch[0] = ASK.batch
+    try {
+      return await this.#worker.ask(batch)
+    } catch (error) {
+      this.#fail(error)
+      throw this.refusal() ?? error
+    }
+  }
+
+  async step(step: MaintenanceStep, cutoff: number, upTo: number): Promise<number> {
+    if (step === 'ended') this.#checkIdentity()
+    const answer = await this.#worker.ask([ASK.step, step, cutoff, upTo]).catch((error: unknown) => {
+      if (isDamage(errorCode(error))) this.#fail(error)
+      throw error
+    })
+    return answer[1] as number
+  }
+
+  readFailure(error: unknown): GatewayError {
+    if (isDamage(errorCode(error))) this.#fail(error)
+    else this.#options.log.error({ err: error }, 'journal read failed')
+    return new GatewayError('UNAVAILABLE', 'The journal cannot be read now.', { cause: error })
+  }
+
+  refusal(): GatewayError | null {
+    return this.#condition.refusal()
+  }
+
+  health(): JournalHealth {
+    return this.#condition.health()
+  }
+
+  async close(): Promise<void> {
+    this.#condition.stop()
+    // The last connection that closes removes the log, and one that only reads cannot.
+    this.reads.close()
+    try {
+      await this.#worker.close()
+    } catch (err) {
+      // Nothing is lost: the next start continues from the log.
+      this.#options.log.warn({ err }, 'journal was not closed in order')
+    } finally {
+      this.#lock.release()
+    }
+  }
+
+  #fail(error: unknown): void {
+    const code = errorCode(error)
+    const message = error instanceof Error ? error.message : String(error)
+    const text = describeFailure(this.#path, code, message)
+    if (isDamage(code)) this.#condition.end(text, error instanceof Error ? error : new Error(message))
+    else this.#condition.fail(text, error)
+  }
+
+  /** A removed file takes writes as before, and all of them are gone with the process. */
+  #checkIdentity(): void {
+    if (identityOf(this.#path) === this.#identity) return
+    const error = new JournalError(
+      this.#path,
+      'the file was removed or replaced while it was in use',
+      'Put it back if it was moved, and start the gateway again.',
+    )
+    this.#condition.end(error.message, error)
+  }
+}
+
+/**
+ * Opens the journal in an SQLite file: one thread writes, a commit for all that waits, flushed to the disk before anyone is
+ * answered. Throws `JournalError` when the file cannot be used; it is then as it was.
+ */
+export async function openSqliteJournal(options: SqliteJournalOptions): Promise<GroupedJournal> {
+  const file = openJournalFile(options.path)
+  let worker: SqliteWorker | undefined
+  try {
+    const condition: Condition = new Condition({
+      ...options,
+      probe: () => worker?.ask([ASK.probe]) ?? Promise.reject(),
+    })
+    worker = await SqliteWorker.start(
+      { path: file.path, idempotencyWindowMs: options.idempotencyWindowMs },
+      (error) =>
+        condition.end(`The journal's thread died: ${error.message}. Start the gateway again.`, error),
+    )
+    const reads = new SqliteReads(file.path)
+    return new GroupedJournal(new SqliteEngine(file, worker, reads, condition, options), options)
+  } catch (error) {
+    await worker?.close()
+    file.lock.release()
+    throw error
+  } finally {
+    file.db.close()
+  }
+}

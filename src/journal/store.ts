@@ -1,0 +1,78 @@
+/** What became of an accepted event. The numbers are stored. */
+export const STATUS = { pending: 0, completed: 1, failed: 2, aborted: 3, discarded: 4 } as const
+
+/** A session as it is stored: `metadata` is JSON text. */
+export interface SessionRow {
+  readonly key: string
+  readonly channel: string
+  readonly title: string | null
+  readonly agent: string | null
+  readonly metadata: string
+  readonly paused: number
+  readonly createdAt: number
+  readonly updatedAt: number
+  readonly resetSeq: number
+}
+
+/** An accepted event as it is stored: `id` is the suffix of its ids, `payload` JSON text. */
+export interface EventRow {
+  readonly id: string
+  readonly seq: number
+  readonly sessionKey: string
+  readonly type: string
+  readonly source: string
+  readonly at: number
+  readonly priority: string
+  readonly idempotencyKey: string | null
+  readonly payload: string
+}
+
+export interface KeyRow {
+  readonly id: string
+  readonly seq: number
+  readonly digest: string | null
+  readonly at: number
+}
+
+/**
+ * The steps that writes are made of; `apply.ts` puts them together. All synchronous: a batch of writes is one transaction of
+ * whoever calls.
+ */
+export interface Store {
+  /** The newest position that was given to an entry or event. */
+  lastSeq: number
+
+  findKey(sessionKey: string, key: string): KeyRow | undefined
+  /** Inserts or replaces. */
+  putKey(sessionKey: string, key: string, row: KeyRow): void
+
+  hasSession(key: string): boolean
+  insertSession(row: SessionRow): void
+  /** Inserts or replaces; `resetSeq` never goes back. Returns it. */
+  putSession(row: SessionRow): number
+  /** Raises `updatedAt`. Nothing happens where there is no such session. */
+  touchSession(key: string, at: number): void
+  /** Removes the session, its messages, its ended events and their keys. False: there is none. */
+  removeSession(key: string): boolean
+  /** Leaves the session's messages up to `seq` to retention, from `now` on. */
+  expireMessages(sessionKey: string, seq: number, now: number): void
+
+  /** False: an event of that id is stored already. */
+  insertEvent(row: EventRow): boolean
+  insertEntry(seq: number, event: string, sessionKey: string | null, at: number, payload: string): void
+  isPending(id: string, sessionKey: string): boolean
+  /** False: it is not waiting. */
+  endEvent(
+    id: string,
+    sessionKey: string,
+    status: number,
+    attempts: number,
+    error: string | null,
+    replySeq: number | null,
+    now: number,
+  ): boolean
+  /** False: it is no dead letter. */
+  reviveEvent(id: string): boolean
+  /** False: it is no dead letter. */
+  discardEvent(id: string, now: number): boolean
+}

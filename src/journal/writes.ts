@@ -1,0 +1,190 @@
+import {
+  type Cell,
+  type CellReader,
+  encodeAppend,
+  encodeById,
+  encodeComplete,
+  encodeRemove,
+  encodeSave,
+  RESULT,
+} from './cells.js'
+import { idsOfSuffix } from './ids.js'
+import type {
+  AppendRequest,
+  AppendResult,
+  CompleteRequest,
+  Entry,
+  JournalStats,
+  SessionRecord,
+  StoredEntry,
+} from './journal.js'
+
+/** What the writes of a commit add up to. */
+export interface Commit {
+  readonly entries: StoredEntry[]
+  readonly stats: JournalStats
+}
+
+/** A write on its way: goes out as cells, and takes its result from the cells that come back. */
+export interface PendingWrite {
+  /** Adds itself to a batch; returns the length of its text. */
+  encode(cells: Cell[]): number
+  /** Takes its result; its promise settles only with `finish`, once those who watch have seen the commit. */
+  take(results: CellReader, commit: Commit): void
+  finish(): void
+  fail(error: Error): void
+}
+
+export abstract class Write<T> implements PendingWrite {
+  readonly promise: Promise<T>
+  #resolve!: (value: T) => void
+  #reject!: (error: Error) => void
+  #value: T | undefined
+  #error: Error | undefined
+
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  abstract encode(cells: Cell[]): number
+  protected abstract decode(status: number, first: number, results: CellReader, commit: Commit): T
+
+  take(results: CellReader, commit: Commit): void {
+    const status = results.number()
+    const first = results.number()
+    if (status === RESULT.error) this.#error = new Error(`journal write refused: ${results.string()}`)
+    else this.#value = this.decode(status, first, results, commit)
+  }
+
+  finish(): void {
+    if (this.#error === undefined) this.#resolve(this.#value as T)
+    else this.#reject(this.#error)
+  }
+
+  fail(error: Error): void {
+    this.#reject(error)
+  }
+}
+
+function addEntries(commit: Commit, first: number, entries: readonly Entry[]): void {
+  let seq = first
+  for (const { event, sessionKey, at, payload } of entries) {
+    commit.entries.push({ seq: seq++, event, sessionKey, at, payload })
+  }
+}
+
+export class AppendWrite extends Write<AppendResult> {
+  readonly #request: AppendRequest
+  readonly #id: string
+
+  constructor(request: AppendRequest, id: string) {
+    super()
+    this.#request = request
+    this.#id = id
+  }
+
+  encode(cells: Cell[]): number {
+    return encodeAppend(cells, this.#request, this.#id)
+  }
+
+  protected decode(status: number, first: number, results: CellReader, commit: Commit): AppendResult {
+    if (status === RESULT.duplicate) {
+      const ids = idsOfSuffix(results.string())
+      return { duplicate: { ...ids, seq: results.number(), digest: results.nullable() }, seq: null }
+    }
+    commit.stats.appended += 1
+    const { entries, create } = this.#request
+    let next = first
+    if (status === RESULT.created && create) addEntries(commit, next++, [create.entry])
+    addEntries(commit, next, entries)
+    return { duplicate: null, seq: next + Math.max(entries.length, 1) - 1 }
+  }
+}
+
+export class CompleteWrite extends Write<boolean> {
+  readonly #request: CompleteRequest
+  readonly #ids: readonly string[]
+
+  constructor(request: CompleteRequest, ids: readonly string[]) {
+    super()
+    this.#request = request
+    this.#ids = ids
+  }
+
+  encode(cells: Cell[]): number {
+    return encodeComplete(cells, this.#request, this.#ids)
+  }
+
+  protected decode(status: number, first: number, _results: CellReader, commit: Commit): boolean {
+    if (status === RESULT.refused) return false
+    commit.stats.completed += this.#ids.length
+    addEntries(commit, first, this.#request.entries)
+    return true
+  }
+}
+
+export class SaveWrite extends Write<SessionRecord> {
+  readonly #record: SessionRecord
+  readonly #reset: boolean
+  readonly #entries: readonly Entry[]
+
+  constructor(record: SessionRecord, reset: boolean, entries: readonly Entry[]) {
+    super()
+    this.#record = record
+    this.#reset = reset
+    this.#entries = entries
+  }
+
+  encode(cells: Cell[]): number {
+    return encodeSave(cells, this.#record, this.#reset, this.#entries)
+  }
+
+  protected decode(_status: number, first: number, results: CellReader, commit: Commit): SessionRecord {
+    addEntries(commit, first, this.#entries)
+    return { ...this.#record, resetSeq: results.number() }
+  }
+}
+
+export class RemoveWrite extends Write<boolean> {
+  readonly #key: string
+  readonly #entries: readonly Entry[]
+
+  constructor(key: string, entries: readonly Entry[]) {
+    super()
+    this.#key = key
+    this.#entries = entries
+  }
+
+  encode(cells: Cell[]): number {
+    return encodeRemove(cells, this.#key, this.#entries)
+  }
+
+  protected decode(status: number, first: number, _results: CellReader, commit: Commit): boolean {
+    if (status === RESULT.refused) return false
+    addEntries(commit, first, this.#entries)
+    return true
+  }
+}
+
+/** A write that names one event and is done or refused. */
+export class EventWrite extends Write<boolean> {
+  readonly #kind: number
+  readonly #id: string
+
+  constructor(kind: number, id: string) {
+    super()
+    this.#kind = kind
+    this.#id = id
+  }
+
+  encode(cells: Cell[]): number {
+    return encodeById(cells, this.#kind, this.#id)
+  }
+
+  protected decode(status: number): boolean {
+    return status === RESULT.done
+  }
+}

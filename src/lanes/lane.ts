@@ -1,0 +1,102 @@
+/** What a lane queues. The link is part of the task, so that queueing allocates nothing. */
+export interface Task {
+  /** Index into the protocol's `PRIORITIES`: 0 is the most urgent class. */
+  readonly rank: 0 | 1 | 2
+  /** Payload size, for the dispatcher's bound. */
+  readonly bytes: number
+  /** Owned by the lane. */
+  next: Task | null
+}
+
+/**
+ * `resting`: nothing runs; `running`: its task holds one of the dispatcher's places; `parked`: its task waits for another
+ * try and holds none; `resuming`: that wait is over.
+ */
+export type LaneState = 'resting' | 'running' | 'parked' | 'resuming'
+
+/**
+ * The serial queue of one session: one intrusive list, ordered by rank and FIFO within a rank, with the last task of each
+ * rank at hand. Fields beyond the queue belong to the dispatcher.
+ */
+export class Lane<T extends Task> {
+  head: T | null = null
+  waiting = 0
+  /** Places promised to events that are on their way to the disk. */
+  reserved = 0
+  running: T | null = null
+  paused = false
+  state: LaneState = 'resting'
+  /** In the dispatcher's ready list. */
+  ready = false
+  nextReady: Lane<T> | null = null
+  /** A refusal was announced since there last was room. */
+  announcedFull = false
+  #last0: T | null = null
+  #last1: T | null = null
+  #last2: T | null = null
+
+  constructor(readonly key: string) {}
+
+  get idle(): boolean {
+    return this.running === null && this.waiting === 0 && this.reserved === 0 && !this.paused
+  }
+
+  push(task: T): void {
+    const after =
+      task.rank === 0
+        ? this.#last0
+        : task.rank === 1
+          ? (this.#last1 ?? this.#last0)
+          : (this.#last2 ?? this.#last1 ?? this.#last0)
+    if (after === null) {
+      task.next = this.head
+      this.head = task
+    } else {
+      task.next = after.next
+      after.next = task
+    }
+    this.#setLast(task.rank, task)
+    this.waiting++
+  }
+
+  shift(): T | null {
+    const task = this.head
+    if (task === null) return null
+    this.head = task.next as T | null
+    if (this.#last(task.rank) === task) this.#setLast(task.rank, null)
+    task.next = null
+    this.waiting--
+    return task
+  }
+
+  /** Tasks that will run before one of this rank that is pushed now, the running one included. */
+  ahead(rank: Task['rank']): number {
+    let count = this.running === null ? 0 : 1
+    for (let task = this.head; task !== null && task.rank <= rank; task = task.next as T | null) count++
+    return count
+  }
+
+  /** Takes the waiting tasks for which `predicate` is true out of the queue, in order. */
+  remove(predicate: (task: T) => boolean): T[] {
+    const kept: T[] = []
+    const removed: T[] = []
+    for (let task = this.shift(); task !== null; task = this.shift())
+      (predicate(task) ? removed : kept).push(task)
+    for (const task of kept) this.push(task)
+    return removed
+  }
+
+  *[Symbol.iterator](): IterableIterator<T> {
+    for (let task = this.head; task !== null; task = task.next as T | null) yield task
+  }
+
+  #last(rank: Task['rank']): T | null {
+    return rank === 0 ? this.#last0 : rank === 1 ? this.#last1 : this.#last2
+  }
+
+  #setLast(rank: Task['rank'], task: T | null): void {
+    if (rank === 0) this.#last0 = task
+    else if (rank === 1) this.#last1 = task
+    else this.#last2 = task
+  }
+}

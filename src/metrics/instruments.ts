@@ -1,0 +1,112 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { FastHistogram } from './histogram.js'
+
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const LONG_SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600]
+
+/** A number that the gateway keeps anyway, read when Prometheus asks: the hot path only counts. */
+type Read<L extends string> = (set: (labels: Record<L, string>, value: number) => void) => void
+
+/**
+ * Every metric of the gateway (spec §7; the first two have the reference's names). Label values come from bounded sets:
+ * never a session key, never a name that a client chose.
+ */
+export function createInstruments(registry: Registry) {
+  const registers = [registry]
+  const counter = <L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Counter({ name, help, labelNames: [...labelNames], registers })
+  const histogram = <L extends string = never>(
+    name: string,
+    help: string,
+    buckets: number[],
+    labelNames: readonly L[] = [],
+  ) => new Histogram({ name, help, buckets, labelNames: [...labelNames], registers })
+
+  return {
+    events: counter('gateway_events_total', 'Total number of events processed', ['type', 'source']),
+    refusals: counter('gateway_events_refused_total', 'Events refused before they were stored.', ['reason']),
+    rpcDuration: new FastHistogram(
+      registry,
+      'gateway_rpc_duration_seconds',
+      'Time from a request to its response.',
+      'method',
+      SECONDS,
+    ),
+    rpcErrors: counter('gateway_rpc_errors_total', 'Requests answered with an error.', ['method', 'code']),
+    laneWait: histogram('gateway_lane_wait_seconds', 'Time from acceptance to the first try.', LONG_SECONDS),
+    runDuration: histogram('gateway_run_duration_seconds', 'Duration of one try of a run.', LONG_SECONDS, [
+      'agent_type',
+      'outcome',
+    ]),
+    handshakesRefused: counter(
+      'gateway_handshakes_refused_total',
+      'Connections refused at their hello or before.',
+      ['reason'],
+    ),
+    httpRefused: counter(
+      'gateway_http_refused_total',
+      'HTTP requests and upgrades refused by rate limits, origin or credentials.',
+      ['kind'],
+    ),
+
+    /** A gauge whose values are read at scrape time. */
+    gauge<L extends string = never>(
+      name: string,
+      help: string,
+      labelNames: readonly L[],
+      read: Read<L>,
+    ): void {
+      new Gauge({
+        name,
+        help,
+        labelNames: [...labelNames],
+        registers,
+        collect() {
+          this.reset()
+          read((labels, value) => this.set(labels, value))
+        },
+      })
+    },
+
+    /** A counter whose values are kept elsewhere and read at scrape time. */
+    counted<L extends string = never>(
+      name: string,
+      help: string,
+      labelNames: readonly L[],
+      read: Read<L>,
+    ): void {
+      new Counter({
+        name,
+        help,
+        labelNames: [...labelNames],
+        registers,
+        collect() {
+          this.reset()
+          read((labels, value) => this.inc(labels, value))
+        },
+      })
+    },
+  }
+}
+
+export type Instruments = ReturnType<typeof createInstruments>
+
+const EVENT_TYPES = new Set(['message.received', 'user.command', 'system.heartbeat', 'system.event'])
+const SOURCES = new Set([
+  'ws',
+  'http',
+  'cron',
+  'hook',
+  'webhook',
+  'telegram',
+  'slack',
+  'discord',
+  'irc',
+  'mqtt',
+  'xmpp',
+])
+
+/** Clients choose event types and sources: what is not well known is `other`. */
+export function boundedEventLabels(type: string, source: string): { type: string; source: string } {
+  return { type: EVENT_TYPES.has(type) ? type : 'other', source: SOURCES.has(source) ? source : 'other' }
+}

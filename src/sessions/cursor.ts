@@ -1,0 +1,15 @@
+import { GatewayError } from '../protocol/errors.js'
+
+/** Opaque to clients: the position after a session in the list. */
+export function encodeCursor(position: { updatedAt: number; key: string }): string {
+  return Buffer.from(JSON.stringify([position.updatedAt, position.key])).toString('base64url')
+}
+
+/** @throws `INVALID_REQUEST` for anything that `encodeCursor` did not make. */
+export function decodeCursor(cursor: string): { updatedAt: number; key: string } {
+  try {
+    const [updatedAt, key] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as [unknown, unknown]
+    if (typeof updatedAt === 'number' && typeof key === 'string') return { updatedAt, key }
+  } catch {}
+  throw new GatewayError('INVALID_REQUEST', 'params.cursor: expected a nextCursor of this list')
+}

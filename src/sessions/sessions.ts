@@ -1,0 +1,271 @@
+import type { HistoryMessage } from '../agents/agent.js'
+import type { Principal } from '../auth/principal.js'
+import type { Entry, Journal, SessionQuery, SessionRecord, StoredEntry } from '../journal/journal.js'
+import { EVENTS, GatewayError, type JsonObject, type SessionSummary } from '../protocol/index.js'
+import { decodeCursor, encodeCursor } from './cursor.js'
+
+export interface SessionSettings {
+  title?: string | null
+  agent?: string | null
+  metadata?: JsonObject
+}
+
+export interface SessionsOptions {
+  readonly journal: Journal
+  /** Records kept in memory. */
+  readonly cacheSize: number
+  /** Whether a session's lane has work. */
+  readonly isActive: (key: string) => boolean
+  /** Keys of the sessions whose lanes have work. */
+  readonly activeKeys: () => Iterable<string>
+  /** @throws when there is no such agent. */
+  readonly requireAgent: (name: string) => void
+}
+
+export interface ListOptions {
+  channel?: string
+  agent?: string
+  active?: boolean
+  limit?: number
+  cursor?: string
+}
+
+const SNAPSHOT_SIZE = 50
+const DEFAULT_PAGE = 50
+
+/** The channel of a session: the first segment of its key. */
+export function channelOf(sessionKey: string): string {
+  const colon = sessionKey.indexOf(':')
+  return colon === -1 ? sessionKey : sessionKey.slice(0, colon)
+}
+
+/** A record for a session that is about to be made. */
+export function newSessionRecord(key: string, at: number, settings: SessionSettings = {}): SessionRecord {
+  return {
+    key,
+    channel: channelOf(key),
+    title: settings.title ?? null,
+    agent: settings.agent ?? null,
+    metadata: settings.metadata ?? {},
+    paused: false,
+    createdAt: at,
+    updatedAt: at,
+    resetSeq: 0,
+  }
+}
+
+/** Session state and history (spec §2, `sessions.*`): everything lives in the journal, the cache only spares reads. */
+export class Sessions {
+  readonly #options: SessionsOptions
+  readonly #journal: Journal
+  /** Least recently used first. */
+  readonly #cache = new Map<string, SessionRecord>()
+  #snapshot: Promise<string> | null = null
+
+  constructor(options: SessionsOptions) {
+    this.#options = options
+    this.#journal = options.journal
+  }
+
+  /** The record where it is known to be stored, without a read. */
+  cached(key: string): SessionRecord | undefined {
+    return this.#cache.get(key)
+  }
+
+  async find(key: string): Promise<SessionRecord | null> {
+    const cached = this.#cache.get(key)
+    if (cached !== undefined) return cached
+    const record = await this.#journal.session(key)
+    if (record !== null) this.#remember(record)
+    return record
+  }
+
+  /** @throws `NOT_FOUND`. */
+  async require(key: string): Promise<SessionRecord> {
+    const record = await this.find(key)
+    if (record === null)
+      throw new GatewayError('NOT_FOUND', 'There is no such session.', { details: { sessionKey: key } })
+    return record
+  }
+
+  /** An event of this session was stored. `record` is what it was stored with, should the cache not know the session. */
+  touched(record: SessionRecord, at: number): void {
+    const current = this.#cache.get(record.key) ?? record
+    this.#remember({ ...current, updatedAt: Math.max(at, current.updatedAt) })
+    this.#snapshot = null
+  }
+
+  /** A lane of a session got or lost its work. */
+  activityChanged(): void {
+    this.#snapshot = null
+  }
+
+  summary(record: SessionRecord): SessionSummary {
+    const { key, channel, title, agent, metadata, createdAt, updatedAt } = record
+    return { key, channel, title, agent, metadata, createdAt, updatedAt, active: this.#options.isActive(key) }
+  }
+
+  /** The log entry of a session that comes into being. */
+  createdEntry(record: SessionRecord, active: boolean): Entry {
+    const session = { ...this.summary(record), active }
+    return entry(EVENTS.sessionCreated.name, record.key, record.createdAt, { session })
+  }
+
+  async create(key: string, settings: SessionSettings): Promise<SessionSummary> {
+    if ((await this.find(key)) !== null) {
+      throw new GatewayError('CONFLICT', 'There is such a session already.', { details: { sessionKey: key } })
+    }
+    if (settings.agent) this.#options.requireAgent(settings.agent)
+    const record = newSessionRecord(key, Date.now(), settings)
+    return this.summary(await this.#save(record, [this.createdEntry(record, false)]))
+  }
+
+  async patch(key: string, settings: SessionSettings): Promise<SessionSummary> {
+    if (settings.agent) this.#options.requireAgent(settings.agent)
+    const before = await this.require(key)
+    const record: SessionRecord = {
+      ...before,
+      title: settings.title === undefined ? before.title : settings.title,
+      agent: settings.agent === undefined ? before.agent : settings.agent,
+      metadata: merge(before.metadata, settings.metadata),
+      updatedAt: Date.now(),
+    }
+    return this.summary(await this.#save(record, [this.#updatedEntry(record)]))
+  }
+
+  /** Earlier messages leave the conversation. */
+  async reset(key: string): Promise<SessionSummary> {
+    const record = { ...(await this.require(key)), updatedAt: Date.now() }
+    return this.summary(await this.#save(record, [this.#updatedEntry(record, true)], true))
+  }
+
+  async setPaused(key: string, paused: boolean): Promise<void> {
+    const record = (await this.find(key)) ?? newSessionRecord(key, Date.now())
+    await this.#save({ ...record, paused }, [])
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.require(key)
+    if (this.#options.isActive(key)) {
+      throw new GatewayError('CONFLICT', 'The session’s lane has work; abort it first.', {
+        details: { sessionKey: key },
+      })
+    }
+    const ended = entry(EVENTS.sessionEnded.name, key, Date.now(), { reason: 'deleted' })
+    await this.#journal.deleteSession(key, [ended])
+    this.#cache.delete(key)
+    this.#snapshot = null
+  }
+
+  async list(
+    principal: Principal,
+    options: ListOptions,
+  ): Promise<{ sessions: SessionSummary[]; nextCursor: string | null }> {
+    const limit = options.limit ?? DEFAULT_PAGE
+    const before = options.cursor === undefined ? undefined : decodeCursor(options.cursor)
+    const query: SessionQuery = { limit: limit + 1, channel: options.channel, agent: options.agent, before }
+    const records = options.active
+      ? await this.#active(principal, query)
+      : await this.#journal.sessions({ ...query, accept: this.#accept(principal, options.active) })
+    const page = records.slice(0, limit)
+    const last = page[page.length - 1]
+    return {
+      sessions: page.map((record) => this.summary(record)),
+      nextCursor: records.length > limit && last !== undefined ? encodeCursor(last) : null,
+    }
+  }
+
+  async history(
+    key: string,
+    options: { limit?: number; cursor?: string },
+  ): Promise<{ messages: HistoryMessage[]; nextCursor: string | null }> {
+    await this.require(key)
+    const limit = options.limit ?? DEFAULT_PAGE
+    const before = options.cursor === undefined ? undefined : decodeSeq(options.cursor)
+    const entries = await this.#journal.history(key, { limit: limit + 1, before })
+    const page = entries.length > limit ? entries.slice(1) : entries
+    return {
+      messages: page.map(toMessage),
+      nextCursor: entries.length > limit ? String(page[0]!.seq) : null,
+    }
+  }
+
+  /** JSON text of the sessions that a principal may see, most recent first; made once for all who see everything. */
+  async snapshot(principal: Principal): Promise<string> {
+    if (principal.sessions !== null) return this.#makeSnapshot(principal)
+    this.#snapshot ??= this.#makeSnapshot(principal)
+    return this.#snapshot
+  }
+
+  async #makeSnapshot(principal: Principal): Promise<string> {
+    const records = await this.#journal.sessions({ limit: SNAPSHOT_SIZE, accept: this.#accept(principal) })
+    return JSON.stringify(records.map((record) => this.summary(record)))
+  }
+
+  #accept(principal: Principal, active?: boolean): ((key: string) => boolean) | undefined {
+    if (active === undefined)
+      return principal.sessions === null ? undefined : (key) => principal.allowsSession(key)
+    return (key) => principal.allowsSession(key) && this.#options.isActive(key) === active
+  }
+
+  /** Sessions at work are few: looked up by key rather than searched for among all. */
+  async #active(principal: Principal, query: SessionQuery): Promise<SessionRecord[]> {
+    const records: SessionRecord[] = []
+    for (const key of this.#options.activeKeys()) {
+      if (!principal.allowsSession(key)) continue
+      const record = await this.find(key)
+      if (record === null) continue
+      if (query.channel !== undefined && record.channel !== query.channel) continue
+      if (query.agent !== undefined && record.agent !== query.agent) continue
+      if (query.before !== undefined && order(record, query.before) <= 0) continue
+      records.push(record)
+    }
+    return records.sort(order).slice(0, query.limit)
+  }
+
+  async #save(record: SessionRecord, entries: readonly Entry[], reset = false): Promise<SessionRecord> {
+    const saved = await this.#journal.saveSession(record, entries, { reset })
+    this.#remember(saved)
+    this.#snapshot = null
+    return saved
+  }
+
+  #updatedEntry(record: SessionRecord, reset?: boolean): Entry {
+    return entry(EVENTS.sessionUpdated.name, record.key, record.updatedAt, {
+      session: this.summary(record),
+      ...(reset === undefined ? {} : { reset }),
+    })
+  }
+
+  #remember(record: SessionRecord): void {
+    this.#cache.delete(record.key)
+    this.#cache.set(record.key, record)
+    if (this.#cache.size > this.#options.cacheSize) this.#cache.delete(this.#cache.keys().next().value!)
+  }
+}
+
+/** The order of lists: most recently updated first, then by key. */
+function order(a: { updatedAt: number; key: string }, b: { updatedAt: number; key: string }): number {
+  return b.updatedAt - a.updatedAt || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)
+}
+
+function merge(metadata: JsonObject, changes: JsonObject | undefined): JsonObject {
+  if (changes === undefined) return metadata
+  return Object.fromEntries(Object.entries({ ...metadata, ...changes }).filter(([, value]) => value !== null))
+}
+
+export function entry(event: string, sessionKey: string | null, at: number, payload: unknown): Entry {
+  return { event, sessionKey, at, payload: JSON.stringify(payload) }
+}
+
+/** A `session.message` entry as a message of the history. */
+export function toMessage(stored: StoredEntry): HistoryMessage {
+  return { ...(JSON.parse(stored.payload) as HistoryMessage), seq: stored.seq, at: stored.at }
+}
+
+function decodeSeq(cursor: string): number {
+  const seq = Number(cursor)
+  if (!Number.isSafeInteger(seq) || seq < 1)
+    throw new GatewayError('INVALID_REQUEST', 'params.cursor: expected a nextCursor of this list')
+  return seq
+}

@@ -1,0 +1,90 @@
+import t from 'tap'
+import { problemsOf } from './helpers.js'
+
+const yaml = (text: string) => ({ files: { 'config.yaml': text } })
+
+t.test('TLS without its files names each that is missing', async (t) => {
+  t.match(await problemsOf(t, yaml('tls: { enabled: true }')), [
+    { path: 'tls.cert', source: 'config.yaml:1', message: /expected the path of a certificate/ },
+    { path: 'tls.key', message: /expected the path of a private key/ },
+  ])
+  t.match(await problemsOf(t, yaml('tls: { enabled: true, cert: a.pem }')), [{ path: 'tls.key' }])
+  t.strictSame(await problemsOf(t, yaml('tls: { enabled: true, cert: a.pem, key: b.pem }')), [])
+})
+
+t.test('a bind beyond loopback cannot be opened to everyone', async (t) => {
+  for (const host of ['0.0.0.0', '::', '192.168.0.1', 'example.org']) {
+    const problems = await problemsOf(t, yaml(`host: "${host}"\nauth: { enabled: false }`))
+    t.match(
+      problems,
+      [{ path: 'auth.enabled', source: 'config.yaml:2', message: /reached from other machines/ }],
+      host,
+    )
+    t.strictSame(await problemsOf(t, yaml(`host: "${host}"`)), [], host)
+  }
+  for (const host of ['127.0.0.1', '127.8.8.8', '::1', 'localhost']) {
+    t.strictSame(await problemsOf(t, yaml(`host: "${host}"\nauth: { enabled: false }`)), [], host)
+    t.strictSame(await problemsOf(t, yaml(`host: "${host}"\nauth: { enabled: true }`)), [], host)
+  }
+})
+
+t.test('the same token or name twice is refused by position', async (t) => {
+  t.match(
+    await problemsOf(
+      t,
+      yaml('auth: { tokens: [a, { token: b, name: x }, { token: a }, { token: c, name: x }] }'),
+    ),
+    [
+      { path: 'auth.tokens[2]', message: 'is the same token as auth.tokens[0]' },
+      { path: 'auth.tokens[3].name', message: /found "x", the name of auth.tokens\[1\]/ },
+    ],
+  )
+})
+
+t.test('agents that are named somewhere have to exist', async (t) => {
+  const problems = await problemsOf(
+    t,
+    yaml(
+      'defaultAgent: helpr\nrouting: [{ agent: echo }, { agent: toString }]\nagents: { helper: { type: echo } }',
+    ),
+  )
+  t.match(problems, [
+    {
+      path: 'defaultAgent',
+      message: `expected an agent (echo, helper), found "helpr"; did you mean 'helper'?`,
+    },
+    { path: 'routing[1].agent', message: /found "toString"/ },
+  ])
+})
+
+t.test('a host is an address or a name, nothing more', async (t) => {
+  for (const host of ['127.0.0.1:80', 'http://localhost', '[::1]', 'a b', '-x', '*']) {
+    t.match(
+      await problemsOf(t, yaml(`host: "${host}"`)),
+      [{ path: 'host', message: /without scheme, port/ }],
+      host,
+    )
+  }
+  for (const host of ['::', 'fe80::1%eth0', 'my-host.example.', 'gateway_1']) {
+    t.strictSame(await problemsOf(t, yaml(`host: "${host}"`)), [], host)
+  }
+})
+
+t.test('a base path starts with a slash, ends without one and needs no escapes', async (t) => {
+  for (const path of ['gateway', '/gateway/', '/', '/a//b', '/..', '/a/./b', '/a b', '/:id', '/*', '/a?b']) {
+    t.match(
+      await problemsOf(t, yaml(`basePath: "${path}"`)),
+      [{ path: 'basePath', message: /a path such as/ }],
+      path,
+    )
+  }
+  for (const path of ['', '/gateway', '/a/b-c/d.e']) {
+    t.strictSame(await problemsOf(t, yaml(`basePath: "${path}"`)), [], path)
+  }
+})
+
+t.test('a rule across keys is left out while one of them is wrong by itself', async (t) => {
+  t.match(await problemsOf(t, yaml('defaultAgent: helper\nagents: { helper: 5 }')), [
+    { path: 'agents.helper' },
+  ])
+})

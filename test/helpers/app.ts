@@ -1,0 +1,94 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Value } from '@sinclair/typebox/value'
+import type { FastifyInstance } from 'fastify'
+import type { Test } from 'tap'
+import { buildApp } from '../../src/app.js'
+import { type Config, ConfigSchema } from '../../src/config/schema.js'
+import { TestSocket } from './socket.js'
+
+type Deep<T> = {
+  [K in keyof T]?: T[K] extends readonly unknown[] ? T[K] : T[K] extends object ? Deep<T[K]> : T[K]
+}
+export type ConfigOverrides = Deep<Config>
+
+/** A complete configuration for tests: memory journal, any free port, no rate limits, no grace to wait for. */
+export function testConfig(overrides: ConfigOverrides = {}): Config {
+  const base = {
+    port: 0,
+    journal: { type: 'memory' },
+    rateLimit: { http: { max: 0 }, upgrades: { max: 0 } },
+    shutdown: { drainTimeoutMs: 5_000 },
+    connection: { closeGraceMs: 200 },
+  }
+  return Value.Default(ConfigSchema, merge(base, overrides)) as Config
+}
+
+function merge(base: unknown, overrides: unknown): unknown {
+  if (!isPlain(base) || !isPlain(overrides)) return overrides === undefined ? base : overrides
+  const merged: Record<string, unknown> = { ...base }
+  for (const [key, value] of Object.entries(overrides)) merged[key] = merge(base[key], value)
+  return merged
+}
+
+const isPlain = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** A folder that is gone when the test ends. */
+export async function temporaryFolder(t: Test): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'lurkbot-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+export interface RunningApp {
+  readonly app: FastifyInstance
+  readonly home: string
+  readonly url: string
+  readonly wsUrl: string
+  /** A WebSocket that has not said hello. */
+  open(path?: string, options?: ConstructorParameters<typeof TestSocket>[1]): Promise<TestSocket>
+  /** A WebSocket whose hello was answered; its `helloOk` is that answer. */
+  connect(
+    hello?: Record<string, unknown>,
+    options?: ConstructorParameters<typeof TestSocket>[1],
+  ): Promise<TestSocket>
+}
+
+/** The gateway on a free port, in this process; results of methods are checked against their contracts. */
+export async function startApp(
+  t: Test,
+  overrides: ConfigOverrides = {},
+  options: { home?: string; baseDir?: string; prepare?: (app: FastifyInstance) => void | Promise<void> } = {},
+): Promise<RunningApp> {
+  const home = options.home ?? (await temporaryFolder(t))
+  const config = testConfig(overrides)
+  const app = await buildApp({ config, home, baseDir: options.baseDir ?? home, checkResults: true })
+  t.teardown(() => app.close())
+  await options.prepare?.(app)
+  await app.listen({ host: config.host, port: config.port })
+  const { port } = app.server.address() as AddressInfo
+  const scheme = config.tls.enabled ? 's' : ''
+  const base = `://127.0.0.1:${port}${config.basePath}`
+  const wsUrl = `ws${scheme}${base}/ws`
+  const open: RunningApp['open'] = async (path = '/ws', socketOptions = {}) => {
+    const socket = new TestSocket(`ws${scheme}${base}${path}`, socketOptions)
+    t.teardown(() => socket.terminate())
+    await socket.opened
+    return socket
+  }
+  return {
+    app,
+    home,
+    url: `http${scheme}${base}`,
+    wsUrl,
+    open,
+    connect: async (hello, socketOptions) => {
+      const socket = await open('/ws', socketOptions)
+      await socket.hello(hello)
+      return socket
+    },
+  }
+}
