@@ -1,12 +1,4 @@
-import {
-  type BenchServer,
-  COMPARISON_HEAD,
-  closeAll,
-  compare,
-  comparisonRow,
-  connectAll,
-  BenchServer as Server,
-} from './harness.js'
+import { BenchServer, COMPARISON_HEAD, closeAll, compare, comparisonRow, connectAll } from './harness.js'
 import { printTable } from './table.js'
 
 const CYCLES = 1_000
@@ -30,7 +22,7 @@ const connectAndClose = async (server: BenchServer) => {
 
 /** Memory of one idle connection, in kB: what `IDLE` of them add, collected garbage aside. */
 async function idle(name: 'gateway' | 'plain-ws'): Promise<string[]> {
-  const server = await Server.start(name)
+  const server = await BenchServer.start(name)
   const warm = await connectAll(server.url, 100)
   const before = await server.usage()
   const sockets = await connectAll(server.url, IDLE)
@@ -42,7 +34,7 @@ async function idle(name: 'gateway' | 'plain-ws'): Promise<string[]> {
 }
 
 printTable('Connect, hello, close: server CPU a connection', COMPARISON_HEAD, [
-  comparisonRow('one cycle', await compare(connectAndClose), '≤ 1.4'),
+  comparisonRow('one cycle', await compare({ connections: 0, run: connectAndClose }), '≤ 1.4'),
 ])
 printTable(
   `${IDLE.toLocaleString('en')} idle connections, kB each (goal: 9 RSS, 6 heap)`,

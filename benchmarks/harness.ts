@@ -90,12 +90,15 @@ export interface Comparison {
   readonly plainRate: number
 }
 
-/** Runs `load` against both servers in turn, `rounds` times; it returns how many operations it made. */
-export async function compare(
-  load: (server: BenchServer) => Promise<number>,
-  rounds = 5,
-  env: NodeJS.ProcessEnv = {},
-): Promise<Comparison> {
+export interface Load {
+  /** How many connections it needs; they are made before the measurement. */
+  readonly connections: number
+  /** Returns how many operations it made. */
+  readonly run: (server: BenchServer, sockets: readonly WebSocket[]) => Promise<number>
+}
+
+/** Runs a load against both servers in turn, `rounds` times. */
+export async function compare(load: Load, rounds = 5, env: NodeJS.ProcessEnv = {}): Promise<Comparison> {
   const servers = await Promise.all([BenchServer.start('gateway', env), BenchServer.start('plain-ws')])
   const cpu: [number[], number[]] = [[], []]
   const rate: [number[], number[]] = [[], []]
@@ -103,11 +106,13 @@ export async function compare(
   for (let round = 0; round <= rounds; round++) {
     for (const side of [0, 1] as const) {
       const server = servers[side]
+      const sockets = await connectAll(server.url, load.connections)
       const before = await server.usage()
       const start = performance.now()
-      const operations = await load(server)
+      const operations = await load.run(server, sockets)
       const seconds = (performance.now() - start) / 1000
       const after = await server.usage()
+      closeAll(sockets)
       if (round === 0) continue
       cpu[side].push((after.cpuUs - before.cpuUs) / operations)
       rate[side].push(operations / seconds)

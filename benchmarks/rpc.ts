@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
-import { type BenchServer, COMPARISON_HEAD, closeAll, compare, comparisonRow, connectAll } from './harness.js'
+import { COMPARISON_HEAD, compare, comparisonRow, type Load } from './harness.js'
 import { printTable } from './table.js'
 
 const CONNECTIONS = 16
@@ -41,12 +41,13 @@ function drive(socket: WebSocket, inFlight: number, total: number): Promise<void
   })
 }
 
-const load = (inFlight: number, perConnection: number) => async (server: BenchServer) => {
-  const sockets = await connectAll(server.url, CONNECTIONS)
-  await Promise.all(sockets.map((socket) => drive(socket, inFlight, perConnection)))
-  closeAll(sockets)
-  return CONNECTIONS * perConnection
-}
+const load = (inFlight: number, perConnection: number): Load => ({
+  connections: CONNECTIONS,
+  run: async (_server, sockets) => {
+    await Promise.all(sockets.map((socket) => drive(socket, inFlight, perConnection)))
+    return CONNECTIONS * perConnection
+  },
+})
 
 printTable('RPC: gateway.ping over 16 connections, server CPU an operation', COMPARISON_HEAD, [
   comparisonRow('16 × 32 in flight', await compare(load(32, 10_000)), '≤ 0.4'),

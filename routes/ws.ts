@@ -1,28 +1,36 @@
-import { randomUUID } from 'node:crypto'
-import type { Duplex } from 'node:stream'
+import { randomBytes } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { readCredentials } from '../src/auth/credentials.js'
 import { Connection, type UpgradeInfo } from '../src/connection/connection.js'
 import { GatewayError, PROTOCOL_VERSION } from '../src/protocol/index.js'
 
-const connectionOf = new WeakMap<WebSocket, Connection>()
+const kConnection = Symbol('connection')
+
+type ConnectedSocket = WebSocket & { [kConnection]: Connection }
+
+const connectionOf = (socket: WebSocket): Connection => (socket as ConnectedSocket)[kConnection]
+
+/** Node leaves the response that it made for the upgrade request on the socket. */
+type UpgradedSocket = Socket & { _httpMessage?: ServerResponse | null }
 
 // Listeners are shared and find their connection through the socket: a closure each would keep the whole request alive.
 function onMessage(this: WebSocket, data: Buffer, isBinary: boolean): void {
-  connectionOf.get(this)!.receive(data, isBinary)
+  connectionOf(this).receive(data, isBinary)
 }
 
 function onPong(this: WebSocket): void {
-  connectionOf.get(this)!.unansweredPings = 0
+  connectionOf(this).unansweredPings = 0
 }
 
 function onPing(this: WebSocket, data: Buffer): void {
-  if (!connectionOf.get(this)!.outbox.congested) this.pong(data)
+  if (!connectionOf(this).outbox.congested) this.pong(data)
 }
 
 function onClose(this: WebSocket): void {
-  connectionOf.get(this)!.ended()
+  connectionOf(this).ended()
 }
 
 /** `ws` closes with the fitting code (1002, 1007, 1009) by itself. */
@@ -45,12 +53,13 @@ export default async function websocketRoutes(
   const { connections, auth } = app
 
   const accept = (socket: WebSocket, request: FastifyRequest): void => {
-    const stream = (socket as unknown as { _socket: Duplex })._socket
+    const stream = (socket as unknown as { _socket: UpgradedSocket })._socket
     const upgrade = readUpgrade(request)
-    const connection = new Connection(randomUUID().slice(0, 13), socket, stream, upgrade, connections)
-    // The framework's own listener holds request and reply for as long as the socket lives.
+    const connection = new Connection(randomBytes(6).toString('hex'), socket, stream, upgrade, connections)
+    // The framework's listener and the response on the socket would hold request and reply as long as the connection lives.
     socket.removeAllListeners('error')
-    connectionOf.set(socket, connection)
+    stream._httpMessage?.detachSocket(stream)
+    ;(socket as ConnectedSocket)[kConnection] = connection
     socket
       .on('message', onMessage)
       .on('pong', onPong)

@@ -16,20 +16,34 @@ export function processIdentity(pid: number): string | null {
   }
 }
 
-/** proc(5): field 22 of stat counts ticks since the boot that boot_id names. The name in field 2 may contain anything. */
+/** proc(5): field 22 of stat counts ticks since the boot that boot_id names. */
 function linuxIdentity(pid: number): string {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-  return `${bootId}:${fields[22 - 3]}`
+  return `${bootId}:${readStat(pid)[22 - 3]}`
 }
 
-/** Whether there is a process of that pid, ours or not. */
+/** The fields of /proc/PID/stat from the third on, the state. The name in the second may contain anything. */
+function readStat(pid: number): string[] {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+}
+
+/** Whether there is a process of that pid, ours or not, that has not ended. */
 export function processExists(pid: number): boolean {
   try {
     process.kill(pid, 0)
-    return true
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
+  }
+  return !isZombie(pid)
+}
+
+/** It has ended, and its parent has not asked how: the rule in containers whose first process is no init. */
+function isZombie(pid: number): boolean {
+  if (process.platform !== 'linux') return false
+  try {
+    return readStat(pid)[0] === 'Z'
+  } catch {
+    return false
   }
 }

@@ -46,6 +46,9 @@ const ERROR_OF_CLOSE = new Map<number, ErrorCode>([
   [CLOSE.RATE_LIMITED.code, 'RATE_LIMITED'],
 ])
 
+/** RFC 6455 §7.1.5: the connection ended without a close frame. */
+const ABNORMAL = 1006
+
 export function openLink(options: LinkOptions): Link {
   const { url, hello, timeoutMs, onHello, onFrame, onEnd } = options
   const socket = new options.WebSocket(url)
@@ -136,8 +139,11 @@ function closeError(end: {
   cause: unknown
 }): GatewayError {
   const { url, code, welcomed, cause } = end
-  const known = Object.values(CLOSE).find((row) => row.code === code)?.description
-  const why = end.reason || known || (cause instanceof Error ? describe(cause) : '') || `close code ${code}`
+  const known =
+    code === ABNORMAL
+      ? 'it was lost without a goodbye'
+      : Object.values(CLOSE).find((row) => row.code === code)?.description
+  const why = end.reason || (cause instanceof Error ? describe(cause) : known) || `close code ${code}`
   return new GatewayError(
     ERROR_OF_CLOSE.get(code) ?? 'UNAVAILABLE',
     welcomed ? `the connection ended: ${why}` : `cannot connect to ${url}: ${why}`,

@@ -4,7 +4,7 @@ import { EVERYTHING, type Selection } from '../events/broadcaster.js'
 import { replay } from '../events/replay.js'
 import type { Journal } from '../journal/journal.js'
 import type { CloseReason } from '../protocol/close-codes.js'
-import { EVENTS, GatewayError, HelloFrame, PROTOCOL_VERSION } from '../protocol/index.js'
+import { type ClientInfo, EVENTS, GatewayError, HelloFrame, PROTOCOL_VERSION } from '../protocol/index.js'
 import { compileValidator } from '../protocol/validation.js'
 import type { Connection } from './connection.js'
 import { camelCased } from './inbound.js'
@@ -82,7 +82,11 @@ export class Handshake {
     const sessions = principal.scopes.has('read') ? await snapshot(principal) : '[]'
     if (connection.state === 'closed') return
 
-    connection.open(principal, hello.client, this.#helloOk(connection, principal, sessions, seq, recovered))
+    connection.open(
+      principal,
+      compact(hello.client),
+      this.#helloOk(connection, principal, sessions, seq, recovered),
+    )
     const selections: Selection[] = hello.subscribe
       ? [{ patterns: hello.subscribe, sessionKeys: null }]
       : [EVERYTHING]
@@ -153,4 +157,9 @@ export class Handshake {
       `,"snapshot":{"sessions":${sessions},"cronJobs":[],"channels":[]},"policy":${this.#policy},"auth":${auth},"resume":${resume}}`
     )
   }
+}
+
+/** Only what is known of a client, in a small object: it is kept as long as the connection lives. */
+function compact({ id, displayName = null, version, platform, mode }: ClientInfo): ClientInfo {
+  return { id, displayName, version, platform, mode }
 }

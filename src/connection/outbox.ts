@@ -68,9 +68,11 @@ function sameFrames(a: readonly Outgoing[], b: readonly Outgoing[]): boolean {
 }
 
 export interface OutboxOwner {
-  /** More is unread than the bound allows: the connection has to end. */
+  /** The socket takes no more data frames: a close frame has gone out (RFC 6455 §5.5.1). */
+  readonly hungUp: boolean
+  /** More events are unread than the bound allows: the connection has to end. */
   onOverflow(): void
-  /** Past half of the bound (true) or drained (false): reading should pause or may go on. */
+  /** Past half of the bound (true) or mostly read (false): reading should pause or may go on. */
   onCongestion(congested: boolean): void
 }
 
@@ -83,9 +85,12 @@ const NOTHING: Outgoing[] = []
 export class Outbox {
   #queue: Outgoing[] = NOTHING
   #queuedBytes = 0
+  /** At most this much of what is unread the peer has asked for. */
+  #askedBytes = 0
   #dropped = 0
-  #congested = false
   #ended = false
+  /** Set while much is unread: ends that. */
+  #relieve: (() => void) | null = null
   #waiters: (() => void)[] | null = null
 
   constructor(
@@ -95,34 +100,49 @@ export class Outbox {
     private readonly maxBytes: number,
   ) {}
 
+  /** Output that waits for the end of this turn of the event loop. */
+  get queuedBytes(): number {
+    return this.#queuedBytes
+  }
+
   /** Output that the peer has not taken: queued here or in the socket. */
   get bufferedBytes(): number {
     return this.#queuedBytes + this.socket.writableLength
   }
 
   get congested(): boolean {
-    return this.#congested
+    return this.#relieve !== null
   }
 
-  /** Queues a frame for this connection alone. */
-  send(text: string): void {
-    if (!this.#ended) this.#push(text, text.length)
+  /**
+   * Queues what the peer asked for: a response, or an event of a replay. It never overflows: requests in flight are
+   * bounded, nothing more is read while much is unread, and replays wait for `writable`.
+   */
+  send(frame: Outgoing): void {
+    if (this.#ended) return
+    this.#askedBytes += frame.length
+    this.#push(frame)
   }
 
   /** Queues an event; false when it was dropped because the reader is slow. */
-  sendShared(frame: SharedFrame): boolean {
+  sendEvent(frame: SharedFrame): boolean {
     if (this.#ended) return false
-    if (frame.droppable && this.bufferedBytes > this.maxBytes / 2) {
+    const { bufferedBytes } = this
+    const unread = bufferedBytes - Math.min(this.#askedBytes, bufferedBytes)
+    if (frame.droppable && unread > this.maxBytes / 2) {
       this.#dropped++
       this.flusher.stats.deltasDropped++
       return false
     }
-    if (this.#dropped > 0) {
-      const text = `${frame.text.slice(0, -1)},"dropped":${this.#dropped}}`
+    if (unread > 0 && unread + frame.bytes.length > this.maxBytes) {
+      this.#end()
+      this.owner.onOverflow()
+      return false
+    }
+    if (this.#dropped === 0) this.#push(frame.bytes)
+    else {
+      this.#push(`${frame.text.slice(0, -1)},"dropped":${this.#dropped}}`)
       this.#dropped = 0
-      this.#push(text, text.length)
-    } else {
-      this.#push(frame.bytes, frame.bytes.length)
     }
     return true
   }
@@ -130,14 +150,15 @@ export class Outbox {
   /** Resolves once what is queued is written and the reader has taken enough of it, or the output has ended. */
   async writable(): Promise<void> {
     this.flush()
-    if (!this.#congested || this.#ended) return
+    if (!this.congested || this.#ended) return
     this.#waiters ??= []
     await new Promise<void>((resolve) => this.#waiters!.push(resolve))
   }
 
   flush(): void {
     const queue = this.#queue
-    if (queue.length === 0 || this.#ended || this.socket.destroyed) return
+    const { socket } = this
+    if (queue.length === 0 || this.#ended || socket.destroyed || this.owner.hungUp) return
     this.#queue = NOTHING
     this.#queuedBytes = 0
     const bytes = this.flusher.encode(queue)
@@ -145,46 +166,50 @@ export class Outbox {
     stats.framesSent += queue.length
     stats.bytesSent += bytes.length
     stats.writes++
-    this.socket.write(bytes)
-    const { socket } = this
-    if (!this.#congested && socket.writableNeedDrain && socket.writableLength > this.maxBytes / 2)
-      this.#congest()
+    if (this.#relieve === null) socket.write(bytes)
+    else socket.write(bytes, this.#relieve)
+    const unread = socket.writableLength
+    if (this.#askedBytes > unread) this.#askedBytes = unread
+    if (unread > this.maxBytes / 2 && this.#relieve === null && socket.writableNeedDrain) this.#congest()
   }
 
   /** Writes what is queued and takes no more. Twice is fine. */
   end(): void {
     this.flush()
-    this.#finish()
+    this.#end()
   }
 
-  #push(item: Outgoing, size: number): void {
-    if (this.bufferedBytes + size > this.maxBytes && this.bufferedBytes > 0) {
-      this.#finish()
-      this.owner.onOverflow()
-      return
-    }
-    this.#queuedBytes += size
+  #push(item: Outgoing): void {
+    this.#queuedBytes += item.length
     if (this.#queue.length === 0) {
       this.#queue = [item]
       this.flusher.schedule(this)
     } else {
       this.#queue.push(item)
     }
+    // Much in one turn: whether the peer takes it shows only once it is written.
+    if (this.#queuedBytes > this.maxBytes / 2) this.flush()
   }
 
+  /** Ends at the latest when all is written, and earlier when most is: under a steady stream the first may never come. */
   #congest(): void {
-    this.#congested = true
-    this.owner.onCongestion(true)
-    this.socket.once('drain', () => {
-      this.#congested = false
+    const { socket } = this
+    const relieve = () => {
+      if (this.#relieve !== relieve || socket.writableLength > this.maxBytes / 4) return
+      this.#relieve = null
+      socket.off('drain', relieve)
       this.#wake()
       this.owner.onCongestion(false)
-    })
+    }
+    this.#relieve = relieve
+    socket.on('drain', relieve)
+    this.owner.onCongestion(true)
   }
 
-  #finish(): void {
+  #end(): void {
     this.#ended = true
     this.#queue = NOTHING
+    this.#queuedBytes = 0
     this.#wake()
   }
 

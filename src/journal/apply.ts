@@ -1,10 +1,10 @@
-import { EVENTS } from '../protocol/index.js'
+import type { EventName } from '../protocol/index.js'
 import { type Cell, CellReader, RESULT, readSession, WRITE } from './cells.js'
 import type { Entry } from './journal.js'
 import type { Store } from './store.js'
 
 /** The entries that are kept as long as their session (spec §3). */
-export const MESSAGE_EVENT = EVENTS.sessionMessage.name
+export const MESSAGE_EVENT: EventName = 'session.message'
 
 export interface ApplyContext {
   readonly store: Store
@@ -80,7 +80,7 @@ function append(context: ApplyContext, cells: CellReader, results: Cell[]) {
     return
   }
   if (creates) {
-    store.insertSession(record)
+    store.insertSession(record, id)
     if (createEntry) insertEntry(store, createEntry)
   }
   for (const entry of entries) insertEntry(store, entry)
@@ -118,17 +118,15 @@ function save({ store, now }: ApplyContext, cells: CellReader, results: Cell[]) 
   const entries = takeEntries(cells)
   const before = store.lastSeq
   const resetSeq = store.putSession(reset ? { ...row, resetSeq: before } : row)
-  if (reset) store.expireMessages(row.key, before, now)
+  if (reset) store.expireMessages(row.key, now)
   for (const entry of entries) insertEntry(store, entry)
   results.push(RESULT.done, before + 1, resetSeq)
 }
 
-function remove({ store, now }: ApplyContext, cells: CellReader, results: Cell[]) {
+function remove({ store }: ApplyContext, cells: CellReader, results: Cell[]) {
   const key = cells.string()
   const entries = takeEntries(cells)
   if (!store.removeSession(key)) return flag(results, false)
-  // What its waiting events still write into the session that is gone.
-  store.expireMessages(key, store.lastSeq, now)
   const first = store.lastSeq + 1
   for (const entry of entries) insertEntry(store, entry)
   results.push(RESULT.done, first)

@@ -22,7 +22,7 @@ import type {
 import { Leases } from './leases.js'
 import { Maintenance } from './maintenance.js'
 import type { JournalOptions } from './options.js'
-import type { Reads, SessionPosition } from './reads.js'
+import type { Page, Reads, SessionPosition } from './reads.js'
 import type { SessionRow } from './store.js'
 import { WriteQueue } from './write-queue.js'
 import { AppendWrite, CompleteWrite, EventWrite, RemoveWrite, SaveWrite, type Write } from './writes.js'
@@ -148,8 +148,10 @@ export class GroupedJournal implements Journal {
       (accept === undefined || accept(row.key))
     const filtered = channel !== undefined || agent !== undefined || accept !== undefined
     const rows = filtered ? PAGE_ROWS : Math.min(limit, PAGE_ROWS)
-    const start: SessionPosition | null = query.before ?? null
-    return this.#collect(start, limit, (reads, before) => reads.sessions(before, rows, matches))
+    const start = query.before ?? null
+    return this.#collect<SessionRecord, SessionPosition | null>(start, limit, (reads, before) =>
+      reads.sessions(before, rows, matches),
+    )
   }
 
   pausedSessions(): Promise<string[]> {
@@ -168,12 +170,15 @@ export class GroupedJournal implements Journal {
     return this.#write(new RemoveWrite(key, entries))
   }
 
-  history(
+  async history(
     key: string,
     options: { readonly limit: number; readonly before?: number },
   ): Promise<StoredEntry[]> {
     const { limit, before = Number.MAX_SAFE_INTEGER } = options
-    return this.#read((reads) => reads.history(key, before, limit))
+    const newestFirst = await this.#collect<StoredEntry, number | null>(null, limit, (reads, from, missing) =>
+      reads.history(key, from, before, missing, PAGE_ROWS),
+    )
+    return newestFirst.reverse()
   }
 
   async deadLetters(options: {
@@ -227,18 +232,16 @@ export class GroupedJournal implements Journal {
   async #collect<Item, Position>(
     start: Position,
     limit: number,
-    read: (reads: Reads, from: Position) => { items: readonly Item[]; last: Position | null },
+    read: (reads: Reads, from: Position, missing: number) => Page<Item, Position>,
   ): Promise<Item[]> {
     const found: Item[] = []
-    for (let from: Position | null = start; found.length < limit; ) {
-      const position: Position = from
-      const page: { items: readonly Item[]; last: Position | null } = await this.#read((reads) =>
-        read(reads, position),
-      )
+    let from = start
+    while (found.length < limit) {
+      const page = await this.#read((reads) => read(reads, from, limit - found.length))
       found.push(...page.items.slice(0, limit - found.length))
+      if (page.last === null || found.length === limit) break
       from = page.last
-      if (from === null) break
-      if (found.length < limit) await nextTurn()
+      await nextTurn()
     }
     return found
   }

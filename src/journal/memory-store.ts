@@ -18,9 +18,14 @@ export class MemoryStore implements Store {
   entries: StoredEntry[] = []
   readonly events = new Map<string, MemoryEvent>()
   readonly sessions = new Map<string, SessionRow>()
+  /** The messages of sessions that are there. */
+  readonly messages = new Set<StoredEntry>()
   /** By session, then key. */
   readonly keys = new Map<string, Map<string, KeyRow>>()
-  #expiries: { at: number; sessionKey: string; upTo: number }[] = []
+  /** Messages that left their conversation at a time. */
+  readonly #expired = new Map<StoredEntry, number>()
+  /** The events of the sessions that are there. */
+  readonly #sessionEvents = new Map<string, Set<string>>()
 
   findKey(sessionKey: string, key: string): KeyRow | undefined {
     return this.keys.get(sessionKey)?.get(key)
@@ -35,12 +40,14 @@ export class MemoryStore implements Store {
     return this.sessions.has(key)
   }
 
-  insertSession(row: SessionRow): void {
+  insertSession(row: SessionRow, eventId: string): void {
     this.sessions.set(row.key, row)
+    this.#sessionEvents.set(row.key, new Set([eventId]))
   }
 
   putSession(row: SessionRow): number {
     const resetSeq = Math.max(this.sessions.get(row.key)?.resetSeq ?? 0, row.resetSeq)
+    if (!this.sessions.has(row.key)) this.#sessionEvents.set(row.key, new Set())
     this.sessions.set(row.key, { ...row, resetSeq })
     return resetSeq
   }
@@ -52,27 +59,50 @@ export class MemoryStore implements Store {
 
   removeSession(key: string): boolean {
     if (!this.sessions.delete(key)) return false
-    this.entries = this.entries.filter((entry) => entry.sessionKey !== key || entry.event !== MESSAGE_EVENT)
-    for (const row of this.events.values()) {
-      if (row.sessionKey === key && row.status !== STATUS.pending) this.events.delete(row.id)
+    this.#removeEntries(this.#messagesOf(key))
+    for (const id of this.#sessionEvents.get(key) ?? []) {
+      if ((this.events.get(id)?.status ?? STATUS.pending) !== STATUS.pending) this.events.delete(id)
     }
-    this.#removeKeys(({ id }) => this.events.get(id)?.status !== STATUS.pending, key)
+    this.#sessionEvents.delete(key)
+    for (const { id, sessionKey, status } of this.events.values()) {
+      if (sessionKey === key && status === STATUS.failed) this.events.delete(id)
+    }
+    this.#removeKeys(key, ({ id }) => this.events.get(id)?.status !== STATUS.pending)
     return true
   }
 
-  expireMessages(sessionKey: string, seq: number, now: number): void {
-    this.#expiries.push({ at: now, sessionKey, upTo: seq })
+  expireMessages(sessionKey: string, now: number): void {
+    for (const entry of this.#messagesOf(sessionKey)) {
+      if (!this.#expired.has(entry)) this.#expired.set(entry, now)
+    }
+  }
+
+  #messagesOf(key: string): Set<StoredEntry> {
+    return new Set([...this.messages].filter(({ sessionKey }) => sessionKey === key))
+  }
+
+  #removeEntries(gone: ReadonlySet<StoredEntry>): void {
+    this.entries = this.entries.filter((entry) => !gone.has(entry))
+    for (const entry of gone) {
+      this.messages.delete(entry)
+      this.#expired.delete(entry)
+    }
   }
 
   insertEvent(row: EventRow): boolean {
     if (this.events.has(row.id)) return false
     const state = { status: STATUS.pending, attempts: 0, error: null, replySeq: null, doneAt: 0 }
     this.events.set(row.id, { ...row, ...state })
+    this.#sessionEvents.get(row.sessionKey)?.add(row.id)
     return true
   }
 
   insertEntry(seq: number, event: string, sessionKey: string | null, at: number, payload: string): void {
-    this.entries.push({ seq, event, sessionKey, at, payload })
+    const entry = { seq, event, sessionKey, at, payload }
+    this.entries.push(entry)
+    if (event === MESSAGE_EVENT && sessionKey !== null && this.sessions.has(sessionKey)) {
+      this.messages.add(entry)
+    }
   }
 
   isPending(id: string, sessionKey: string): boolean {
@@ -116,54 +146,45 @@ export class MemoryStore implements Store {
         this.#removeEnded(cutoff)
         return 0
       case 'keys':
-        for (const key of this.keys.keys()) this.#removeKeys((row) => row.at <= cutoff, key)
+        for (const key of this.keys.keys()) this.#removeKeys(key, (row) => row.at <= cutoff)
         return 0
       case 'planEntries':
-        return this.entries.findLast((entry) => isPassing(entry, cutoff))?.seq ?? 0
-      case 'entries':
-        this.entries = this.entries.filter((entry) => entry.seq > upTo || !isPassing(entry, cutoff))
-        return 1
+        return lastSeq(this.#passing(cutoff))
       case 'planExpired':
-        return this.#planExpired(cutoff)
+        return lastSeq(this.#due(cutoff))
+      case 'entries':
+        this.#removeEntries(new Set(this.#passing(cutoff).filter(({ seq }) => seq <= upTo)))
+        return 1
       case 'expired':
-        this.entries = this.entries.filter((entry) => entry.seq > upTo || !this.#isExpired(entry, cutoff))
+        this.#removeEntries(new Set(this.#due(cutoff).filter(({ seq }) => seq <= upTo)))
         return 1
       default:
         return 0
     }
   }
 
-  /** An expiry that has nothing left to remove is done. */
-  #planExpired(cutoff: number): number {
-    const last = this.entries.findLast((entry) => this.#isExpired(entry, cutoff))
-    if (last === undefined) this.#expiries = this.#expiries.filter(({ at }) => at >= cutoff)
-    return last?.seq ?? 0
+  #passing(cutoff: number): StoredEntry[] {
+    return this.entries.filter((entry) => !this.messages.has(entry) && entry.at < cutoff)
+  }
+
+  #due(cutoff: number): StoredEntry[] {
+    return this.entries.filter((entry) => (this.#expired.get(entry) ?? cutoff) < cutoff)
   }
 
   #removeEnded(cutoff: number): void {
-    for (const { id, status, doneAt } of this.events.values()) {
-      const kept = status === STATUS.pending || status === STATUS.failed
-      if (!kept && doneAt < cutoff) this.events.delete(id)
+    for (const { id, status, doneAt, sessionKey } of this.events.values()) {
+      if (status < STATUS.completed || doneAt >= cutoff) continue
+      this.events.delete(id)
+      this.#sessionEvents.get(sessionKey)?.delete(id)
     }
   }
 
-  #removeKeys(matches: (row: KeyRow) => boolean, sessionKey: string): void {
+  #removeKeys(sessionKey: string, matches: (row: KeyRow) => boolean): void {
     const keys = this.keys.get(sessionKey)
     if (keys === undefined) return
     for (const [key, row] of keys) if (matches(row)) keys.delete(key)
     if (keys.size === 0) this.keys.delete(sessionKey)
   }
-
-  #isExpired(entry: StoredEntry, cutoff: number): boolean {
-    if (entry.event !== MESSAGE_EVENT) return false
-    return this.#expiries.some(
-      ({ at, sessionKey, upTo }) =>
-        at < cutoff &&
-        sessionKey === entry.sessionKey &&
-        (entry.seq <= upTo || !this.sessions.has(sessionKey)),
-    )
-  }
 }
 
-const isPassing = (entry: StoredEntry, cutoff: number): boolean =>
-  entry.event !== MESSAGE_EVENT && entry.at < cutoff
+const lastSeq = (entries: readonly StoredEntry[]): number => entries.at(-1)?.seq ?? 0

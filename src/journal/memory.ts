@@ -1,11 +1,18 @@
 import { randomBytes } from 'node:crypto'
 import { GatewayError } from '../protocol/index.js'
-import { applyBatch, MESSAGE_EVENT } from './apply.js'
+import { applyBatch } from './apply.js'
 import { BATCH_HEADER, type Cell } from './cells.js'
 import type { Engine } from './engine.js'
 import { GroupedJournal } from './grouped-journal.js'
 import { idsOfSuffix } from './ids.js'
-import type { DeadLetterRecord, Duplicate, JournalHealth, RunOutcome, SessionRecord } from './journal.js'
+import type {
+  DeadLetterRecord,
+  Duplicate,
+  JournalHealth,
+  RunOutcome,
+  SessionRecord,
+  StoredEntry,
+} from './journal.js'
 import type { MaintenanceStep } from './maintenance.js'
 import { type MemoryEvent, MemoryStore } from './memory-store.js'
 import type { JournalOptions } from './options.js'
@@ -46,16 +53,18 @@ class MemoryReads implements Reads {
     return this.#store.entries.filter(({ seq }) => seq > after && seq <= upTo).slice(0, limit)
   }
 
-  history(sessionKey: string, before: number, limit: number) {
+  history(
+    sessionKey: string,
+    _from: number | null,
+    before: number,
+    limit: number,
+  ): Page<StoredEntry, number> {
     const after = this.#store.sessions.get(sessionKey)?.resetSeq ?? 0
-    const messages = this.#store.entries.filter(
-      (entry) =>
-        entry.sessionKey === sessionKey &&
-        entry.event === MESSAGE_EVENT &&
-        entry.seq > after &&
-        entry.seq < before,
+    const newestFirst = [...this.#store.messages].reverse()
+    const items = newestFirst.filter(
+      (entry) => entry.sessionKey === sessionKey && entry.seq > after && entry.seq < before,
     )
-    return messages.slice(Math.max(messages.length - limit, 0))
+    return { items: items.slice(0, limit), last: null }
   }
 
   session(key: string): SessionRecord | null {

@@ -22,7 +22,14 @@ export interface Reads {
   /** The next waiting events after that position. */
   pending(after: number, limit: number): InboundEvent[]
   entries(after: number, upTo: number, limit: number): StoredEntry[]
-  history(sessionKey: string, before: number, limit: number): StoredEntry[]
+  /** Looks at `rows` messages of the session from `from` back, and returns at most `limit` before `before`, newest first. */
+  history(
+    sessionKey: string,
+    from: number | null,
+    before: number,
+    limit: number,
+    rows: number,
+  ): Page<StoredEntry, number>
   session(key: string): SessionRecord | null
   pausedSessions(): string[]
   /** Looks at the next `limit` sessions and returns those that match. */

@@ -15,19 +15,22 @@ export const MIGRATIONS: readonly string[] = [
   ) WITHOUT ROWID, STRICT;
   INSERT INTO meta (name, value) VALUES ('epoch', lower(hex(randomblob(12)))), ('seq', 0), ('purged', 0);
 
+  -- prev chains the messages of a session, newest to oldest; 0 ends the chain. NULL: no message of a session that was
+  -- there; retention removes it by its age. The chain stands in for an index, whose pages every commit would touch.
   CREATE TABLE entries (
     seq         INTEGER PRIMARY KEY,
+    prev        INTEGER,
     event       TEXT NOT NULL,
     session_key TEXT,
     at          INTEGER NOT NULL,
     payload     TEXT NOT NULL
   ) STRICT;
-  CREATE INDEX entries_messages ON entries (session_key, seq) WHERE event = 'session.message';
-  CREATE INDEX entries_passing ON entries (at) WHERE event <> 'session.message';
+  CREATE INDEX entries_passing ON entries (at) WHERE prev IS NULL;
 
-  -- status: 0 pending, 1 completed, 2 failed (a dead letter), 3 aborted, 4 discarded.
+  -- status: 0 pending, 1 failed (a dead letter), 2 completed, 3 aborted, 4 discarded. prev chains a session's events.
   CREATE TABLE inbox (
     id              TEXT PRIMARY KEY,
+    prev            TEXT,
     seq             INTEGER NOT NULL,
     status          INTEGER NOT NULL,
     session_key     TEXT NOT NULL,
@@ -43,20 +46,22 @@ export const MIGRATIONS: readonly string[] = [
     payload         TEXT
   ) WITHOUT ROWID, STRICT;
   CREATE INDEX inbox_pending ON inbox (seq) WHERE status = 0;
-  CREATE INDEX inbox_failed ON inbox (seq) WHERE status = 2;
-  CREATE INDEX inbox_ended ON inbox (done_at) WHERE status IN (1, 3, 4);
-  CREATE INDEX inbox_sessions ON inbox (session_key) WHERE status <> 0;
+  CREATE INDEX inbox_failed ON inbox (seq) WHERE status = 1;
+  CREATE INDEX inbox_ended ON inbox (done_at) WHERE status > 1;
 
+  -- last_message and last_event are where the chains begin.
   CREATE TABLE sessions (
-    key        TEXT PRIMARY KEY,
-    channel    TEXT NOT NULL,
-    title      TEXT,
-    agent      TEXT,
-    metadata   TEXT NOT NULL,
-    paused     INTEGER NOT NULL,
-    created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL,
-    reset_seq  INTEGER NOT NULL
+    key          TEXT PRIMARY KEY,
+    channel      TEXT NOT NULL,
+    title        TEXT,
+    agent        TEXT,
+    metadata     TEXT NOT NULL,
+    paused       INTEGER NOT NULL,
+    created_at   INTEGER NOT NULL,
+    updated_at   INTEGER NOT NULL,
+    reset_seq    INTEGER NOT NULL,
+    last_message INTEGER NOT NULL DEFAULT 0,
+    last_event   TEXT
   ) WITHOUT ROWID, STRICT;
   CREATE INDEX sessions_recent ON sessions (updated_at DESC, key);
   CREATE INDEX sessions_paused ON sessions (key) WHERE paused = 1;
@@ -72,12 +77,11 @@ export const MIGRATIONS: readonly string[] = [
   ) WITHOUT ROWID, STRICT;
   CREATE INDEX idempotency_age ON idempotency (at);
 
-  -- Messages that left their conversation at a time, up to a position: retention removes them.
+  -- Chains of messages that left their conversation at a time: retention removes them.
   CREATE TABLE expiry (
-    at          INTEGER NOT NULL,
-    session_key TEXT NOT NULL,
-    up_to       INTEGER NOT NULL,
-    PRIMARY KEY (at, session_key)
+    at   INTEGER NOT NULL,
+    head INTEGER NOT NULL,
+    PRIMARY KEY (at, head)
   ) WITHOUT ROWID, STRICT;
   `,
 ]

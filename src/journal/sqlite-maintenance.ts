@@ -1,5 +1,4 @@
 import type { Database } from 'better-sqlite3'
-import { MESSAGE_EVENT } from './apply.js'
 import type { MaintenanceStep } from './maintenance.js'
 
 /** Rows that one step removes: some milliseconds, after which waiting writes have their turn. */
@@ -9,19 +8,15 @@ const STEP_PAGES = 500
 /** Free pages that stay for what comes next: 4 MiB. */
 const SPARE_PAGES = 1_000
 
-const PASSING = `event <> '${MESSAGE_EVENT}' AND at < ?`
-const EXPIRED = `session_key = ? AND event = '${MESSAGE_EVENT}' AND seq <= ?`
-
 interface Expiry {
   readonly at: number
-  readonly sessionKey: string
-  readonly upTo: number
+  readonly head: number
 }
 
 const prepare = (db: Database) => ({
   ended: db.prepare(
     `DELETE FROM inbox WHERE id IN
-       (SELECT id FROM inbox WHERE status IN (1, 3, 4) AND done_at < ? ORDER BY done_at LIMIT ${STEP_ROWS})`,
+       (SELECT id FROM inbox WHERE status > 1 AND done_at < ? ORDER BY done_at LIMIT ${STEP_ROWS})`,
   ),
   keys: db.prepare(
     `DELETE FROM idempotency WHERE (session_key, key) IN
@@ -29,26 +24,18 @@ const prepare = (db: Database) => ({
   ),
   planEntries: db
     .prepare<unknown[], number | null>(
-      `SELECT max(seq) FROM (SELECT seq FROM entries WHERE ${PASSING} ORDER BY at LIMIT ${STEP_ROWS})`,
+      `SELECT max(seq) FROM (SELECT seq FROM entries WHERE prev IS NULL AND at < ? ORDER BY at LIMIT ${STEP_ROWS})`,
     )
     .pluck(),
   entries: db.prepare(
     `DELETE FROM entries WHERE seq IN
-       (SELECT seq FROM entries WHERE ${PASSING} AND seq <= ? ORDER BY at LIMIT ${STEP_ROWS})`,
+       (SELECT seq FROM entries WHERE prev IS NULL AND at < ? AND seq <= ? ORDER BY at LIMIT ${STEP_ROWS})`,
   ),
-  // Of a session that is gone, everything that has been written into it since.
-  expiry: db.prepare<unknown[], Expiry>(
-    `SELECT at, session_key AS sessionKey,
-       iif(EXISTS (SELECT 1 FROM sessions WHERE key = session_key), up_to, 9007199254740991) AS upTo
-     FROM expiry WHERE at < ? ORDER BY at, session_key LIMIT 1`,
-  ),
-  planExpired: db
-    .prepare<unknown[], number | null>(
-      `SELECT max(seq) FROM (SELECT seq FROM entries WHERE ${EXPIRED} ORDER BY seq LIMIT ${STEP_ROWS})`,
-    )
-    .pluck(),
-  expired: db.prepare(`DELETE FROM entries WHERE ${EXPIRED}`),
-  removeExpiry: db.prepare('DELETE FROM expiry WHERE at = ? AND session_key = ?'),
+  expiry: db.prepare<unknown[], Expiry>('SELECT at, head FROM expiry WHERE at < ? ORDER BY at, head LIMIT 1'),
+  isHeld: db.prepare('SELECT 1 FROM entries WHERE seq = ?').pluck(),
+  removeMessage: db.prepare<unknown[], number>('DELETE FROM entries WHERE seq = ? RETURNING prev').pluck(),
+  expire: db.prepare('INSERT OR IGNORE INTO expiry (at, head) VALUES (?, ?)'),
+  removeExpiry: db.prepare('DELETE FROM expiry WHERE at = ? AND head = ?'),
   setPurged: db.prepare("UPDATE meta SET value = max(value, ?) WHERE name = 'purged'"),
 })
 
@@ -95,23 +82,28 @@ export class SqliteMaintenance {
     return changes
   }
 
-  /** An expiry that has nothing left to remove is done. */
+  /** The head of the oldest chain that is due. One that is gone already is done. */
   #planExpired(cutoff: number): number {
     for (let looked = 0; looked < STEP_ROWS; looked++) {
       const next = this.#sql.expiry.get(cutoff)
       if (next === undefined) return 0
-      const upTo = this.#sql.planExpired.get(next.sessionKey, next.upTo)
-      if (upTo) return upTo
-      this.#sql.removeExpiry.run(next.at, next.sessionKey)
+      if (this.#sql.isHeld.get(next.head) !== undefined) return next.head
+      this.#sql.removeExpiry.run(next.at, next.head)
     }
     return 0
   }
 
+  /** Removes from the head on; what remains of the chain is due next. */
   #removeExpired(cutoff: number, upTo: number): number {
-    const next = this.#sql.expiry.get(cutoff)
-    if (next === undefined) return 0
+    const due = this.#sql.expiry.get(cutoff)
+    if (due === undefined || due.head > upTo) return 0
     this.#sql.setPurged.run(upTo)
-    return this.#sql.expired.run(next.sessionKey, Math.min(upTo, next.upTo)).changes
+    let next = due.head
+    let count = 0
+    for (; next > 0 && count < STEP_ROWS; count++) next = this.#sql.removeMessage.get(next) ?? 0
+    this.#sql.removeExpiry.run(due.at, due.head)
+    if (next > 0) this.#sql.expire.run(due.at, next)
+    return count
   }
 
   /** Returns how many pages are still to be given back. */

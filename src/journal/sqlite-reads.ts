@@ -1,6 +1,5 @@
 import Database from 'better-sqlite3'
 import type { InboundEvent } from '../protocol/index.js'
-import { MESSAGE_EVENT } from './apply.js'
 import { idsOfSuffix } from './ids.js'
 import type { DeadLetterRecord, Duplicate, RunOutcome, SessionRecord, StoredEntry } from './journal.js'
 import type { Page, Reads, SessionPosition } from './reads.js'
@@ -25,6 +24,10 @@ interface OutcomeRow {
   readonly replySeq: number | null
 }
 
+interface MessageRow extends StoredEntry {
+  readonly prev: number
+}
+
 const prepare = (db: Database.Database) => ({
   key: db.prepare<unknown[], KeyRow>(
     'SELECT event_id AS id, seq, digest, at FROM idempotency WHERE session_key = ? AND key = ?',
@@ -39,12 +42,13 @@ const prepare = (db: Database.Database) => ({
   pending: db.prepare<unknown[], EventRow>(
     `SELECT ${EVENT} FROM inbox WHERE status = 0 AND seq > ? ORDER BY seq LIMIT ?`,
   ),
-  history: db.prepare<unknown[], StoredEntry>(
-    `SELECT ${ENTRY} FROM entries
-     WHERE session_key = ? AND event = '${MESSAGE_EVENT}' AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?`,
+  message: db.prepare<unknown[], MessageRow>(
+    `SELECT prev, ${ENTRY} FROM entries WHERE seq = ? AND session_key = ? AND prev IS NOT NULL`,
   ),
   session: db.prepare<unknown[], SessionRow>(`SELECT ${SESSION} FROM sessions WHERE key = ?`),
-  resetSeq: db.prepare<unknown[], number>('SELECT reset_seq FROM sessions WHERE key = ?').pluck(),
+  chain: db.prepare<unknown[], { lastMessage: number; resetSeq: number }>(
+    'SELECT last_message AS lastMessage, reset_seq AS resetSeq FROM sessions WHERE key = ?',
+  ),
   paused: db.prepare<unknown[], string>('SELECT key FROM sessions WHERE paused = 1').pluck(),
   sessions: db.prepare<unknown[], SessionRow>(
     `SELECT ${SESSION} FROM sessions ORDER BY updated_at DESC, key LIMIT ?`,
@@ -55,9 +59,9 @@ const prepare = (db: Database.Database) => ({
   sessionsBefore: db.prepare<unknown[], SessionRow>(
     `SELECT ${SESSION} FROM sessions WHERE updated_at < ? ORDER BY updated_at DESC, key LIMIT ?`,
   ),
-  deadLetter: db.prepare<unknown[], DeadRow>(`SELECT ${DEAD} FROM inbox WHERE id = ? AND status = 2`),
+  deadLetter: db.prepare<unknown[], DeadRow>(`SELECT ${DEAD} FROM inbox WHERE id = ? AND status = 1`),
   deadLetters: db.prepare<unknown[], DeadRow>(
-    `SELECT ${DEAD} FROM inbox WHERE status = 2 AND seq > ? ORDER BY seq LIMIT ?`,
+    `SELECT ${DEAD} FROM inbox WHERE status = 1 AND seq > ? ORDER BY seq LIMIT ?`,
   ),
 })
 
@@ -98,9 +102,27 @@ export class SqliteReads implements Reads {
     return this.#sql.entries.all(after, upTo, limit)
   }
 
-  history(sessionKey: string, before: number, limit: number): StoredEntry[] {
-    const after = this.#sql.resetSeq.get(sessionKey) ?? 0
-    return this.#sql.history.all(sessionKey, after, before, limit).reverse()
+  history(
+    sessionKey: string,
+    from: number | null,
+    before: number,
+    limit: number,
+    rows: number,
+  ): Page<StoredEntry, number> {
+    const chain = this.#sql.chain.get(sessionKey)
+    const items: StoredEntry[] = []
+    if (chain === undefined) return { items, last: null }
+    // The usual place to go on from is a message, and then what comes before it is known without looking at the newer ones.
+    let next = from ?? this.#sql.message.get(before, sessionKey)?.prev ?? chain.lastMessage
+    for (let looked = 0; next > chain.resetSeq && items.length < limit; looked++) {
+      if (looked === rows) return { items, last: next }
+      const row = this.#sql.message.get(next, sessionKey)
+      if (row === undefined) break
+      const { prev, ...entry } = row
+      if (entry.seq < before) items.push(entry)
+      next = prev
+    }
+    return { items, last: null }
   }
 
   session(key: string): SessionRecord | null {

@@ -117,11 +117,12 @@ class Writer {
       try {
         const result: Cell[] = []
         applyWrite(context, reader, result)
+        this.#store.flush()
         answer.push(...result)
       } catch (error) {
         if (!isOwnFault(errorCode(error))) throw error
         this.#db.exec('ROLLBACK TO single')
-        this.#store.lastSeq = before
+        this.#store.restore(before)
         answer.push(RESULT.error, 0, error instanceof Error ? error.message : String(error))
       }
       this.#db.exec('RELEASE single')

@@ -1,5 +1,5 @@
-/** What became of an accepted event. The numbers are stored. */
-export const STATUS = { pending: 0, completed: 1, failed: 2, aborted: 3, discarded: 4 } as const
+/** What became of an accepted event. The numbers are stored; from `completed` on nothing more is to come. */
+export const STATUS = { pending: 0, failed: 1, completed: 2, aborted: 3, discarded: 4 } as const
 
 /** A session as it is stored: `metadata` is JSON text. */
 export interface SessionRow {
@@ -47,18 +47,20 @@ export interface Store {
   putKey(sessionKey: string, key: string, row: KeyRow): void
 
   hasSession(key: string): boolean
-  insertSession(row: SessionRow): void
+  /** The event is the one that was just inserted, and the session's first. */
+  insertSession(row: SessionRow, eventId: string): void
   /** Inserts or replaces; `resetSeq` never goes back. Returns it. */
   putSession(row: SessionRow): number
   /** Raises `updatedAt`. Nothing happens where there is no such session. */
   touchSession(key: string, at: number): void
-  /** Removes the session, its messages, its ended events and their keys. False: there is none. */
+  /** Removes the session, its messages, its ended events and their idempotency keys. False: there is none. */
   removeSession(key: string): boolean
-  /** Leaves the session's messages up to `seq` to retention, from `now` on. */
-  expireMessages(sessionKey: string, seq: number, now: number): void
+  /** Leaves the messages that the session has so far to retention, from `now` on. */
+  expireMessages(sessionKey: string, now: number): void
 
-  /** False: an event of that id is stored already. */
+  /** The event is one of its session if that exists by now. False: one of its id is stored already. */
   insertEvent(row: EventRow): boolean
+  /** A message of a session that exists lives as long as that; anything else until retention removes it. */
   insertEntry(seq: number, event: string, sessionKey: string | null, at: number, payload: string): void
   isPending(id: string, sessionKey: string): boolean
   /** False: it is not waiting. */

@@ -123,21 +123,26 @@ export class LaneDispatcher<T extends Task> {
     this.#pump()
   }
 
-  /** Gives the place that `admit` reserved back, unused. */
+  /** Gives a reserved place back. */
   release(lane: Lane<T>, bytes: number): void {
     lane.reserved--
     this.#forget(bytes)
     this.#drop(lane)
   }
 
-  /** Queues a task without asking for room: what was accepted before (recovery, a revived dead letter). */
-  restore(key: string, task: T): Lane<T> {
-    const lane = this.#lanes.get(key) ?? this.#create(key)
-    lane.reserved++
-    this.#pending++
-    this.#pendingBytes += task.bytes
-    this.enqueue(lane, task)
-    return lane
+  /**
+   * Queues tasks without asking for room: what was accepted before (recovery, a revived dead letter). None starts before all
+   * of them are in, so that the most urgent goes first.
+   */
+  restore(tasks: Iterable<readonly [key: string, task: T]>): void {
+    for (const [key, task] of tasks) {
+      const lane = this.#lanes.get(key) ?? this.#create(key)
+      this.#pending++
+      this.#pendingBytes += task.bytes
+      lane.push(task)
+      this.#makeReady(lane)
+    }
+    this.#pump()
   }
 
   /** The running or parked task has ended: the lane goes on. */
@@ -153,10 +158,10 @@ export class LaneDispatcher<T extends Task> {
     this.#pump()
   }
 
-  /** The running task waits for another try: its lane stands still, its place goes to another lane. */
+  /** The task waits, for another try or for its end: its lane stands still, its place goes to another lane. */
   park(lane: Lane<T>): void {
+    if (lane.state === 'running') this.#running--
     lane.state = 'parked'
-    this.#running--
     this.#pump()
   }
 
@@ -184,16 +189,11 @@ export class LaneDispatcher<T extends Task> {
     this.#pump()
   }
 
-  /** Takes waiting tasks out of a lane; the caller ends them, then calls `forget` for each. */
-  remove(key: string, predicate: (task: T) => boolean): T[] {
-    return this.#lanes.get(key)?.remove(predicate) ?? []
-  }
-
-  /** A task that `remove` took out has ended. */
-  forget(key: string, task: T): void {
-    this.#forget(task.bytes)
-    const lane = this.#lanes.get(key)
-    if (lane !== undefined) this.#drop(lane)
+  /** Takes waiting tasks out of a lane. It keeps their places until the caller, having ended them, gives each back by `release`. */
+  remove(lane: Lane<T>, predicate: (task: T) => boolean): T[] {
+    const removed = lane.remove(predicate)
+    lane.reserved += removed.length
+    return removed
   }
 
   /** Refuses new tasks and starts no other; resolves once none runs. What waits stays in the journal. */
@@ -244,6 +244,7 @@ export class LaneDispatcher<T extends Task> {
       if (this.#readyHead === null) this.#readyTail = null
       lane.nextReady = null
       lane.ready = false
+      if (lane.state === 'parked') continue
       if (lane.state === 'resting' && !lane.paused) lane.running = lane.shift()
       if (lane.running === null) {
         this.#drop(lane)

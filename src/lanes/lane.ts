@@ -1,3 +1,5 @@
+import type { Lease } from '../journal/journal.js'
+
 /** What a lane queues. The link is part of the task, so that queueing allocates nothing. */
 export interface Task {
   /** Index into the protocol's `PRIORITIES`: 0 is the most urgent class. */
@@ -21,7 +23,7 @@ export type LaneState = 'resting' | 'running' | 'parked' | 'resuming'
 export class Lane<T extends Task> {
   head: T | null = null
   waiting = 0
-  /** Places promised to events that are on their way to the disk. */
+  /** Places held for events on their way to the disk: to be accepted, or taken out of the queue and being ended. */
   reserved = 0
   running: T | null = null
   paused = false
@@ -31,6 +33,8 @@ export class Lane<T extends Task> {
   nextReady: Lane<T> | null = null
   /** A refusal was announced since there last was room. */
   announcedFull = false
+  /** The right to handle the session's events; asked for once, and gone with the lane. */
+  lease: Promise<Lease> | null = null
   #last0: T | null = null
   #last1: T | null = null
   #last2: T | null = null

@@ -11,5 +11,18 @@ export function decodeCursor(cursor: string): { updatedAt: number; key: string }
     const [updatedAt, key] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as [unknown, unknown]
     if (typeof updatedAt === 'number' && typeof key === 'string') return { updatedAt, key }
   } catch {}
-  throw new GatewayError('INVALID_REQUEST', 'params.cursor: expected a nextCursor of this list')
+  throw invalidCursor()
+}
+
+/** The cursor of lists in the order of the journal is a `seq`. @throws `INVALID_REQUEST` for anything else. */
+export function decodeSeqCursor(cursor: string): number {
+  const seq = Number(cursor)
+  if (/^\d+$/.test(cursor) && Number.isSafeInteger(seq)) return seq
+  throw invalidCursor()
+}
+
+function invalidCursor(): GatewayError {
+  const path = 'params.cursor'
+  const expected = 'a nextCursor of this list'
+  return new GatewayError('INVALID_REQUEST', `${path}: expected ${expected}`, { details: { path, expected } })
 }

@@ -2,7 +2,8 @@ import type { HistoryMessage } from '../agents/agent.js'
 import type { Principal } from '../auth/principal.js'
 import type { Entry, Journal, SessionQuery, SessionRecord, StoredEntry } from '../journal/journal.js'
 import { EVENTS, GatewayError, type JsonObject, type SessionSummary } from '../protocol/index.js'
-import { decodeCursor, encodeCursor } from './cursor.js'
+import { decodeCursor, decodeSeqCursor, encodeCursor } from './cursor.js'
+import { Turns } from './turns.js'
 
 export interface SessionSettings {
   title?: string | null
@@ -20,6 +21,8 @@ export interface SessionsOptions {
   readonly activeKeys: () => Iterable<string>
   /** @throws when there is no such agent. */
   readonly requireAgent: (name: string) => void
+  /** A session is gone; nothing may remember it any longer. */
+  readonly onDeleted: (key: string) => void
 }
 
 export interface ListOptions {
@@ -60,6 +63,8 @@ export class Sessions {
   readonly #journal: Journal
   /** Least recently used first. */
   readonly #cache = new Map<string, SessionRecord>()
+  /** A change reads before it writes: those of one session happen one after the other. */
+  readonly #changes = new Turns()
   #snapshot: Promise<string> | null = null
 
   constructor(options: SessionsOptions) {
@@ -76,7 +81,8 @@ export class Sessions {
     const cached = this.#cache.get(key)
     if (cached !== undefined) return cached
     const record = await this.#journal.session(key)
-    if (record !== null) this.#remember(record)
+    // While the session changes, only the change itself knows what to remember.
+    if (record !== null && !this.#changes.has(key)) this.#remember(record)
     return record
   }
 
@@ -88,10 +94,10 @@ export class Sessions {
     return record
   }
 
-  /** An event of this session was stored. `record` is what it was stored with, should the cache not know the session. */
-  touched(record: SessionRecord, at: number): void {
-    const current = this.#cache.get(record.key) ?? record
-    this.#remember({ ...current, updatedAt: Math.max(at, current.updatedAt) })
+  /** An event of this session was stored. */
+  touched(key: string, at: number): void {
+    const cached = this.#cache.get(key)
+    if (cached !== undefined) this.#remember({ ...cached, updatedAt: Math.max(at, cached.updatedAt) })
     this.#snapshot = null
   }
 
@@ -111,50 +117,62 @@ export class Sessions {
     return entry(EVENTS.sessionCreated.name, record.key, record.createdAt, { session })
   }
 
-  async create(key: string, settings: SessionSettings): Promise<SessionSummary> {
-    if ((await this.find(key)) !== null) {
-      throw new GatewayError('CONFLICT', 'There is such a session already.', { details: { sessionKey: key } })
-    }
-    if (settings.agent) this.#options.requireAgent(settings.agent)
-    const record = newSessionRecord(key, Date.now(), settings)
-    return this.summary(await this.#save(record, [this.createdEntry(record, false)]))
+  /** @throws `CONFLICT` when there is one, `NOT_FOUND` when there is no such agent. */
+  create(key: string, settings: SessionSettings): Promise<SessionSummary> {
+    return this.#changes.take(key, async () => {
+      // A lane without a session: its first event is on its way to the disk and makes one.
+      if ((await this.find(key)) !== null || this.#options.isActive(key)) {
+        throw conflict(key, 'There is such a session already.')
+      }
+      if (settings.agent) this.#options.requireAgent(settings.agent)
+      const record = newSessionRecord(key, Date.now(), settings)
+      return this.summary(await this.#save(record, [this.createdEntry(record, false)]))
+    })
   }
 
-  async patch(key: string, settings: SessionSettings): Promise<SessionSummary> {
-    if (settings.agent) this.#options.requireAgent(settings.agent)
-    const before = await this.require(key)
-    const record: SessionRecord = {
-      ...before,
-      title: settings.title === undefined ? before.title : settings.title,
-      agent: settings.agent === undefined ? before.agent : settings.agent,
-      metadata: merge(before.metadata, settings.metadata),
-      updatedAt: Date.now(),
-    }
-    return this.summary(await this.#save(record, [this.#updatedEntry(record)]))
+  /** @throws `NOT_FOUND` when there is no such session or agent. */
+  patch(key: string, settings: SessionSettings): Promise<SessionSummary> {
+    return this.#changes.take(key, async () => {
+      const before = await this.require(key)
+      if (settings.agent) this.#options.requireAgent(settings.agent)
+      const record: SessionRecord = {
+        ...before,
+        title: settings.title === undefined ? before.title : settings.title,
+        agent: settings.agent === undefined ? before.agent : settings.agent,
+        metadata: merge(before.metadata, settings.metadata),
+        updatedAt: Date.now(),
+      }
+      return this.summary(await this.#save(record, [this.#updatedEntry(record)]))
+    })
   }
 
-  /** Earlier messages leave the conversation. */
-  async reset(key: string): Promise<SessionSummary> {
-    const record = { ...(await this.require(key)), updatedAt: Date.now() }
-    return this.summary(await this.#save(record, [this.#updatedEntry(record, true)], true))
+  /** Earlier messages leave the conversation. @throws `NOT_FOUND`. */
+  reset(key: string): Promise<SessionSummary> {
+    return this.#changes.take(key, async () => {
+      const record = { ...(await this.require(key)), updatedAt: Date.now() }
+      return this.summary(await this.#save(record, [this.#updatedEntry(record, true)], true))
+    })
   }
 
-  async setPaused(key: string, paused: boolean): Promise<void> {
-    const record = (await this.find(key)) ?? newSessionRecord(key, Date.now())
-    await this.#save({ ...record, paused }, [])
+  /** Whether its lane stands still, over restarts, too. @throws `NOT_FOUND`. */
+  setPaused(key: string, paused: boolean): Promise<void> {
+    return this.#changes.take(key, async () => {
+      await this.#save({ ...(await this.require(key)), paused }, [])
+    })
   }
 
-  async delete(key: string): Promise<void> {
-    await this.require(key)
-    if (this.#options.isActive(key)) {
-      throw new GatewayError('CONFLICT', 'The session’s lane has work; abort it first.', {
-        details: { sessionKey: key },
-      })
-    }
-    const ended = entry(EVENTS.sessionEnded.name, key, Date.now(), { reason: 'deleted' })
-    await this.#journal.deleteSession(key, [ended])
-    this.#cache.delete(key)
-    this.#snapshot = null
+  /** @throws `NOT_FOUND`, or `CONFLICT` while its lane has work. */
+  delete(key: string): Promise<void> {
+    return this.#changes.take(key, async () => {
+      await this.require(key)
+      if (this.#options.isActive(key)) throw conflict(key, 'The session’s lane has work; abort it first.')
+      // Forgotten first: an event that comes from here on makes the session anew.
+      this.#cache.delete(key)
+      const ended = entry(EVENTS.sessionEnded.name, key, Date.now(), { reason: 'deleted' })
+      await this.#journal.deleteSession(key, [ended])
+      this.#snapshot = null
+      this.#options.onDeleted(key)
+    })
   }
 
   async list(
@@ -181,7 +199,7 @@ export class Sessions {
   ): Promise<{ messages: HistoryMessage[]; nextCursor: string | null }> {
     await this.require(key)
     const limit = options.limit ?? DEFAULT_PAGE
-    const before = options.cursor === undefined ? undefined : decodeSeq(options.cursor)
+    const before = options.cursor === undefined ? undefined : decodeSeqCursor(options.cursor)
     const entries = await this.#journal.history(key, { limit: limit + 1, before })
     const page = entries.length > limit ? entries.slice(1) : entries
     return {
@@ -193,8 +211,13 @@ export class Sessions {
   /** JSON text of the sessions that a principal may see, most recent first; made once for all who see everything. */
   async snapshot(principal: Principal): Promise<string> {
     if (principal.sessions !== null) return this.#makeSnapshot(principal)
-    this.#snapshot ??= this.#makeSnapshot(principal)
-    return this.#snapshot
+    if (this.#snapshot !== null) return this.#snapshot
+    const snapshot = this.#makeSnapshot(principal)
+    this.#snapshot = snapshot
+    snapshot.catch(() => {
+      if (this.#snapshot === snapshot) this.#snapshot = null
+    })
+    return snapshot
   }
 
   async #makeSnapshot(principal: Principal): Promise<string> {
@@ -263,9 +286,6 @@ export function toMessage(stored: StoredEntry): HistoryMessage {
   return { ...(JSON.parse(stored.payload) as HistoryMessage), seq: stored.seq, at: stored.at }
 }
 
-function decodeSeq(cursor: string): number {
-  const seq = Number(cursor)
-  if (!Number.isSafeInteger(seq) || seq < 1)
-    throw new GatewayError('INVALID_REQUEST', 'params.cursor: expected a nextCursor of this list')
-  return seq
+function conflict(sessionKey: string, message: string): GatewayError {
+  return new GatewayError('CONFLICT', message, { details: { sessionKey } })
 }

@@ -1,31 +1,11 @@
 import { once } from 'node:events'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import { createNodeClient, type GatewayClient } from '../../src/client/node.js'
+import { generate } from 'selfsigned'
+import t from 'tap'
 import { gatewayPing, sessionsSend } from '../../src/protocol/index.js'
-import {
-  type GatewayProcess,
-  runCli,
-  type StartOptions,
-  spawnCli,
-  startGateway,
-  temporaryHome,
-} from '../helpers/gateway-process.js'
-
-function newHome(t: Test): string {
-  const { home, remove } = temporaryHome()
-  t.teardown(remove)
-  return home
-}
-
-async function gateway(t: Test, options: StartOptions = {}): Promise<GatewayProcess> {
-  const home = options.home ?? newHome(t)
-  const started = await startGateway({ ...options, home })
-  t.teardown(() => started.kill9())
-  return started
-}
+import { runCli, spawnCli } from '../helpers/gateway-process.js'
+import { connected, gateway, newHome } from './running.js'
 
 t.test('help names the commands, and an unknown one is a usage error', async (t) => {
   const home = newHome(t)
@@ -40,37 +20,6 @@ t.test('help names the commands, and an unknown one is a usage error', async (t)
   })
 })
 
-t.test('a gateway starts, says where, answers, and stops without leaving a trace', async (t) => {
-  const running = await gateway(t)
-  const { home, url, pid } = running
-  const file = join(home, 'gateway.pid')
-  t.match(JSON.parse(readFileSync(file, 'utf8')), { pid, url, version: String })
-  t.equal(statSync(file).mode & 0o777, 0o600)
-
-  const status = await runCli(['gateway', 'status', '--json'], { home })
-  t.equal(status.code, 0, status.stderr)
-  t.match(JSON.parse(status.stdout), {
-    status: 'running',
-    url,
-    pid,
-    health: { status: 'ok' },
-    info: { pid, connections: Number, lanes: { running: 0 } },
-  })
-  t.match(
-    (await runCli(['gateway', 'status'], { home })).stdout,
-    new RegExp(`running\\.\\n  address +${url}`),
-  )
-
-  const second = await runCli(['gateway', 'start'], { home })
-  t.match(second, { code: 69, stderr: new RegExp(`already at ${url} \\(process ${pid}\\)`) })
-
-  t.match(await runCli(['gateway', 'stop'], { home }), { code: 0, stdout: /has stopped/ })
-  t.same(await running.exited, { code: 0, signal: null })
-  t.notOk(existsSync(file))
-  t.match(await runCli(['gateway', 'stop'], { home }), { code: 0, stdout: /not running/ })
-  t.match(await runCli(['gateway', 'status'], { home }), { code: 3, stdout: /gateway start/ })
-})
-
 t.test('where nothing runs every command says so and how to start it', async (t) => {
   const home = newHome(t)
   for (const args of [['call', 'gateway.info'], ['chat'], ['events']]) {
@@ -78,17 +27,6 @@ t.test('where nothing runs every command says so and how to start it', async (t)
     t.equal(code, 69)
     t.match(stderr, /not running at .*\n.*lurkbot gateway start/)
   }
-})
-
-t.test('the pid file of a killed gateway does not count', async (t) => {
-  const killed = await gateway(t)
-  await killed.kill9()
-  const { home } = killed
-  t.ok(existsSync(join(home, 'gateway.pid')))
-  t.match(await runCli(['gateway', 'status', '--json'], { home }), { code: 3, stdout: /"stopped"/ })
-  const again = await gateway(t, { home })
-  t.not(again.pid, killed.pid)
-  t.same(await again.stop(), { code: 0, signal: null })
 })
 
 t.test('call prints the result as JSON, and an error with its code', async (t) => {
@@ -121,20 +59,24 @@ t.test('call prints the result as JSON, and an error with its code', async (t) =
 })
 
 t.test('a refused token says where one was looked for', async (t) => {
-  const tokens = 'a-token-that-is-long-enough,another-token-that-is-long'
+  const [first, second] = ['a-token-that-is-long-enough', 'another-token-that-is-long'] as const
+  const tokens = `${first},${second}`
   const { home, url } = await gateway(t, { env: { LURKBOT_GATEWAY__AUTH_TOKENS: tokens } })
-  const info = ['gateway', 'call', 'gateway.info']
-  t.match(await runCli(info, { home }), {
-    code: 77,
-    stderr: /Authentication failed.*\n.*No token was found; looked for in:\n.*LURKBOT_TOKEN/,
-  })
-  const wrong = await runCli(info, { home, env: { LURKBOT_TOKEN: 'wrong' } })
+  writeFileSync(join(home, 'my-token'), first)
+  const info = (args: string[], env: NodeJS.ProcessEnv = {}) =>
+    runCli(['gateway', 'call', 'gateway.info', ...args], { home, env })
+  const [none, wrong, ...right] = await Promise.all([
+    info([]),
+    info([], { LURKBOT_TOKEN: 'wrong' }),
+    info([], { LURKBOT_TOKEN: second }),
+    info([], { LURKBOT_GATEWAY__AUTH_TOKENS: tokens }),
+    info(['--token-file', join(home, 'my-token'), '--url', url]),
+  ])
+  const places = /Authentication failed.*\n.*No token was found; looked for in:\n.*LURKBOT_TOKEN/
+  t.match(none, { code: 77, stderr: places })
   t.match(wrong, { code: 77, stderr: /Authentication failed/ })
   t.notMatch(wrong.stderr, /wrong/, 'the token itself is not shown')
-  t.equal((await runCli(info, { home, env: { LURKBOT_TOKEN: tokens.split(',')[1] } })).code, 0)
-  t.equal((await runCli(info, { home, env: { LURKBOT_GATEWAY__AUTH_TOKENS: tokens } })).code, 0)
-  writeFileSync(join(home, 'my-token'), tokens.split(',')[0]!)
-  t.equal((await runCli([...info, '--token-file', join(home, 'my-token'), '--url', url], { home })).code, 0)
+  for (const { code, stderr } of right) t.equal(code, 0, stderr)
   const status = await runCli(['gateway', 'status'], { home })
   t.match(status, { code: 0, stdout: /is running[\s\S]*Authentication failed/ })
 })
@@ -144,17 +86,6 @@ t.test('beyond loopback the token that the gateway made is found', async (t) => 
   t.match(url, /127\.0\.0\.1/)
   const info = await runCli(['gateway', 'call', 'gateway.info'], { home })
   t.equal(info.code, 0, info.stderr)
-})
-
-t.test('a port in use is said to be by which process, and what to do', async (t) => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => server.close())
-  const { port } = server.address() as AddressInfo
-  const { code, stderr } = await runCli(['gateway', 'start', '--port', String(port)], { home: newHome(t) })
-  t.equal(code, 69)
-  t.match(stderr, `Port ${port} at 127.0.0.1 is in use by process ${process.pid} (`)
-  t.match(stderr, /--port NUMBER/)
 })
 
 t.test(
@@ -169,43 +100,6 @@ t.test(
     t.match(await runCli(['gateway', 'start'], { home }), { code: 78, stderr: /capacty/ })
   },
 )
-
-t.test('the flags of the reference work', async (t) => {
-  const { wsUrl, output, stop } = await gateway(t, {
-    args: ['--host', 'localhost', '--port', '0', '--log-level', 'debug'],
-  })
-  t.match(wsUrl, /^ws:\/\/localhost:\d+\/ws$/)
-  await stop()
-  const lines = output().trim().split('\n')
-  t.ok(lines.length > 0)
-  for (const line of lines) t.type(JSON.parse(line).level, 'number', 'not on a terminal: JSON lines')
-})
-
-t.test('SIGINT stops it as well; a second signal ends a slow stop at once', async (t) => {
-  const home = newHome(t)
-  writeFileSync(
-    join(home, 'slow.mjs'),
-    'export default (event, { signal }) => new Promise((_, reject) => { signal.onabort = reject })',
-  )
-  writeFileSync(
-    join(home, 'config.yaml'),
-    'defaultAgent: slow\nagents: {slow: {type: module, path: ./slow.mjs}}',
-  )
-  const idle = await gateway(t, { home })
-  idle.signal('SIGINT')
-  t.same(await idle.exited, { code: 0, signal: null })
-
-  const busy = await gateway(t, { home })
-  const client = await connected(t, busy)
-  const started = new Promise<void>((resolve) => client.on('agent.started', () => resolve()))
-  await client.request(sessionsSend, { content: 'x' }, { sessionKey: 'a:b' })
-  await started
-  const again = setInterval(() => busy.signal('SIGTERM'), 20)
-  t.teardown(() => clearInterval(again))
-  t.same(await busy.exited, { code: 1, signal: null })
-  t.match(busy.output(), /second signal/)
-  t.notOk(existsSync(join(home, 'gateway.pid')))
-})
 
 t.test('events prints one JSON line for each event of its patterns', async (t) => {
   const running = await gateway(t)
@@ -227,13 +121,17 @@ t.test('events prints one JSON line for each event of its patterns', async (t) =
   t.same(await closed, [0, null], 'it ends quietly when its reader has gone')
 })
 
-async function connected(t: Test, running: GatewayProcess): Promise<GatewayClient> {
-  const client = createNodeClient({
-    url: running.wsUrl,
-    client: { id: 'test', version: '1', platform: 'test', mode: 'cli' },
-    reconnect: false,
-  })
-  t.teardown(() => client.close())
-  await client.connect()
-  return client
-}
+t.test('behind a base path and with a certificate for another name, its own commands find it', async (t) => {
+  const home = newHome(t)
+  const pems = await generate([{ name: 'commonName', value: 'gateway.example' }], { keySize: 2048 })
+  writeFileSync(join(home, 'cert.pem'), pems.cert)
+  writeFileSync(join(home, 'key.pem'), pems.private, { mode: 0o600 })
+  const config = { basePath: '/gw', tls: { enabled: true, cert: './cert.pem', key: './key.pem' } }
+  writeFileSync(join(home, 'config.json'), JSON.stringify(config))
+  const { url } = await gateway(t, { home })
+  t.match(url, /^https:.*\/gw$/)
+  const status = await runCli(['gateway', 'status', '--json'], { home })
+  t.match(JSON.parse(status.stdout), { status: 'running', info: { protocol: 1 } })
+  const elsewhere = await runCli(['gateway', 'call', 'gateway.info', '--url', url], { home: newHome(t) })
+  t.match(elsewhere, { code: 69, stderr: /certificate/ }, 'others do not trust it')
+})

@@ -45,6 +45,20 @@ t.test('a process that has ended is not running', async (t) => {
   t.notOk(isRunning(record))
 })
 
+t.test('a process that has ended and was not collected by its parent is not running', async (t) => {
+  if (process.platform !== 'linux') {
+    t.pass('there is no /proc')
+    return
+  }
+  // The shell becomes a program that never collects the child it had.
+  const parent = spawn('sh', ['-c', 'sleep 0.05 & echo $!; exec sleep 60'])
+  t.teardown(() => parent.kill('SIGKILL'))
+  const pid = Number(String((await once(parent.stdout, 'data'))[0]))
+  const record = { ...fields, pid, identity: null }
+  while (isRunning(record)) await new Promise((resolve) => setImmediate(resolve))
+  t.ok(existsSync(`/proc/${pid}`), 'the system still lists it')
+})
+
 t.test('a pid that another process got later is not taken for the gateway', async (t) => {
   if (processIdentity(process.pid) === null) {
     t.pass('the system does not say when a process began')

@@ -414,6 +414,26 @@ t.test('what was subscribed to is restored after a reconnect', async (t) => {
   t.same((await gateway.next()).hello.subscribe, ['agent.*'])
 })
 
+t.test('it works over the WebSocket that browsers and newer Nodes have', async (t) => {
+  if (!('WebSocket' in globalThis)) {
+    t.pass('there is none here')
+    return
+  }
+  const gateway = await scriptedGateway()
+  const client = createClient({ url: gateway.url, client: me, reconnect: soon })
+  t.teardown(() => gateway.close())
+  const connection = await open({ gateway, client })
+  const request = client.request(gatewayPing, { data: 1 })
+  connection.answer(await connection.requests.next(), { pong: true, at: 1, data: 1 })
+  t.equal((await request).data, 1)
+  connection.close(1012)
+  const again = await gateway.next()
+  t.match(again.hello.resume, { epoch: 'e', seq: 10 })
+  again.close(4401)
+  await t.resolves(client.closed)
+  client.close()
+})
+
 t.test('a client needs a ws address and a WebSocket', async (t) => {
   t.throws(() => createNodeClient({ url: 'http://127.0.0.1', client: me }), /expected ws/)
   t.throws(() => createNodeClient({ url: 'nonsense', client: me }), TypeError)

@@ -18,6 +18,8 @@ export interface ConversationView {
   /** An attempt begins; what was streamed of an earlier one no longer counts. */
   started(agent: string): void
   delta(text: string): void
+  /** The connection was lost; of the running answer only the whole will come. */
+  interrupted(): void
   /** Null: the agent had nothing to say. */
   answered(message: Message | null): void
   failed(error: ErrorShape): void
@@ -42,6 +44,8 @@ export class Conversation {
   #undecided: Message[] = []
   #ended = new Set<string>()
   #running: string | null = null
+  /** The running attempt is seen from its beginning; else its deltas are pieces out of the middle. */
+  #following = false
 
   constructor(options: { client: GatewayClient; sessionKey: string; view: ConversationView }) {
     this.#client = options.client
@@ -122,9 +126,12 @@ export class Conversation {
     on('session.message', ({ payload }) => this.#receive(payload))
     on('agent.started', ({ payload }) => {
       this.#running = payload.runId
+      this.#following = true
       this.#view.started(payload.agent)
     })
-    on('agent.delta', ({ payload }) => this.#view.delta(payload.text))
+    on('agent.delta', ({ payload }) => {
+      if (this.#following) this.#view.delta(payload.text)
+    })
     on('agent.retrying', ({ payload: { error, retryInMs } }) =>
       this.#view.notice(`${error.code}: ${error.message}; next try in ${Math.ceil(retryInMs / 1000)} s`),
     )
@@ -138,6 +145,8 @@ export class Conversation {
       this.#client.onStateChange((state) => {
         if (state.status === 'waiting' && state.attempt === 1) {
           this.#running = null
+          this.#following = false
+          this.#view.interrupted()
           this.#view.notice(`${state.error.message}; reconnecting`)
         }
         if (state.status === 'open') {

@@ -21,6 +21,7 @@ export class PlainView implements ConversationView {
   message(): void {}
   started(): void {}
   delta(): void {}
+  interrupted(): void {}
 
   answered(message: Message | null): void {
     if (message !== null) this.#output.write(`${message.content}\n`)

@@ -66,7 +66,8 @@ export class TerminalView implements ConversationView {
 
   started(agent: string): void {
     this.#agent = agent
-    if (this.#streamed !== null) this.#finish(' (interrupted; begins anew)')
+    // An attempt that failed: what it said does not count.
+    this.#finish(' …')
   }
 
   delta(text: string): void {
@@ -77,6 +78,10 @@ export class TerminalView implements ConversationView {
     }
     this.#streamed += text
     this.#output.write(printable(text))
+  }
+
+  interrupted(): void {
+    this.#finish(' …')
   }
 
   answered(message: Message | null): void {

@@ -15,6 +15,7 @@ async function talk(t: Test): Promise<Talk> {
     message: ({ content }) => seen.put(`message ${content}`),
     started: (agent) => seen.put(`started ${agent}`),
     delta: (text) => seen.put(`delta ${text}`),
+    interrupted: () => {},
     answered: (message) => seen.put(`answered ${message?.content ?? null}`),
     failed: ({ code }) => seen.put(`failed ${code}`),
     aborted: (reason, waiting) => seen.put(`aborted ${reason} ${waiting}`),

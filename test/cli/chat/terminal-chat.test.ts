@@ -122,20 +122,33 @@ t.test(
   },
 )
 
-t.test('what an interrupted attempt streamed is left behind when the run begins anew', async (t) => {
+t.test('what a failed attempt streamed is left behind when the run begins anew', async (t) => {
   const c = await chat(t)
   c.event('agent.started', { ...run, attempt: 1 })
   c.event('agent.delta', { runId: 'r1', text: 'Half of' })
-  await c.shows('Half of')
-  c.connection().cut()
-  await c.accept({ epoch: 'e', seq: 0, recovered: true })
-  await c.shows('(connected again)')
   c.event('agent.started', { ...run, attempt: 2 })
   c.event('agent.delta', { runId: 'r1', text: 'The whole' })
   c.event('session.message', message({ content: 'The whole answer' }), 1)
   c.event('agent.completed', { ...run, messageId: 'm' }, 2)
-  await c.shows('(interrupted; begins anew)\n')
+  await c.shows('echo> Half of …\n')
   await c.shows('echo> The whole answer\n')
+})
+
+t.test('an answer during which the connection was lost is shown whole at its end', async (t) => {
+  const c = await chat(t)
+  c.event('agent.started', { ...run, attempt: 1 })
+  c.event('agent.delta', { runId: 'r1', text: 'one ' })
+  await c.shows('echo> one ')
+  c.connection().cut()
+  await c.shows('echo> one  …\n')
+  await c.shows('(the connection ended')
+  await c.accept({ epoch: 'e', seq: 0, recovered: true })
+  await c.shows('(connected again)')
+  c.event('agent.delta', { runId: 'r1', text: 'three' })
+  c.event('session.message', message({ content: 'one two three' }), 1)
+  c.event('agent.completed', { ...run, messageId: 'm' }, 2)
+  await c.shows('echo> one two three\n')
+  t.notMatch(c.text(), /echo> three/)
 })
 
 t.test('what is typed while an answer streams is kept, and shown behind it', async (t) => {

@@ -1,0 +1,2 @@
+/** The shared behaviour suites: what an implementation of one of the gateway's interfaces must do. */
+export * from './agent-suite.js'
