@@ -6,10 +6,12 @@ import { newEventIds, newMessageId } from '../src/journal/ids.js'
 import type { Entry, Journal } from '../src/journal/index.js'
 import { createMemoryJournal } from '../src/journal/memory.js'
 import { openSqliteJournal } from '../src/journal/sqlite.js'
+import { printTable } from './table.js'
 
 // node dist/benchmarks/journal.js [folder]: durable appends from some senders, each waiting for its acknowledgement, with
 // and without the completion of each event (two entries in the commit that marks it done).
 
+const WARM_UP_MS = 500
 const RUN_MS = 2_000
 const CONTENT = 'x'.repeat(200)
 const quiet = () => {}
@@ -76,35 +78,36 @@ async function measure(journal: Journal, senders: number, completes: boolean) {
     const record = { key, channel: 'bench', title: null, agent: null, metadata: {}, paused: false }
     await journal.saveSession({ ...record, createdAt: at, updatedAt: at, resetSeq: 0 }, [])
   }
+  const run = async (ms: number) => {
+    const end = performance.now() + ms
+    let events = 0
+    const send = async (key: string) => {
+      for (; performance.now() < end; events++) await work(journal, key)
+    }
+    await Promise.all(keys.map(send))
+    return events
+  }
+  await run(WARM_UP_MS)
   const commits = journal.stats.commits
   const [main, all, start] = [await mainThreadNs(), process.cpuUsage(), performance.now()]
-  let events = 0
-  await Promise.all(
-    keys.map(async (key) => {
-      while (performance.now() - start < RUN_MS) {
-        await work(journal, key)
-        events += 1
-      }
-    }),
-  )
+  const events = await run(RUN_MS)
   const seconds = (performance.now() - start) / 1_000
   const mainUs = ((await mainThreadNs()) - main) / 1_000
   const { user, system } = process.cpuUsage(all)
   const operations = completes ? 2 * events : events
-  const fixed = (value: number, digits = 0) => Number(value.toFixed(digits))
-  return {
+  return [
     senders,
-    'events/s': fixed(events / seconds),
-    'operations/s': fixed(operations / seconds),
-    'operations/commit': fixed(operations / (journal.stats.commits - commits), 1),
-    'main µs/operation': fixed(mainUs / operations, 2),
-    'others µs/operation': fixed((user + system - mainUs) / operations, 2),
-  }
+    Math.round(events / seconds),
+    Math.round(operations / seconds),
+    (operations / (journal.stats.commits - commits)).toFixed(1),
+    (mainUs / operations).toFixed(2),
+    ((user + system - mainUs) / operations).toFixed(2),
+  ].map(String)
 }
 
 const folder = await mkdtemp(join(process.argv[2] ?? tmpdir(), 'journal-bench-'))
 try {
-  const rows = []
+  const rows: string[][] = []
   for (const completes of [false, true]) {
     for (const senders of [1, 64, 512]) {
       for (const type of ['sqlite', 'memory']) {
@@ -113,11 +116,12 @@ try {
           type === 'sqlite' ? await openSqliteJournal({ ...options, path }) : createMemoryJournal(options)
         const row = await measure(journal, senders, completes)
         await journal.close()
-        rows.push({ journal: type, each: completes ? 'append + complete' : 'append', ...row })
+        rows.push([type, completes ? 'append + complete' : 'append', ...row])
       }
     }
   }
-  console.table(rows)
+  const head = ['journal', 'each event', 'senders', 'events/s', 'operations/s', 'operations a commit']
+  printTable('Journal', [...head, 'main thread µs/operation', 'other threads µs/operation'], rows)
 } finally {
   await rm(folder, { recursive: true })
 }

@@ -36,8 +36,9 @@ export default fp<LanesPluginOptions>(
       activeKeys: () => lanes.activeKeys(),
       requireAgent: (name) => {
         if (agents.get(name) === undefined)
-          throw new GatewayError('NOT_FOUND', `There is no agent '${name}'.`)
+          throw new GatewayError('NOT_FOUND', `There is no agent '${name}'.`, { details: { agent: name } })
       },
+      onDeleted: (key) => dispatcher.resume(key),
     })
     const outcomes = new Outcomes(journal)
     const runner = new Runner({
@@ -70,7 +71,7 @@ export default fp<LanesPluginOptions>(
       },
     })
     runner.attach(dispatcher)
-    const lanes = new Lanes({ dispatcher, runner, journal, outcomes })
+    const lanes = new Lanes({ dispatcher, runner, journal, sessions, outcomes })
     const intake = new Intake({
       journal,
       sessions,

@@ -28,11 +28,12 @@ export default fp(
     instruments.gauge(
       'gateway_event_loop_delay_seconds',
       'Delay of the event loop since the last scrape.',
-      ['quantile'],
+      // Not `quantile`: that label is for summaries.
+      ['statistic'],
       (set) => {
-        set({ quantile: '0.5' }, loopDelay.percentile(50) / 1e9)
-        set({ quantile: '0.99' }, loopDelay.percentile(99) / 1e9)
-        set({ quantile: '1' }, loopDelay.max / 1e9)
+        set({ statistic: 'p50' }, loopDelay.percentile(50) / 1e9)
+        set({ statistic: 'p99' }, loopDelay.percentile(99) / 1e9)
+        set({ statistic: 'max' }, loopDelay.max / 1e9)
         loopDelay.reset()
       },
     )

@@ -1,7 +1,9 @@
-import { isAbsolute, resolve } from 'node:path'
+import { createRequire } from 'node:module'
+import { isAbsolute, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
+import { formatPath, resolveConfigPath } from '../src/config/paths.js'
 import { ConfigError } from '../src/config/problems.js'
 import type { Config } from '../src/config/schema.js'
 
@@ -13,29 +15,45 @@ export interface ThirdPartyOptions {
 /** Loads the plugins that the configuration lists, each encapsulated: its hooks and decorators stay its own. */
 export default fp<ThirdPartyOptions>(
   async (app, { config, baseDir }) => {
-    for (const [index, { module, options }] of config.plugins.entries()) {
-      const plugin = await load(module, baseDir, `plugins.${index}.module`)
-      await app.register(plugin, options ?? {})
+    for (const [index, { module, options = {} }] of config.plugins.entries()) {
+      const refuse = (message: string) =>
+        new ConfigError([{ path: formatPath(['plugins', index, 'module']), message }])
+      const plugin = await load(module, baseDir, refuse)
+      try {
+        await app.register(plugin, options)
+      } catch (error) {
+        throw refuse(`the plugin '${module}' cannot start: ${messageOf(error)}`)
+      }
     }
   },
   { name: 'third-party', dependencies: ['methods', 'agents', 'hooks', 'lanes'], fastify: '5.x' },
 )
 
-async function load(module: string, baseDir: string, path: string): Promise<FastifyPluginAsync> {
-  const isFile = module.startsWith('.') || isAbsolute(module)
-  const specifier = isFile ? pathToFileURL(resolve(baseDir, module)).href : module
+async function load(
+  module: string,
+  baseDir: string,
+  refuse: (message: string) => ConfigError,
+): Promise<FastifyPluginAsync> {
   let loaded: { default?: unknown }
   try {
-    loaded = await import(specifier)
+    loaded = await import(locate(module, baseDir))
   } catch (error) {
-    throw new ConfigError([
-      { path, message: `expected a module that loads, '${module}' does not: ${(error as Error).message}` },
-    ])
+    throw refuse(`expected a module that loads, '${module}' does not: ${messageOf(error)}`)
   }
-  if (typeof loaded.default !== 'function') {
-    throw new ConfigError([
-      { path, message: `expected '${module}' to have a Fastify plugin as its default export` },
-    ])
-  }
-  return loaded.default as FastifyPluginAsync
+  if (typeof loaded.default === 'function') return loaded.default as FastifyPluginAsync
+  throw refuse(`expected '${module}' to have a Fastify plugin as its default export`)
 }
+
+/** Paths are relative to the configuration's folder; packages are looked for from there, then among the gateway's own. */
+function locate(module: string, baseDir: string): string {
+  if (/^(\.{1,2}|~)\//.test(module) || isAbsolute(module)) {
+    return pathToFileURL(resolveConfigPath(baseDir, module)).href
+  }
+  try {
+    return pathToFileURL(createRequire(join(baseDir, 'package.json')).resolve(module)).href
+  } catch {
+    return module
+  }
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))

@@ -6,6 +6,7 @@ import { Connections } from '../src/connection/connections.js'
 import { Handshake } from '../src/connection/handshake.js'
 import { publishFrame } from '../src/connection/publish.js'
 import type { Instruments } from '../src/metrics/instruments.js'
+import upgrades from './upgrades.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -30,7 +31,6 @@ export default fp<WebsocketPluginOptions>(
       journal,
       methodNames: () => methods.names,
       snapshot: (principal) => sessions.snapshot(principal),
-      onRefused: (reason) => instruments.handshakesRefused.inc({ reason: reason.toLowerCase() }),
     })
     const rpc = rpcObserver(instruments)
     const connections = new Connections({
@@ -41,20 +41,23 @@ export default fp<WebsocketPluginOptions>(
       observeRequest: rpc,
       handshake: handshake.answer,
       publish: (connection, frame) => publishFrame(connection, frame, intake),
+      onRefused: (reason) => instruments.handshakesRefused.inc({ reason: reason.toLowerCase() }),
     })
     app.decorate('connections', connections)
-    await app.register(websocket, {
-      options: {
-        maxPayload: config.connection.maxPayloadBytes,
-        perMessageDeflate: false,
-        clientTracking: false,
-        // Pongs are sent by the connection, which looks at its outbox first.
-        autoPong: false,
-        handleProtocols: selectProtocol,
-      },
-      // The plugin's own would wait for every peer.
-      preClose: (done) => done(),
-    })
+    await app.register(upgrades)
+    // Not as a literal: the types of `ws` lack `closeTimeout`.
+    const options = {
+      server: app.webSocketUpgrades,
+      maxPayload: config.connection.maxPayloadBytes,
+      perMessageDeflate: false,
+      clientTracking: false,
+      // Pongs are sent by the connection, which looks at its outbox first.
+      autoPong: false,
+      closeTimeout: config.connection.closeGraceMs,
+      handleProtocols: selectProtocol,
+    }
+    // The plugin's own `preClose` would wait for every peer.
+    await app.register(websocket, { options, preClose: (done) => done() })
     measure(instruments, connections)
 
     app.addHook('preClose', async () => {

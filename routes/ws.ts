@@ -1,40 +1,34 @@
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { readCredentials } from '../src/auth/credentials.js'
 import { Connection, type UpgradeInfo } from '../src/connection/connection.js'
-import { GatewayError, PROTOCOL_VERSION } from '../src/protocol/index.js'
+import { GatewayError, PROTOCOL_VERSION, toErrorShape } from '../src/protocol/index.js'
 
-const kConnection = Symbol('connection')
-
-type ConnectedSocket = WebSocket & { [kConnection]: Connection }
-
-const connectionOf = (socket: WebSocket): Connection => (socket as ConnectedSocket)[kConnection]
-
-/** Node leaves the response that it made for the upgrade request on the socket. */
-type UpgradedSocket = Socket & { _httpMessage?: ServerResponse | null }
+const connectionOf = new WeakMap<WebSocket, Connection>()
 
 // Listeners are shared and find their connection through the socket: a closure each would keep the whole request alive.
 function onMessage(this: WebSocket, data: Buffer, isBinary: boolean): void {
-  connectionOf(this).receive(data, isBinary)
+  connectionOf.get(this)!.receive(data, isBinary)
 }
 
 function onPong(this: WebSocket): void {
-  connectionOf(this).unansweredPings = 0
+  connectionOf.get(this)!.unansweredPings = 0
 }
 
 function onPing(this: WebSocket, data: Buffer): void {
-  if (!connectionOf(this).outbox.congested) this.pong(data)
+  connectionOf.get(this)!.pinged(data)
 }
 
 function onClose(this: WebSocket): void {
-  connectionOf(this).ended()
+  connectionOf.get(this)!.ended()
 }
 
-/** `ws` closes with the fitting code (1002, 1007, 1009) by itself. */
-function onError(): void {}
+function onError(this: WebSocket, error: Error): void {
+  connectionOf.get(this)!.failed(error)
+}
 
 /** Credentials that contradict each other are refused with the hello: there is no frame to answer yet. */
 function readUpgrade(request: FastifyRequest): UpgradeInfo {
@@ -53,13 +47,13 @@ export default async function websocketRoutes(
   const { connections, auth } = app
 
   const accept = (socket: WebSocket, request: FastifyRequest): void => {
-    const stream = (socket as unknown as { _socket: UpgradedSocket })._socket
+    const stream = (socket as unknown as { _socket: Socket & { _httpMessage?: ServerResponse } })._socket
     const upgrade = readUpgrade(request)
-    const connection = new Connection(randomBytes(6).toString('hex'), socket, stream, upgrade, connections)
-    // The framework's listener and the response on the socket would hold request and reply as long as the connection lives.
-    socket.removeAllListeners('error')
+    const connection = new Connection(randomUUID().slice(0, 13), socket, stream, upgrade, connections)
+    // What was made for an HTTP response would be kept, with its request, for as long as the socket lives.
     stream._httpMessage?.detachSocket(stream)
-    ;(socket as ConnectedSocket)[kConnection] = connection
+    socket.removeAllListeners('error')
+    connectionOf.set(socket, connection)
     socket
       .on('message', onMessage)
       .on('pong', onPong)
@@ -79,12 +73,24 @@ export default async function websocketRoutes(
       )
     else if (app.lifecycle.stopping)
       connection.refuse(
-        'SHUTTING_DOWN',
+        app.lifecycle.restarting ? 'RESTARTING' : 'SHUTTING_DOWN',
         new GatewayError('UNAVAILABLE', 'The gateway is stopping.', { retryAfterMs: 1000 }),
       )
   }
 
-  app.get('/ws', { websocket: true }, accept)
+  app.route({
+    method: 'GET',
+    url: '/ws',
+    // RFC 9110 §15.5.22, which no code of the table stands for.
+    handler: async (_request, reply) => {
+      const error = new GatewayError('INVALID_REQUEST', 'This is a WebSocket: connect with ws:// or wss://.')
+      return reply
+        .code(426)
+        .headers({ upgrade: 'websocket', connection: 'upgrade' })
+        .send({ error: toErrorShape(error) })
+    },
+    wsHandler: accept,
+  })
   app.route({
     method: 'GET',
     url: '/',

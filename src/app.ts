@@ -23,7 +23,7 @@ import laneMethods from '../routes/methods/lanes.js'
 import sessionMethods from '../routes/methods/sessions.js'
 import metricsRoutes from '../routes/metrics.js'
 import websocketRoutes from '../routes/ws.js'
-import { loadTlsMaterial, secureContextOptions } from './auth/tls-material.js'
+import { loadTlsMaterial, secureContextOptions, type TlsMaterial } from './auth/tls-material.js'
 import type { Config } from './config/schema.js'
 import { VERSION } from './version.js'
 
@@ -39,12 +39,18 @@ export interface AppOptions {
   readonly checkResults?: boolean
 }
 
+/** How long a plugin may take to load, and the steps of a stop beyond the drain. */
+const PLUGIN_TIMEOUT_MS = 10_000
+/** The longest that a timer can wait. */
+const MAX_TIMEOUT_MS = 2_147_483_647
+
 /**
  * The gateway, composed: the only place that knows every plugin. Each states what it depends on; the order here is the
  * order of start and of `preClose`, its reverse that of `onClose`.
  */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
-  const { config, home, baseDir, checkResults } = options
+  const { config, baseDir } = options
+  const drainMs = config.shutdown.drainTimeoutMs + 2 * config.lanes.abortGraceMs
   const material = config.tls.enabled
     ? await loadTlsMaterial({ cert: config.tls.cert!, key: config.tls.key!, baseDir })
     : null
@@ -53,6 +59,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     logController: new LogController({ disableRequestLogging: true }),
     trustProxy: config.trustProxy,
     bodyLimit: config.connection.maxPayloadBytes,
+    frameworkErrors: answerError,
+    // It bounds `preClose` as well, which waits for the lanes to drain.
+    pluginTimeout: Math.min(drainMs + PLUGIN_TIMEOUT_MS, MAX_TIMEOUT_MS),
     // Probes are answered while the lanes drain.
     return503OnClosing: false,
     forceCloseConnections: true,
@@ -60,7 +69,20 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   }) as unknown as FastifyInstance
   app.setErrorHandler(answerError)
   app.setNotFoundHandler(answerNotFound)
+  try {
+    await compose(app, options, material)
+  } catch (error) {
+    await app.close()
+    throw error
+  }
+  return app
+}
 
+async function compose(
+  app: FastifyInstance,
+  { config, home, baseDir, checkResults }: AppOptions,
+  material: TlsMaterial | null,
+): Promise<void> {
   await app.register(metrics)
   const { httpRefused } = app.metrics.instruments
   await app.register(auth, { config, home, onRefused: (kind) => httpRefused.inc({ kind }) })
@@ -92,5 +114,4 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     },
     { prefix: config.basePath },
   )
-  return app
 }

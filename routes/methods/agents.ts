@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { Deadline } from '../../src/agents/deadline.js'
 import { agentAbort, agentsList, agentWait, GatewayError } from '../../src/protocol/index.js'
 
 const DEFAULT_WAIT_MS = 600_000
@@ -11,16 +12,13 @@ export default async function agentMethods(
   const { agents, lanes, outcomes } = app
 
   app.method(agentWait, async ({ runId, timeoutMs = DEFAULT_WAIT_MS }, { principal, signal }) => {
-    const timeout = AbortSignal.timeout(timeoutMs)
+    const deadline = new Deadline(signal)
+    const message = `The run has no outcome after ${timeoutMs} ms.`
+    deadline.limit(timeoutMs, new GatewayError('AGENT_TIMEOUT', message, { details: { runId } }))
     try {
-      return await outcomes.wait(runId, AbortSignal.any([signal, timeout]), (key) =>
-        principal.allowsSession(key),
-      )
-    } catch (error) {
-      if (error !== timeout.reason) throw error
-      throw new GatewayError('AGENT_TIMEOUT', `The run has no outcome after ${timeoutMs} ms.`, {
-        details: { runId },
-      })
+      return await outcomes.wait(runId, deadline.signal, (key) => principal.allowsSession(key))
+    } finally {
+      deadline.close()
     }
   })
 
@@ -28,16 +26,14 @@ export default async function agentMethods(
     if (runId !== undefined) {
       const mayWrite = (key: string) =>
         principal.allowsSession(key) && (sessionKey === null || key === sessionKey)
-      return { aborted: (await lanes.abortRun(runId, reason, mayWrite, signal)) ? [runId] : [] }
+      return { aborted: await lanes.abortRun(runId, reason, mayWrite, signal) }
     }
     if (sessionKey !== null) return { aborted: await lanes.abortSession(sessionKey, reason, signal) }
-    throw new GatewayError(
-      'INVALID_REQUEST',
-      'params.runId: expected a run id, or a sessionKey on the request',
-      {
-        details: { path: 'params.runId' },
-      },
-    )
+    const path = 'params.runId'
+    const expected = 'a run id, or a sessionKey on the request'
+    throw new GatewayError('INVALID_REQUEST', `${path}: expected ${expected}`, {
+      details: { path, expected },
+    })
   })
 
   app.method(agentsList, () => ({

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { FastifyInstance } from 'fastify'
 import type { Selection } from '../../src/events/broadcaster.js'
 import { eventsPublish, eventsSubscribe, eventsUnsubscribe, GatewayError } from '../../src/protocol/index.js'
@@ -13,9 +14,6 @@ const toSelection = ({ patterns = ['*'], sessionKeys }: SelectionParams): Select
   patterns,
   sessionKeys: sessionKeys ?? null,
 })
-
-const same = (a: readonly string[] | null, b: readonly string[] | null) =>
-  JSON.stringify(a) === JSON.stringify(b)
 
 const toResult = (selections: readonly Selection[]) => ({
   subscriptions: selections.map(({ patterns, sessionKeys }) => ({
@@ -47,18 +45,14 @@ export default async function eventMethods(app: FastifyInstance): Promise<void> 
   })
 
   app.method(eventsUnsubscribe, (params, { connection }) => {
+    const before = events.selections(connection)
     const gone = toSelection(params)
     const all = params.patterns === undefined && params.sessionKeys === undefined
-    const kept = all
-      ? []
-      : events
-          .selections(connection)
-          .filter(
-            ({ patterns, sessionKeys }) =>
-              !(same(patterns, gone.patterns) && same(sessionKeys, gone.sessionKeys)),
-          )
-    events.subscribe(connection, kept)
-    connection.subscribedByDefault = false
+    const kept = all ? [] : before.filter((selection) => !isDeepStrictEqual(selection, gone))
+    if (all || kept.length < before.length) {
+      events.subscribe(connection, kept)
+      connection.subscribedByDefault = false
+    }
     return toResult(kept)
   })
 

@@ -10,12 +10,13 @@ import {
   lanesPause,
   lanesResume,
 } from '../../src/protocol/index.js'
+import { decodeSeqCursor } from '../../src/sessions/cursor.js'
 
 const DEFAULT_PAGE = 50
 
 /** `lanes.*` and `deadLetters.*`. */
 export default async function laneMethods(app: FastifyInstance): Promise<void> {
-  const { lanes, sessions, journal } = app
+  const { lanes, journal } = app
 
   app.method(lanesList, ({ limit = DEFAULT_PAGE }, { principal }) =>
     lanes.list(limit, (key) => principal.allowsSession(key)),
@@ -23,24 +24,16 @@ export default async function laneMethods(app: FastifyInstance): Promise<void> {
 
   app.method(lanesGet, (_params, { sessionKey }) => lanes.report(sessionKey!))
 
-  app.method(lanesPause, async (_params, { sessionKey }) => {
-    lanes.dispatcher.pause(sessionKey!)
-    await sessions.setPaused(sessionKey!, true)
-    return lanes.report(sessionKey!)
-  })
+  app.method(lanesPause, (_params, { sessionKey }) => lanes.pause(sessionKey!))
 
-  app.method(lanesResume, async (_params, { sessionKey }) => {
-    await sessions.setPaused(sessionKey!, false)
-    lanes.dispatcher.resume(sessionKey!)
-    return lanes.report(sessionKey!)
-  })
+  app.method(lanesResume, (_params, { sessionKey }) => lanes.resume(sessionKey!))
 
   app.method(deadLettersList, async ({ limit = DEFAULT_PAGE, cursor }, { principal, sessionKey }) => {
     const letters = await journal.deadLetters({
       sessionKey: sessionKey ?? undefined,
       accept: (key) => principal.allowsSession(key),
       limit: limit + 1,
-      after: cursor === undefined ? undefined : position(cursor),
+      after: cursor === undefined ? undefined : decodeSeqCursor(cursor),
     })
     const page = letters.slice(0, limit)
     return {
@@ -70,11 +63,4 @@ export default async function laneMethods(app: FastifyInstance): Promise<void> {
 
 function notFound(eventId: string): GatewayError {
   return new GatewayError('NOT_FOUND', 'There is no such dead letter.', { details: { eventId } })
-}
-
-function position(cursor: string): number {
-  const seq = Number(cursor)
-  if (!Number.isSafeInteger(seq) || seq < 0)
-    throw new GatewayError('INVALID_REQUEST', 'params.cursor: expected a nextCursor of this list')
-  return seq
 }

@@ -15,7 +15,10 @@ export interface RunContext {
   /** Aborts on `agent.abort`, the time limit and shutdown. An agent that ignores it is abandoned and its output is fenced off. */
   readonly signal: AbortSignal
   readonly log: Log
-  /** The newest messages before this event's own, oldest first, at most `limit` (default: the configured window). */
+  /**
+   * The conversation until now, oldest first, each answer after what it answers: the newest `limit` messages (default: the
+   * configured window) without this event's own and those that still wait.
+   */
   history(limit?: number): Promise<HistoryMessage[]>
   /** Streams a piece of the answer to everyone who watches. */
   delta(text: string): void

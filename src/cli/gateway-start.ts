@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8'
 import closeWithGrace from 'close-with-grace'
 import { loadConfig } from '../config/load.js'
 import { VERSION } from '../version.js'
@@ -23,8 +24,17 @@ const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 /** Ctrl-C under `npm start` arrives twice: from the terminal, and passed on by npm. That is one signal. */
 const SAME_SIGNAL_MS = 300
 
+/**
+ * What is loaded at a start would grow V8's young generation for good: 14 MB that an idle gateway never needs again. Under
+ * load it may grow as usual.
+ */
+function growYoungGeneration(allowed: boolean): void {
+  setFlagsFromString(`--semi-space-growth-factor=${allowed ? 2 : 1}`)
+}
+
 /** `lurkbot gateway start`: runs the gateway in the foreground until a signal stops it. Returns once it listens. */
 export async function start(options: StartOptions): Promise<void> {
+  growYoungGeneration(false)
   const isTTY = process.stdout.isTTY === true
   const { host, port, logLevel } = options
   const flags = { host, port, logLevel }
@@ -54,6 +64,7 @@ export async function start(options: StartOptions): Promise<void> {
   const { remove } = writePidFile(home, fields)
   process.once('exit', remove)
   announce()
+  growYoungGeneration(true)
 
   function stopWithGrace(): void {
     const { drainTimeoutMs } = config.shutdown

@@ -13,6 +13,10 @@ const TIMEOUT_MS = 5_000
 type Info = ResultOf<typeof gatewayInfo>
 type Health = ResultOf<typeof gatewayHealth>
 
+export interface StatusOptions extends TargetOptions {
+  readonly json?: boolean
+}
+
 export interface StatusReport {
   /** `unresponsive`: there is a process, but it does not answer. */
   readonly status: 'running' | 'unresponsive' | 'stopped'
@@ -25,7 +29,7 @@ export interface StatusReport {
 }
 
 /** `lurkbot gateway status`: exit code 0 when it runs, 3 when it does not, 1 when it does not answer. */
-export async function status(options: TargetOptions & { json?: boolean }): Promise<ExitCode> {
+export async function status(options: StatusOptions): Promise<ExitCode> {
   const report = await inspect(await findTarget(options))
   console.log(options.json ? JSON.stringify(report, null, 2) : describe(report))
   return { running: EXIT.OK, unresponsive: EXIT.FAILED, stopped: EXIT.NOT_RUNNING }[report.status]

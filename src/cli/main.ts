@@ -3,6 +3,11 @@ import { userInfo } from 'node:os'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { VERSION } from '../version.js'
 import { EXIT } from './exit-codes.js'
+import type { CallOptions } from './gateway-call.js'
+import type { StartOptions } from './gateway-start.js'
+import type { StatusOptions } from './gateway-status.js'
+import type { StopOptions } from './gateway-stop.js'
+import type { TargetOptions } from './target.js'
 
 // Each command's own modules are loaded when it runs, so that `lurkbot --help` does not wait for a web server to load.
 
@@ -20,18 +25,18 @@ gateway
   .option('--port <number>', 'port to listen on; 0: any free one')
   .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent')
   .option('--config <file>', 'configuration file, instead of the one in the state folder')
-  .action(async (options) => (await import('./gateway-start.js')).start(options))
+  .action(async (options: StartOptions) => (await import('./gateway-start.js')).start(options))
 
 gateway
   .command('stop')
   .description('stop the running gateway and wait until it has ended')
   .option('--timeout <seconds>', 'how long to wait', seconds, 60)
-  .action(finish(async (options) => (await import('./gateway-stop.js')).stop(options)))
+  .action(finish(async (options: StopOptions) => (await import('./gateway-stop.js')).stop(options)))
 
 talking('status')
   .description('say whether the gateway runs, and how it is')
   .option('--json', 'as JSON')
-  .action(finish(async (options) => (await import('./gateway-status.js')).status(options)))
+  .action(finish(async (options: StatusOptions) => (await import('./gateway-status.js')).status(options)))
 
 talking('call')
   .description('call a method and print its result as JSON')
@@ -40,7 +45,7 @@ talking('call')
   .option('--session <key>', 'session key')
   .option('--timeout <seconds>', 'how long to wait for the answer', seconds, 60)
   .action(
-    finish(async (method, params, options) =>
+    finish(async (method: string, params: string | undefined, options: CallOptions) =>
       (await import('./gateway-call.js')).call(method, params, options),
     ),
   )
@@ -48,13 +53,19 @@ talking('call')
 talking('chat')
   .description('hold a conversation; in a pipe, send each line and print the answers')
   .argument('[session]', 'session key', `cli:${userName()}:main`)
-  .action(finish(async (session, options) => (await import('./gateway-chat.js')).chat(session, options)))
+  .action(
+    finish(async (session: string, options: TargetOptions) =>
+      (await import('./gateway-chat.js')).chat(session, options),
+    ),
+  )
 
 talking('events')
   .description('print events as JSON lines')
   .argument('[patterns...]', 'event names or patterns such as agent.*')
   .action(
-    finish(async (patterns, options) => (await import('./gateway-events.js')).events(patterns, options)),
+    finish(async (patterns: string[], options: TargetOptions) =>
+      (await import('./gateway-events.js')).events(patterns, options),
+    ),
   )
 
 /** A command that talks to a gateway: all of them find it in the same way. */
@@ -70,8 +81,9 @@ function talking(name: string): Command {
 }
 
 /** Hands a command's exit code to the process, which ends when its output is written. */
-// biome-ignore lint/suspicious/noExplicitAny: commander's own type of an action's arguments
-function finish(command: (...args: any[]) => Promise<number>): (...args: any[]) => Promise<void> {
+function finish<Args extends unknown[]>(
+  command: (...args: Args) => Promise<number>,
+): (...args: Args) => Promise<void> {
   return async (...args) => {
     process.exitCode = await command(...args)
   }

@@ -3,10 +3,11 @@ import type { WebSocket } from 'ws'
 import type { Principal } from '../auth/principal.js'
 import type { Subscriber } from '../events/broadcaster.js'
 import { CLOSE, type CloseReason } from '../protocol/close-codes.js'
-import { GatewayError, toErrorShape } from '../protocol/errors.js'
+import { GatewayError } from '../protocol/errors.js'
 import type { ClientInfo } from '../protocol/frames.js'
 import type { ConnectionServices } from './connections.js'
 import { isObject, readFrameId } from './inbound.js'
+import { errorText, helloErrorText, responseText } from './outbound.js'
 import { Outbox, type OutboxOwner, type SharedFrame } from './outbox.js'
 import { RateBucket } from './rate-bucket.js'
 import { RequestTable } from './requests.js'
@@ -33,7 +34,7 @@ export class Connection implements Subscriber, OutboxOwner {
   state: ConnectionState = 'new'
   client: ClientInfo | null = null
   upgrade: UpgradeInfo | null
-  /** Pings since the peer last answered one. */
+  /** Pings since the peer last showed that it lives. */
   unansweredPings = 0
   /** The initial “everything” was not yet replaced by a subscription of its own. */
   subscribedByDefault = true
@@ -44,8 +45,9 @@ export class Connection implements Subscriber, OutboxOwner {
   #helloTimer: NodeJS.Timeout | null
   #badFrames = 0
   #badFramesSince = 0
-  #limited = 0
   readonly #bucket: RateBucket
+  /** Frames beyond the limit: as many again, then the connection ends. */
+  #excess: RateBucket | null = null
 
   constructor(
     readonly id: string,
@@ -59,10 +61,8 @@ export class Connection implements Subscriber, OutboxOwner {
     this.outbox = new Outbox(stream, services.flusher, this, connection.maxBufferedBytes)
     this.#bucket = new RateBucket(rateLimit.frames.max, rateLimit.frames.windowMs)
     this.#helloTimer = setTimeout(() => {
-      this.refuse(
-        'HELLO_TIMEOUT',
-        new GatewayError('UNAUTHORIZED', `No hello within ${connection.handshakeTimeoutMs} ms.`),
-      )
+      const message = `No hello within ${connection.handshakeTimeoutMs} ms.`
+      this.refuse('HELLO_TIMEOUT', new GatewayError('INVALID_REQUEST', message, { retryable: true }))
     }, connection.handshakeTimeoutMs)
   }
 
@@ -74,6 +74,10 @@ export class Connection implements Subscriber, OutboxOwner {
     return this.#requests?.size ?? 0
   }
 
+  get hungUp(): boolean {
+    return this.socket.readyState !== this.socket.OPEN
+  }
+
   /** A text or binary message has arrived. */
   receive(data: Buffer, isBinary: boolean): void {
     if (this.state === 'closed') return
@@ -83,24 +87,27 @@ export class Connection implements Subscriber, OutboxOwner {
       return
     }
     const waitMs = this.#bucket.take(Date.now())
-    const text = data.toString()
-    if (waitMs > 0) this.#limit(text, waitMs)
-    else if (this.#held !== null) this.#held.push(text)
-    else this.#process(text)
+    if (waitMs > 0) this.#limit(data, waitMs)
+    else this.#take(data.toString())
+  }
+
+  /** A ping has arrived. Whoever sends too many, or does not read, gets no answer. */
+  pinged(data: Buffer): void {
+    if (this.state === 'closed' || this.outbox.congested) return
+    if (this.#bucket.take(Date.now()) === 0) this.socket.pong(data)
   }
 
   sendEvent(frame: SharedFrame): void {
-    this.outbox.sendShared(frame)
+    this.outbox.sendEvent(frame)
   }
 
+  /** @throws where the result is not JSON. */
   respond(id: string, result: unknown): void {
-    const json = result === undefined ? 'null' : JSON.stringify(result)
-    this.outbox.send(`{"id":${JSON.stringify(id)},"type":"response","result":${json},"error":null}`)
+    this.outbox.send(responseText(id, result))
   }
 
   respondError(id: string | null, error: unknown): void {
-    const shape = JSON.stringify(toErrorShape(error))
-    this.outbox.send(`{"id":${JSON.stringify(id)},"type":"response","result":null,"error":${shape}}`)
+    this.outbox.send(errorText(id, error))
   }
 
   /** Lets the peer in: from here on its requests are served. */
@@ -117,39 +124,45 @@ export class Connection implements Subscriber, OutboxOwner {
     const held = this.#held
     if (held === null || this.state !== 'open' || this.outbox.congested) return
     this.#held = null
-    for (let i = 0; i < held.length; i++) {
-      // What a frame sends may fill the outbox: the rest waits again.
-      if (this.#held !== null) (this.#held as string[]).push(held[i]!)
-      else this.#process(held[i]!)
-    }
+    // What a frame sends may fill the outbox: then the rest waits again.
+    for (const text of held) this.#take(text)
     if (this.#held === null) this.socket.resume()
   }
 
   /** Says why in a `hello-error`, then closes. */
   refuse(reason: CloseReason, error: GatewayError): void {
-    this.outbox.send(`{"type":"hello-error","error":${JSON.stringify(toErrorShape(error))}}`)
+    if (this.state === 'closed') return
+    this.services.onRefused(reason)
+    this.outbox.send(helloErrorText(error))
     this.close(reason, error.message)
   }
 
-  /** Ends the connection with a close code; twice is fine. */
+  /** Ends the connection with a close code; twice is fine. `ws` destroys the socket of a peer that does not answer. */
   close(reason: CloseReason, message: string = CLOSE[reason].description): void {
     if (this.state === 'closed') return
-    this.#finish()
-    this.services.stats.closes[reason] = (this.services.stats.closes[reason] ?? 0) + 1
+    this.#finish(reason)
     // A close reason holds 123 bytes (RFC 6455 §5.5).
-    this.socket.close(
-      CLOSE[reason].code,
-      Buffer.from(message)
-        .subarray(0, 123)
-        .toString()
-        .replace(/\ufffd+$/, ''),
+    const bytes = Buffer.from(message).subarray(0, 123).toString()
+    this.socket.close(CLOSE[reason].code, bytes.replace(/\ufffd+$/, ''))
+  }
+
+  /** The same for a stopping gateway: requests in flight are answered before. */
+  shutDown(reason: 'SHUTTING_DOWN' | 'RESTARTING'): void {
+    this.#requests?.refuseAll(
+      new GatewayError('UNAVAILABLE', CLOSE[reason].description, { retryAfterMs: 1000 }),
     )
-    this.services.expectEnd(this)
+    this.close(reason)
+  }
+
+  /** `ws` has refused what came and sent the fitting close code (1002, 1007, 1009), or the network failed. */
+  failed(error: Error & { code?: string }): void {
+    if (this.state === 'closed') return
+    this.#finish(error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? 'TOO_BIG' : null)
   }
 
   /** The socket is gone. */
   ended(): void {
-    if (this.state !== 'closed') this.#finish()
+    if (this.state !== 'closed') this.#finish(null)
     this.services.forget(this)
   }
 
@@ -165,6 +178,11 @@ export class Connection implements Subscriber, OutboxOwner {
     else this.release()
   }
 
+  /** Its pongs are not read meanwhile. */
+  onTaken(): void {
+    this.unansweredPings = 0
+  }
+
   /** A frame that is not of the protocol: an error, and the connection lives on, unless they come in numbers. */
   bad(id: string | null, error: GatewayError): void {
     this.services.stats.framesBad++
@@ -175,6 +193,11 @@ export class Connection implements Subscriber, OutboxOwner {
     }
     this.respondError(id, error)
     if (++this.#badFrames > BAD_FRAMES) this.close('PROTOCOL_ABUSE')
+  }
+
+  #take(text: string): void {
+    if (this.#held === null) this.#process(text)
+    else this.#held.push(text)
   }
 
   #hold(): void {
@@ -188,14 +211,11 @@ export class Connection implements Subscriber, OutboxOwner {
     try {
       frame = JSON.parse(text)
     } catch {
-      this.bad(
-        null,
-        new GatewayError('INVALID_REQUEST', 'frame: expected a JSON object, got text that is not JSON'),
-      )
+      this.bad(null, invalid('frame: expected a JSON object, got text that is not JSON'))
       return
     }
     if (!isObject(frame)) {
-      this.bad(null, new GatewayError('INVALID_REQUEST', 'frame: expected a JSON object'))
+      this.bad(null, invalid('frame: expected a JSON object'))
       return
     }
     if (this.state === 'open') {
@@ -208,10 +228,7 @@ export class Connection implements Subscriber, OutboxOwner {
     } else if (frame.type === 'hello') {
       this.#hello(frame)
     } else {
-      this.bad(
-        readFrameId(frame),
-        new GatewayError('INVALID_REQUEST', 'type: expected hello as the first frame'),
-      )
+      this.bad(readFrameId(frame), invalid('type: expected hello as the first frame'))
     }
   }
 
@@ -225,31 +242,26 @@ export class Connection implements Subscriber, OutboxOwner {
 
   #cancel(frame: Record<string, unknown>): void {
     const id = readFrameId(frame)
-    if (id === null)
-      this.bad(null, new GatewayError('INVALID_REQUEST', 'id: expected the id of a request in flight'))
+    if (id === null) this.bad(null, invalid('id: expected the id of a request in flight'))
     else this.#requests?.cancel(id)
   }
 
   #unexpected(frame: Record<string, unknown>): void {
     const expected = frame.type === 'hello' ? 'one hello a connection' : 'request, event or cancel'
-    this.bad(readFrameId(frame), new GatewayError('INVALID_REQUEST', `type: expected ${expected}`))
+    this.bad(readFrameId(frame), invalid(`type: expected ${expected}`))
   }
 
-  #limit(text: string, retryAfterMs: number): void {
+  #limit(data: Buffer, retryAfterMs: number): void {
     this.services.stats.framesLimited++
-    const now = Date.now()
-    if (now - this.#badFramesSince > BAD_FRAMES_WINDOW_MS) {
-      this.#badFramesSince = now
-      this.#badFrames = 0
-      this.#limited = 0
-    }
-    if (++this.#limited > this.services.config.rateLimit.frames.max) {
+    const { max, windowMs } = this.services.config.rateLimit.frames
+    this.#excess ??= new RateBucket(max, windowMs)
+    if (this.#excess.take(Date.now()) > 0) {
       this.close('RATE_LIMITED')
       return
     }
     let id: string | null = null
     try {
-      id = readFrameId(JSON.parse(text))
+      id = readFrameId(JSON.parse(data.toString()))
     } catch {}
     this.respondError(
       id,
@@ -257,14 +269,22 @@ export class Connection implements Subscriber, OutboxOwner {
     )
   }
 
-  #finish(): void {
+  #finish(reason: CloseReason | null): void {
+    const { stats, broadcaster } = this.services
+    if (reason !== null) stats.closes[reason] = (stats.closes[reason] ?? 0) + 1
     this.state = 'closed'
     this.outbox.end()
+    // A socket that is not read never sees the peer's answer to the close frame.
+    if (this.#held !== null) this.socket.resume()
     this.#held = null
     if (this.#helloTimer !== null) clearTimeout(this.#helloTimer)
     this.#helloTimer = null
     this.#requests?.abortAll()
-    this.services.broadcaster.unsubscribe(this)
+    broadcaster.unsubscribe(this)
     this.upgrade = null
   }
+}
+
+function invalid(message: string): GatewayError {
+  return new GatewayError('INVALID_REQUEST', message)
 }

@@ -25,6 +25,8 @@ export interface ConnectionsOptions {
   readonly handshake: (connection: Connection, frame: Record<string, unknown>) => void
   /** Takes an inbound event frame; a refusal is answered on the connection. Must not throw. */
   readonly publish: (connection: Connection, frame: Record<string, unknown>) => void
+  /** A connection was refused at its hello or before. */
+  readonly onRefused: (reason: CloseReason) => void
 }
 
 /** What a connection needs of the gateway. */
@@ -33,8 +35,6 @@ export interface ConnectionServices extends ConnectionsOptions {
   readonly stats: ConnectionStats
   /** The connection's socket is gone. */
   forget(connection: Connection): void
-  /** The connection was closed from here: its socket is destroyed if the peer does not answer in time. */
-  expectEnd(connection: Connection): void
 }
 
 /** Heartbeats go out in this many turns an interval, so that 10,000 pings do not leave at once. */
@@ -58,14 +58,15 @@ export class Connections implements ConnectionServices {
   readonly observeRequest: ObserveRequest
   readonly handshake: ConnectionsOptions['handshake']
   readonly publish: ConnectionsOptions['publish']
+  readonly onRefused: ConnectionsOptions['onRefused']
   /** By turn of the heartbeat. */
   readonly #turns: Set<Connection>[] = Array.from({ length: HEARTBEAT_TURNS }, () => new Set())
-  readonly #closing = new Set<Connection>()
   readonly #heartbeat: NodeJS.Timeout
   #turn = 0
   #size = 0
   #nextTurn = 0
   #onEmpty: (() => void) | null = null
+  #closing: Promise<void> | null = null
 
   constructor(options: ConnectionsOptions) {
     this.config = options.config
@@ -75,6 +76,7 @@ export class Connections implements ConnectionServices {
     this.observeRequest = options.observeRequest
     this.handshake = options.handshake
     this.publish = options.publish
+    this.onRefused = options.onRefused
     this.#heartbeat = setInterval(() => this.#beat(), options.config.connection.heartbeatMs / HEARTBEAT_TURNS)
     this.#heartbeat.unref()
   }
@@ -99,7 +101,6 @@ export class Connections implements ConnectionServices {
   }
 
   forget(connection: Connection): void {
-    this.#closing.delete(connection)
     for (const turn of this.#turns) {
       if (turn.delete(connection)) {
         this.#size--
@@ -109,27 +110,19 @@ export class Connections implements ConnectionServices {
     if (this.#size === 0) this.#onEmpty?.()
   }
 
-  expectEnd(connection: Connection): void {
-    if (this.#closing.has(connection)) return
-    this.#closing.add(connection)
-    const { closeGraceMs } = this.config.connection
-    setTimeout(() => {
-      if (this.#closing.has(connection)) connection.socket.terminate()
-    }, closeGraceMs).unref()
+  /** Closes every connection, and resolves when their sockets are gone. Twice is fine. */
+  closeAll(reason: 'SHUTTING_DOWN' | 'RESTARTING'): Promise<void> {
+    this.#closing ??= this.#closeAll(reason)
+    return this.#closing
   }
 
-  /** Closes every connection; those that do not answer within `closeGraceMs` are destroyed. Twice is fine. */
-  async closeAll(reason: CloseReason): Promise<void> {
+  async #closeAll(reason: 'SHUTTING_DOWN' | 'RESTARTING'): Promise<void> {
     clearInterval(this.#heartbeat)
-    for (const connection of [...this]) connection.close(reason)
+    for (const connection of [...this]) connection.shutDown(reason)
     if (this.#size === 0) return
-    const grace = setTimeout(() => {
-      for (const connection of [...this]) connection.socket.terminate()
-    }, this.config.connection.closeGraceMs)
     await new Promise<void>((resolve) => {
       this.#onEmpty = resolve
     })
-    clearTimeout(grace)
   }
 
   #beat(): void {

@@ -30,7 +30,6 @@ export interface HandshakeOptions {
   readonly methodNames: () => string[]
   /** JSON text of the sessions that the principal may see, most recent first. */
   readonly snapshot: (principal: Principal) => Promise<string>
-  readonly onRefused: (reason: CloseReason) => void
 }
 
 class Refusal extends GatewayError {
@@ -60,11 +59,14 @@ export class Handshake {
   readonly answer = (connection: Connection, frame: Record<string, unknown>): void => {
     this.#answer(connection, frame).catch((error: unknown) => {
       if (error instanceof Refusal) {
-        this.#options.onRefused(error.reason)
         connection.refuse(error.reason, error)
         return
       }
       connection.services.log.error({ err: error, connId: connection.id }, 'handshake failed')
+      if (connection.state === 'open') {
+        connection.close('INTERNAL')
+        return
+      }
       const shape =
         error instanceof GatewayError ? error : new GatewayError('INTERNAL_ERROR', 'The handshake failed.')
       connection.refuse('INTERNAL', shape)
@@ -91,8 +93,9 @@ export class Handshake {
       ? [{ patterns: hello.subscribe, sessionKeys: null }]
       : [EVERYTHING]
     connection.subscribedByDefault = !hello.subscribe
-    await replay(connection, selections, seq, journal)
+    connection.services.broadcaster.hold(connection, selections)
     connection.release()
+    await replay(connection, seq, journal)
   }
 
   #read(frame: Record<string, unknown>): HelloFrame {

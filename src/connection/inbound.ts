@@ -1,6 +1,10 @@
-import { SESSION_KEY_MAX_LENGTH } from '../protocol/primitives.js'
+import { RequestFrame } from '../protocol/frames.js'
+import { Id, SessionKey } from '../protocol/primitives.js'
 
-export const ID_MAX_LENGTH = 128
+const ID_MAX_LENGTH = Id.maxLength!
+const METHOD_MAX_LENGTH = RequestFrame.properties.method.maxLength!
+const SESSION_KEY_MAX_LENGTH = SessionKey.maxLength!
+const SESSION_KEY = new RegExp(SessionKey.pattern!)
 
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -12,15 +16,12 @@ export function readFrameId(frame: unknown): string | null {
   return typeof id === 'string' && id.length > 0 && id.length <= ID_MAX_LENGTH ? id : null
 }
 
-const FORBIDDEN_IN_KEY = /[\s\p{Cc}]/u
+export function isMethodName(value: unknown): value is string {
+  return typeof value === 'string' && value.length > 0 && value.length <= METHOD_MAX_LENGTH
+}
 
 export function isSessionKey(value: unknown): value is string {
-  return (
-    typeof value === 'string' &&
-    value.length > 0 &&
-    value.length <= SESSION_KEY_MAX_LENGTH &&
-    !FORBIDDEN_IN_KEY.test(value)
-  )
+  return typeof value === 'string' && value.length <= SESSION_KEY_MAX_LENGTH && SESSION_KEY.test(value)
 }
 
 const SNAKE_CASE: Record<string, string> = {

@@ -74,6 +74,8 @@ export interface OutboxOwner {
   onOverflow(): void
   /** Past half of the bound (true) or mostly read (false): reading should pause or may go on. */
   onCongestion(congested: boolean): void
+  /** While much is unread, the peer has taken some of it: it lives. */
+  onTaken(): void
 }
 
 const NOTHING: Outgoing[] = []
@@ -166,11 +168,17 @@ export class Outbox {
     stats.framesSent += queue.length
     stats.bytesSent += bytes.length
     stats.writes++
-    if (this.#relieve === null) socket.write(bytes)
-    else socket.write(bytes, this.#relieve)
-    const unread = socket.writableLength
-    if (this.#askedBytes > unread) this.#askedBytes = unread
-    if (unread > this.maxBytes / 2 && this.#relieve === null && socket.writableNeedDrain) this.#congest()
+    const much = this.maxBytes / 2
+    if (this.#relieve === null && socket.writableLength + bytes.length <= much) socket.write(bytes)
+    else {
+      const relieve = this.#relieve ?? this.#reliever()
+      socket.write(bytes, relieve)
+      if (this.#relieve === null && socket.writableLength > much) {
+        this.#relieve = relieve
+        this.owner.onCongestion(true)
+      }
+    }
+    if (this.#askedBytes > socket.writableLength) this.#askedBytes = socket.writableLength
   }
 
   /** Writes what is queued and takes no more. Twice is fine. */
@@ -191,19 +199,17 @@ export class Outbox {
     if (this.#queuedBytes > this.maxBytes / 2) this.flush()
   }
 
-  /** Ends at the latest when all is written, and earlier when most is: under a steady stream the first may never come. */
-  #congest(): void {
-    const { socket } = this
+  /** To be called when a write is done; ends the congestion when most is taken. Under a steady stream all never is. */
+  #reliever(): () => void {
     const relieve = () => {
-      if (this.#relieve !== relieve || socket.writableLength > this.maxBytes / 4) return
+      if (this.#relieve !== relieve) return
+      this.owner.onTaken()
+      if (this.socket.writableLength > this.maxBytes / 4) return
       this.#relieve = null
-      socket.off('drain', relieve)
       this.#wake()
       this.owner.onCongestion(false)
     }
-    this.#relieve = relieve
-    socket.on('drain', relieve)
-    this.owner.onCongestion(true)
+    return relieve
   }
 
   #end(): void {

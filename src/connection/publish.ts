@@ -1,4 +1,5 @@
 import type { Intake } from '../lanes/intake.js'
+import { GatewayError } from '../protocol/errors.js'
 import { InboundEventFrame } from '../protocol/frames.js'
 import { compileValidator } from '../protocol/validation.js'
 import type { Connection } from './connection.js'
@@ -12,7 +13,7 @@ export function publishFrame(connection: Connection, frame: Record<string, unkno
   try {
     validate(event)
   } catch (error) {
-    connection.bad(readFrameId(frame), error as Parameters<Connection['bad']>[1])
+    connection.bad(readFrameId(frame), error as GatewayError)
     return
   }
   const incoming = {
@@ -22,7 +23,10 @@ export function publishFrame(connection: Connection, frame: Record<string, unkno
     payload: event.payload ?? {},
   }
   intake.accept(incoming, connection.principal).catch((error: unknown) => {
-    connection.services.log.debug({ err: error, connId: connection.id }, 'inbound event refused')
+    const { log } = connection.services
+    const fields = { err: error, requestId: event.id, connId: connection.id }
+    if (error instanceof GatewayError) log.debug(fields, 'inbound event refused')
+    else log.error(fields, 'inbound event failed')
     connection.respondError(event.id, error)
   })
 }

@@ -1,7 +1,7 @@
 import { invoke, type Method, type RequestContext } from '../methods/registry.js'
 import { type ErrorCode, GatewayError, toErrorShape } from '../protocol/errors.js'
 import type { Connection } from './connection.js'
-import { isObject, isSessionKey, readFrameId } from './inbound.js'
+import { isMethodName, isObject, isSessionKey, readFrameId } from './inbound.js'
 
 /** A request while it is handled. Its signal is made only for handlers that look at it. */
 class PendingRequest implements RequestContext {
@@ -35,6 +35,8 @@ class PendingRequest implements RequestContext {
 /** The requests of one connection that are not answered yet. */
 export class RequestTable {
   readonly #pending = new Map<string, PendingRequest>()
+  /** The response to the last of the requests with a large result, which take turns. */
+  #lastLarge: Promise<void> | null = null
 
   constructor(private readonly connection: Connection) {}
 
@@ -60,15 +62,19 @@ export class RequestTable {
       return
     }
     const request = new PendingRequest(connection, id, frame.method as string, sessionKey as string | null)
-    let method: Method
     let result: unknown
     try {
+      // First, so that what is counted below is a name of the registry's, not the client's.
+      const method = connection.services.methods.get(request.method)
       if (this.#pending.size >= connection.services.config.connection.maxInFlight) {
         throw new GatewayError('RATE_LIMITED', 'Too many requests in flight on this connection.', {
           retryAfterMs: 100,
         })
       }
-      method = connection.services.methods.get(request.method)
+      if (method.contract.large) {
+        this.#lastLarge = this.#track(request, this.#inTurn(method, frame.params, request))
+        return
+      }
       result = invoke(method, frame.params, request)
     } catch (error) {
       this.#fail(request, error)
@@ -87,13 +93,20 @@ export class RequestTable {
     this.#fail(request, new GatewayError('CANCELLED', 'The request was cancelled.'))
   }
 
+  /** Ends every request with this error. */
+  refuseAll(error: GatewayError): void {
+    const requests = [...this.#pending.values()]
+    this.abortAll()
+    for (const request of requests) this.#fail(request, error)
+  }
+
   abortAll(): void {
     for (const request of this.#pending.values()) request.abort()
     this.#pending.clear()
   }
 
   #problem(id: string, frame: Record<string, unknown>, sessionKey: unknown): GatewayError | null {
-    if (typeof frame.method !== 'string' || frame.method === '') {
+    if (!isMethodName(frame.method)) {
       return new GatewayError('INVALID_REQUEST', 'method: expected the name of a method')
     }
     if (frame.params !== undefined && frame.params !== null && !isObject(frame.params)) {
@@ -110,9 +123,17 @@ export class RequestTable {
     return null
   }
 
-  #track(request: PendingRequest, result: Promise<unknown>): void {
+  /** One after the other, each when the answers before are mostly read: else a burst of them would all be in memory. */
+  async #inTurn(method: Method, params: unknown, request: PendingRequest): Promise<unknown> {
+    await this.#lastLarge
+    await this.connection.outbox.writable()
+    return this.#isPending(request) ? invoke(method, params, request) : undefined
+  }
+
+  /** Resolves when the request is answered; never rejects. */
+  #track(request: PendingRequest, result: Promise<unknown>): Promise<void> {
     this.#pending.set(request.requestId, request)
-    result.then(
+    return result.then(
       (value) => {
         if (this.#end(request)) this.#succeed(request, value)
       },
@@ -122,11 +143,13 @@ export class RequestTable {
     )
   }
 
+  #isPending(request: PendingRequest): boolean {
+    return this.#pending.get(request.requestId) === request
+  }
+
   /** False when the request was answered before: cancelled, or its connection ended. */
   #end(request: PendingRequest): boolean {
-    if (this.#pending.get(request.requestId) !== request) return false
-    this.#pending.delete(request.requestId)
-    return true
+    return this.#isPending(request) && this.#pending.delete(request.requestId)
   }
 
   #succeed(request: PendingRequest, result: unknown): void {

@@ -51,8 +51,23 @@ class Group {
   }
 }
 
+/** Whether one of the selections wants an event; rights are `maySee`'s. For replays. */
+export function compileSelections(
+  selections: readonly Selection[],
+): (event: string, sessionKey: string | null) => boolean {
+  const predicates = selections.map(({ patterns, sessionKeys }) => {
+    const matches = compilePatterns(patterns)
+    if (sessionKeys === null) return matches
+    const keys = new Set<string | null>(sessionKeys)
+    return (event: string, sessionKey: string | null) => keys.has(sessionKey) && matches(event)
+  })
+  return (event, sessionKey) => predicates.some((wants) => wants(event, sessionKey))
+}
+
 interface Entry {
   selections: readonly Selection[]
+  /** Receives nothing yet: a replay comes first. */
+  held: boolean
   group: Group | null
   /** Keys of the selections that name sessions, with what they want there. */
   keyed: Map<string, (event: string) => boolean> | null
@@ -72,16 +87,25 @@ export class Broadcaster {
 
   /** Sets what a subscriber receives, replacing what it received before. No selections: nothing. */
   subscribe(subscriber: Subscriber, selections: readonly Selection[]): void {
+    const held = this.#entries.get(subscriber)?.held ?? false
     this.unsubscribe(subscriber)
-    const entry: Entry = { selections, group: null, keyed: null }
-    const patterns = selections
-      .filter((selection) => selection.sessionKeys === null)
-      .flatMap((selection) => selection.patterns)
-    if (patterns.length > 0) entry.group = this.#join(subscriber, patterns)
-    for (const selection of selections) {
-      for (const key of selection.sessionKeys ?? []) this.#addKey(subscriber, entry, key, selection.patterns)
-    }
+    const entry: Entry = { selections, held, group: null, keyed: null }
     this.#entries.set(subscriber, entry)
+    if (!held) this.#activate(subscriber, entry)
+  }
+
+  /** The same for a subscriber that receives nothing before `release`. */
+  hold(subscriber: Subscriber, selections: readonly Selection[]): void {
+    this.unsubscribe(subscriber)
+    this.#entries.set(subscriber, { selections, held: true, group: null, keyed: null })
+  }
+
+  /** From here on a subscriber that was held receives what it is subscribed to now. */
+  release(subscriber: Subscriber): void {
+    const entry = this.#entries.get(subscriber)
+    if (entry === undefined || !entry.held) return
+    entry.held = false
+    this.#activate(subscriber, entry)
   }
 
   unsubscribe(subscriber: Subscriber): void {
@@ -98,16 +122,6 @@ export class Broadcaster {
 
   selections(subscriber: Subscriber): readonly Selection[] {
     return this.#entries.get(subscriber)?.selections ?? []
-  }
-
-  /** Whether a subscription wants this event; rights are `maySee`'s. For replays. */
-  static wants(selections: readonly Selection[], event: string, sessionKey: string | null): boolean {
-    return selections.some(
-      (selection) =>
-        (selection.sessionKeys === null ||
-          (sessionKey !== null && selection.sessionKeys.includes(sessionKey))) &&
-        compilePatterns(selection.patterns)(event),
-    )
   }
 
   /** Sends an event to its receivers. It is serialised only when there is one. `payload` is JSON text. */
@@ -141,6 +155,16 @@ export class Broadcaster {
       this.#groupsByEvent.set(event, groups)
     }
     return groups
+  }
+
+  #activate(subscriber: Subscriber, entry: Entry): void {
+    const patterns = entry.selections
+      .filter((selection) => selection.sessionKeys === null)
+      .flatMap((selection) => selection.patterns)
+    if (patterns.length > 0) entry.group = this.#join(subscriber, patterns)
+    for (const selection of entry.selections) {
+      for (const key of selection.sessionKeys ?? []) this.#addKey(subscriber, entry, key, selection.patterns)
+    }
   }
 
   #join(subscriber: Subscriber, patterns: readonly string[]): Group {

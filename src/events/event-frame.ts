@@ -18,10 +18,15 @@ function eventId(event: OutgoingEvent): string {
   return event.seq > 0 ? `ev_${event.seq}` : `ev_${processTag}_${++counter}`
 }
 
-/** The event's frame (spec §1): serialised once, framed once. */
-export function encodeEvent(event: OutgoingEvent, droppable: boolean): SharedFrame {
+/** The JSON of the event's frame (spec §1). */
+export function eventText(event: OutgoingEvent): string {
   const key = event.sessionKey === null ? 'null' : JSON.stringify(event.sessionKey)
   const seq = event.seq > 0 ? `,"seq":${event.seq}` : ''
-  const text = `{"id":"${eventId(event)}","type":"event","at":${event.at},"event":"${event.event}","payload":${event.payload},"sessionKey":${key}${seq}}`
+  return `{"id":"${eventId(event)}","type":"event","at":${event.at},"event":"${event.event}","payload":${event.payload},"sessionKey":${key}${seq}}`
+}
+
+/** The event's frame for all its receivers: serialised once, framed once. */
+export function encodeEvent(event: OutgoingEvent, droppable: boolean): SharedFrame {
+  const text = eventText(event)
   return { bytes: encodeFrame(text), text, droppable }
 }

@@ -1,12 +1,19 @@
 import type { Principal } from '../auth/principal.js'
 import type { Log } from '../log.js'
-import type { InboundEvent } from '../protocol/index.js'
+import { GatewayError, type InboundEvent, type JsonObject } from '../protocol/index.js'
 import { compilePattern } from '../protocol/pattern.js'
+
+/** An event that is not accepted yet. */
+export type OfferedEvent = Readonly<Omit<InboundEvent, 'seq' | 'payload'>> & Pick<InboundEvent, 'payload'>
 
 /** What the hooks of each internal event are given. */
 export interface HookPayloads {
-  /** Before an event is stored. Throwing a `GatewayError` refuses it with that error. */
-  'message:received': { event: Omit<InboundEvent, 'seq'>; principal: Principal }
+  /**
+   * Before an event is stored; its sender waits, and so do later events of its session. Throwing refuses it: a
+   * `GatewayError` as it is, anything else as `FORBIDDEN`. What a hook makes of `event.payload` is what is stored and
+   * handled; the rest of the event is as it is.
+   */
+  'message:received': { event: OfferedEvent; principal: Principal }
   'session:created': { sessionKey: string }
   'agent:started': { event: InboundEvent; agent: string; attempt: number }
   'agent:completed': { event: InboundEvent; agent: string; content: string }
@@ -61,22 +68,27 @@ export class Hooks {
 
   /** Tells the hooks of an event without waiting for them. */
   emit(event: HookEvent): void {
-    const hooks = this.#byName.get(event.name)
-    if (hooks === undefined) return
-    for (const hook of hooks) {
-      try {
-        const result = hook(event)
-        if (result instanceof Promise) result.catch((error: unknown) => this.#failed(event.name, error))
-      } catch (error) {
-        this.#failed(event.name, error)
-      }
-    }
+    for (const hook of this.#byName.get(event.name) ?? []) void this.#tell(hook, event)
   }
 
-  /** Asks the `message:received` hooks one after the other. @throws what the first that refuses throws. */
-  async check(payload: HookPayloads['message:received']): Promise<void> {
-    for (const hook of this.#byName.get('message:received') ?? [])
-      await hook({ name: 'message:received', ...payload })
+  /** Asks the `message:received` hooks one after the other; gives the payload that they leave. @throws what the first that refuses throws. */
+  async check(offer: HookPayloads['message:received']): Promise<JsonObject> {
+    const name = 'message:received'
+    try {
+      for (const hook of this.#byName.get(name) ?? []) await hook({ name, ...offer })
+    } catch (error) {
+      if (!(error instanceof GatewayError)) this.#failed(name, error)
+      throw error
+    }
+    return offer.event.payload
+  }
+
+  async #tell(hook: Hook, event: HookEvent): Promise<void> {
+    try {
+      await hook(event)
+    } catch (error) {
+      this.#failed(event.name, error)
+    }
   }
 
   #failed(name: HookName, error: unknown): void {

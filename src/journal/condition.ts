@@ -1,6 +1,6 @@
+import type { Log } from '../log.js'
 import { GatewayError } from '../protocol/index.js'
 import type { JournalHealth } from './journal.js'
-import type { JournalLog } from './options.js'
 
 const DEFAULT_PROBE_INTERVAL_MS = 500
 /** By then a journal that can write again has been found to. */
@@ -10,7 +10,7 @@ export interface ConditionOptions {
   /** A small real write; rejects while there is no writing. */
   readonly probe: () => Promise<unknown>
   readonly probeIntervalMs?: number
-  readonly log: JournalLog
+  readonly log: Log
   readonly onFatal?: (error: Error) => void
 }
 

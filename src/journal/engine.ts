@@ -13,11 +13,13 @@ export interface Engine {
   readonly purged: number
   readonly reads: Reads
 
+  /** Begins with the first writes of a batch while the others are still coming. `execute` follows in the same turn or the next. */
+  feed(part: Cell[]): void
   /**
-   * Does the writes of a batch, all or none, and returns header and results (see cells.ts). Called again only after it has
+   * Does the writes of a batch, those fed before included, all or none, and returns header and results (see cells.ts). Called again only after it has
    * settled. Rejects with what the writers are to be told; what is wrong is logged and shows in `health`.
    */
-  execute(batch: Cell[]): Promise<readonly Cell[]>
+  execute(rest: Cell[]): Promise<readonly Cell[]>
   /** One bounded step of retention. */
   step(step: MaintenanceStep, cutoff: number, upTo: number): Promise<number>
   /** What to tell the reader of a read that threw. */

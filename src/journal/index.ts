@@ -6,7 +6,7 @@ import type { JournalOptions, SqliteJournalOptions } from './options.js'
 export * from './ids.js'
 export type * from './journal.js'
 export { JournalError } from './journal-error.js'
-export type { JournalLog, JournalOptions, SqliteJournalOptions } from './options.js'
+export type { JournalOptions, SqliteJournalOptions } from './options.js'
 
 /** The `journal` section of the configuration, its path filled in, and what the process brings. */
 export type OpenJournalOptions = Config['journal'] &

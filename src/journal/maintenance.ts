@@ -1,4 +1,4 @@
-import type { JournalLog } from './options.js'
+import type { Log } from '../log.js'
 
 /**
  * The bounded steps of retention. The plain ones return how much they did or what is left to do: 0 ends them. Entries go in
@@ -32,7 +32,7 @@ export interface MaintenanceOptions {
   readonly retentionMs: number
   readonly idempotencyWindowMs: number
   readonly now: () => number
-  readonly log: JournalLog
+  readonly log: Log
 }
 
 /** Runs retention in the background: soon after the start, then each minute. */

@@ -122,16 +122,22 @@ class MemoryEngine implements Engine {
   readonly #store = new MemoryStore()
   readonly reads = new MemoryReads(this.#store)
   readonly #window: number
+  #answer: Cell[] = [0, 0]
 
   constructor({ idempotencyWindowMs }: JournalOptions) {
     this.#window = idempotencyWindowMs
   }
 
-  async execute(batch: Cell[]): Promise<readonly Cell[]> {
-    const context = { store: this.#store, now: batch[1] as number, idempotencyWindowMs: this.#window }
-    const answer: Cell[] = [0, 0]
-    applyBatch(context, batch, BATCH_HEADER, answer)
+  feed(part: Cell[]): void {
+    const context = { store: this.#store, now: part[1] as number, idempotencyWindowMs: this.#window }
+    applyBatch(context, part, BATCH_HEADER, this.#answer)
+  }
+
+  async execute(rest: Cell[]): Promise<readonly Cell[]> {
+    this.feed(rest)
+    const answer = this.#answer
     answer[1] = this.#store.lastSeq
+    this.#answer = [0, 0]
     return answer
   }
 

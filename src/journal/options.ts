@@ -1,6 +1,4 @@
-import type { Log } from '../agents/agent.js'
-
-export type JournalLog = Pick<Log, 'debug' | 'info' | 'warn' | 'error'>
+import type { Log } from '../log.js'
 
 /** What every kind of journal takes; the defaults of the first three are in the configuration schema. */
 export interface JournalOptions {
@@ -10,7 +8,7 @@ export interface JournalOptions {
   readonly retentionMs: number
   /** How long an idempotency key is remembered. Milliseconds. */
   readonly idempotencyWindowMs: number
-  readonly log: JournalLog
+  readonly log: Log
   /** Text of the waiting writes in all, in UTF-16 units; more is refused. Default: 134,217,728. */
   readonly maxPendingChars?: number
   /** Milliseconds since the Unix epoch. Default: `Date.now`. */

@@ -36,13 +36,13 @@ export function openJournalFile(requested: string): JournalFile {
   let db: Database.Database | undefined
   try {
     makeFile(path)
-    const isNew = verify(path)
+    const isNew = verifyUntouched(path)
     db = new Database(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
-    // SQLite opens a file that it may not write for reading only, without a word.
-    db.exec('BEGIN IMMEDIATE; ROLLBACK')
+    // Settled by the first write, even one that is taken back.
     if (isNew) db.pragma('auto_vacuum = INCREMENTAL')
+    checkWritable(db)
     migrate(db)
-    db.pragma('journal_mode = WAL')
+    useLog(path, db)
     const meta = db.prepare<unknown[], string | number>('SELECT value FROM meta WHERE name = ?').pluck()
     const number = (name: string) => Number(meta.get(name) ?? 0)
     return { path, lock, db, epoch: String(meta.get('epoch')), seq: number('seq'), purged: number('purged') }
@@ -69,6 +69,8 @@ function settlePath(requested: string): string {
 
 /** So that a power cut right after the first start does not take the folder. */
 function syncFolder(folder: string): void {
+  // Windows opens no folders.
+  if (process.platform === 'win32') return
   const descriptor = openSync(folder, 'r')
   try {
     fsyncSync(descriptor)
@@ -98,10 +100,20 @@ function makeFile(path: string): void {
   if (size === undefined) createPrivateFile(path)
 }
 
+/** A connection that can write leaves its mark on a file even if it is not ours: it puts the log in place as it closes. */
+function verifyUntouched(path: string): boolean {
+  try {
+    return verify(path, true)
+  } catch (error) {
+    // Whoever wrote last was cut off, as we may be while we make the tables, and only a writer may take that back.
+    if (errorCode(error) === 'SQLITE_READONLY_ROLLBACK') return verify(path, false)
+    throw error
+  }
+}
+
 /** Throws if the file is none that this program may use. Returns whether it is still empty. */
-function verify(path: string): boolean {
-  // A connection that can write would leave its mark on a file that is not ours: it puts the log in place as it closes.
-  const db = new Database(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
+function verify(path: string, readonly: boolean): boolean {
+  const db = new Database(path, { readonly, fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
   try {
     const read = (name: string) => db.pragma(name, { simple: true }) as number
     const application = read('application_id')
@@ -118,16 +130,28 @@ function verify(path: string): boolean {
     }
     if (read('page_count') * read('page_size') <= CHECK_MAX_BYTES) {
       const found = db.pragma('quick_check(1)', { simple: true })
-      if (found !== 'ok') throw new JournalError(path, `it is damaged: ${found}`, RESTORE)
+      if (found !== 'ok') {
+        const text = String(found).replace(/\s+/g, ' ')
+        throw new JournalError(path, `it is damaged: ${text}`, RESTORE)
+      }
     }
     return false
-  } catch (error) {
-    // Our own start was cut off while it made the tables: there is only that to undo, which takes a writing connection.
-    if (errorCode(error) === 'SQLITE_READONLY_ROLLBACK') return true
-    throw error
   } finally {
     db.close()
   }
+}
+
+/** Not every file system can share the log's index between connections. */
+function useLog(path: string, db: Database.Database): void {
+  const mode = db.pragma('journal_mode = WAL', { simple: true })
+  if (mode === 'wal') return
+  throw new JournalError(path, 'its file system cannot keep a write-ahead log', 'Put it on a local disk.')
+}
+
+/** SQLite opens a file that it may not write for reading only, without a word: only a write tells. */
+function checkWritable(db: Database.Database): void {
+  const version = db.pragma('user_version', { simple: true }) as number
+  db.exec(`BEGIN IMMEDIATE; PRAGMA user_version = ${version}; ROLLBACK`)
 }
 
 function openError(path: string, error: unknown): JournalError {

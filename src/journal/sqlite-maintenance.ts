@@ -106,12 +106,12 @@ export class SqliteMaintenance {
     return count
   }
 
-  /** Returns how many pages are still to be given back. */
+  /** Returns how many pages it gave back. */
   #vacuum(): number {
-    const free = () => (this.#db.pragma('freelist_count', { simple: true }) as number) - SPARE_PAGES
-    const spare = free()
-    if (spare <= 0) return 0
-    this.#db.pragma(`incremental_vacuum(${Math.min(spare, STEP_PAGES)})`)
-    return Math.max(free(), 0)
+    const free = () => this.#db.pragma('freelist_count', { simple: true }) as number
+    const before = free()
+    if (before <= SPARE_PAGES) return 0
+    this.#db.exec(`PRAGMA incremental_vacuum(${Math.min(before - SPARE_PAGES, STEP_PAGES)})`)
+    return before - free()
   }
 }

@@ -23,6 +23,8 @@ export class SqliteWorker {
   readonly #worker: Worker
   readonly #waiting: Waiting[] = []
   readonly #onDeath: (error: Error) => void
+  /** Questions that wait until the batch which is being fed is complete. */
+  #held: (() => void)[] | null = null
   #death: Error | null = null
   #closing = false
 
@@ -49,12 +51,25 @@ export class SqliteWorker {
     return worker
   }
 
+  /** The first writes of a batch; the rest must follow with `ask`. */
+  feed(part: Cell[]): void {
+    this.#held ??= []
+    if (this.#death === null) this.#worker.postMessage(part)
+  }
+
   /** Rejects with `WriterError`, or with whatever ended the thread. */
   ask(question: Cell[]): Promise<Cell[]> {
     return new Promise((resolve, reject) => {
-      if (this.#death !== null) return reject(this.#death)
-      this.#worker.postMessage(question)
-      this.#waiting.push({ resolve, reject })
+      const post = () => {
+        if (this.#death !== null) return reject(this.#death)
+        this.#worker.postMessage(question)
+        this.#waiting.push({ resolve, reject })
+      }
+      const held = this.#held
+      if (held !== null && question[0] !== ASK.batch) return void held.push(post)
+      this.#held = null
+      post()
+      for (const postHeld of held ?? []) postHeld()
     })
   }
 

@@ -39,10 +39,18 @@ class Writer {
   readonly #begin: Database.Statement
   readonly #commit: Database.Statement
   readonly #rollback: Database.Statement
+  /** What the batch that is being done consists of so far. */
+  readonly #parts: (readonly Cell[])[] = []
+  /** What stopped it. */
+  #failure: unknown = null
+  #answer: Cell[] = []
+  /** The newest position that is on disk. */
+  #committed: number
 
   constructor({ path, idempotencyWindowMs }: WriterData) {
     this.#db = openWriter(path)
     this.#store = new SqliteStore(this.#db)
+    this.#committed = this.#store.lastSeq
     this.#maintenance = new SqliteMaintenance(this.#db)
     this.#window = idempotencyWindowMs
     this.#begin = this.#db.prepare('BEGIN IMMEDIATE')
@@ -50,80 +58,109 @@ class Writer {
     this.#rollback = this.#db.prepare('ROLLBACK')
   }
 
-  answer(question: readonly Cell[]): Cell[] {
+  /** Null: there is nothing to answer yet. */
+  answer(question: readonly Cell[]): Cell[] | null {
     try {
+      if (question[0] === ASK.feed) return this.#feed(question)
+      if (question[0] === ASK.batch) return this.#batch(question)
       this.#abandon()
-      switch (question[0]) {
-        case ASK.batch:
-          return this.#batch(question)
-        case ASK.probe:
-          return this.#probe()
-        case ASK.step: {
-          const [, step, cutoff, upTo] = question
-          const count = this.#maintenance.step(step as MaintenanceStep, cutoff as number, upTo as number)
-          return [ANSWER.done, count]
-        }
-        default:
-          return this.#close()
-      }
+      if (question[0] === ASK.probe) return this.#probe()
+      if (question[0] === ASK.close) return this.#close()
+      const [, step, cutoff, upTo] = question
+      return [ANSWER.done, this.#maintenance.step(step as MaintenanceStep, cutoff as number, upTo as number)]
     } catch (error) {
       return [ANSWER.failed, errorCode(error), error instanceof Error ? error.message : String(error)]
     }
   }
 
-  /** A transaction that an earlier failure left open, as a full disk can. */
+  /** Takes a batch back, and a transaction that an earlier failure left open, as a full disk can. */
   #abandon(): void {
-    if (this.#db.open && this.#db.inTransaction) this.#rollback.run()
+    const open = this.#db.open && this.#db.inTransaction
+    if (!open && this.#parts.length === 0) return
+    this.#parts.length = 0
+    this.#failure = null
+    this.#store.restore(this.#committed)
+    if (open) this.#rollback.run()
+  }
+
+  #feed(part: readonly Cell[]): null {
+    try {
+      this.#apply(part)
+    } catch (error) {
+      // The batch's answer tells it.
+      this.#failure ??= error
+    }
+    return null
   }
 
   /** All of the batch or nothing. A write that is itself at fault is left out, and its result says so. */
-  #batch(question: readonly Cell[]): Cell[] {
-    const store = this.#store
-    const context = { store, now: question[1] as number, idempotencyWindowMs: this.#window }
-    const before = store.lastSeq
+  #batch(rest: readonly Cell[]): Cell[] {
     try {
-      return this.#transact((answer) => applyBatch(context, question, BATCH_HEADER, answer))
+      this.#apply(rest)
+      return this.#finish()
     } catch (error) {
-      store.restore(before)
+      const parts = [...this.#parts]
       this.#abandon()
       if (!isOwnFault(errorCode(error))) throw error
+      return this.#repeatSingly(parts)
     }
+  }
+
+  #apply(part: readonly Cell[]): void {
+    this.#parts.push(part)
+    if (this.#failure !== null) throw this.#failure
+    if (this.#parts.length === 1) this.#start()
+    applyBatch(this.#context(part), part, BATCH_HEADER, this.#answer)
+  }
+
+  #context(part: readonly Cell[]): ApplyContext {
+    return { store: this.#store, now: part[1] as number, idempotencyWindowMs: this.#window }
+  }
+
+  #start(): void {
+    // Left open by a rollback that failed.
+    if (this.#db.inTransaction) this.#rollback.run()
+    this.#begin.run()
+    this.#answer = [ANSWER.done, 0]
+  }
+
+  #finish(): Cell[] {
+    this.#store.flush()
+    this.#commit.run()
+    this.#parts.length = 0
+    this.#committed = this.#store.lastSeq
+    this.#answer[1] = this.#committed
+    return this.#answer
+  }
+
+  #repeatSingly(parts: readonly (readonly Cell[])[]): Cell[] {
     try {
-      return this.#transact((answer) => this.#applySingly(context, question, answer))
+      this.#start()
+      for (const part of parts) this.#applySingly(part)
+      return this.#finish()
     } catch (error) {
-      store.restore(before)
       this.#abandon()
       throw error
     }
   }
 
-  #transact(work: (answer: Cell[]) => void): Cell[] {
-    const answer: Cell[] = [ANSWER.done, 0]
-    this.#begin.run()
-    work(answer)
-    this.#store.flush()
-    this.#commit.run()
-    answer[1] = this.#store.lastSeq
-    return answer
-  }
-
-  #applySingly(context: ApplyContext, question: readonly Cell[], answer: Cell[]): void {
-    const reader = new CellReader(question, BATCH_HEADER)
+  #applySingly(part: readonly Cell[]): void {
+    const reader = new CellReader(part, BATCH_HEADER)
     while (!reader.done) {
-      const size = question[reader.position + 1] as number
+      const size = part[reader.position + 1] as number
       const next = reader.position + 2 + size
       const before = this.#store.lastSeq
       this.#db.exec('SAVEPOINT single')
       try {
         const result: Cell[] = []
-        applyWrite(context, reader, result)
+        applyWrite(this.#context(part), reader, result)
         this.#store.flush()
-        answer.push(...result)
+        this.#answer.push(...result)
       } catch (error) {
         if (!isOwnFault(errorCode(error))) throw error
         this.#db.exec('ROLLBACK TO single')
         this.#store.restore(before)
-        answer.push(RESULT.error, 0, error instanceof Error ? error.message : String(error))
+        this.#answer.push(RESULT.error, 0, error instanceof Error ? error.message : String(error))
       }
       this.#db.exec('RELEASE single')
       reader.position = next
@@ -154,7 +191,8 @@ const port = parentPort
 if (port === null) throw new Error('the journal writer runs in a thread of its own')
 const writer = new Writer(workerData as WriterData)
 port.on('message', (question: Cell[]) => {
-  port.postMessage(writer.answer(question))
+  const answer = writer.answer(question)
+  if (answer !== null) port.postMessage(answer)
   if (question[0] === ASK.close) port.close()
 })
 port.postMessage([ANSWER.done, 0])

@@ -52,10 +52,15 @@ class SqliteEngine implements Engine {
     this.#options = options
   }
 
-  async execute(batch: Cell[]): Promise<readonly Cell[]> {
-    batch[0] = ASK.batch
+  feed(part: Cell[]): void {
+    part[0] = ASK.feed
+    this.#worker.feed(part)
+  }
+
+  async execute(rest: Cell[]): Promise<readonly Cell[]> {
+    rest[0] = ASK.batch
     try {
-      return await this.#worker.ask(batch)
+      return await this.#worker.ask(rest)
     } catch (error) {
       this.#fail(error)
       throw this.refusal() ?? error
@@ -141,7 +146,10 @@ export async function openSqliteJournal(options: SqliteJournalOptions): Promise<
   } catch (error) {
     await worker?.close()
     file.lock.release()
-    throw error
+    const problem = `it cannot be opened: ${error instanceof Error ? error.message : String(error)}`
+    throw new JournalError(file.path, problem, 'It was not changed; the cause may be on the disk.', {
+      cause: error,
+    })
   } finally {
     file.db.close()
   }

@@ -11,6 +11,9 @@ const BATCH_MAX_CHARS = 4 * 1024 * 1024
 
 const DEFAULT_MAX_PENDING_CHARS = 128 * 1024 * 1024
 
+/** As many writes go ahead to the engine while the turn that brings them goes on, so that both are at work. */
+const FEED_WRITES = 16
+
 /** A full queue of small writes takes the disk about this long. */
 const RETRY_AFTER_MS = 1_000
 
@@ -25,7 +28,9 @@ export interface WriteQueueOptions {
 }
 
 class Batch {
-  readonly cells: Cell[] = [0, 0]
+  /** Header and writes, without those that were fed to the engine before. */
+  cells: Cell[] = [0, 0]
+  fed = 0
   readonly writes: PendingWrite[] = []
   chars = 0
   /** When its writes were asked for, summed, in milliseconds. */
@@ -68,6 +73,7 @@ export class WriteQueue {
     batch.askedAt += performance.now()
     this.#waitingWrites += 1
     this.#schedule()
+    if (batch.writes.length - batch.fed >= FEED_WRITES) this.#feed(batch)
   }
 
   /** Resolves once nothing waits. */
@@ -101,6 +107,14 @@ export class WriteQueue {
       this.#scheduled = false
       this.#send()
     })
+  }
+
+  #feed(batch: Batch): void {
+    if (this.#inFlight || batch !== this.#batches[0]) return
+    batch.cells[1] = this.#options.now()
+    this.#options.engine.feed(batch.cells)
+    batch.cells = [0, 0]
+    batch.fed = batch.writes.length
   }
 
   #send(): void {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import type { Static } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
 import type { Principal } from '../auth/principal.js'
 import type { Hooks } from '../hooks/hooks.js'
 import { newEventIds, newMessageId } from '../journal/ids.js'
-import type { AppendRequest, Duplicate, Entry, Journal } from '../journal/journal.js'
+import type { AppendRequest, AppendResult, Duplicate, Entry, Journal } from '../journal/journal.js'
 import type { Log } from '../log.js'
 import {
   type Accepted,
@@ -11,10 +11,14 @@ import {
   GatewayError,
   type InboundEvent,
   type JsonObject,
+  Message,
   type Priority,
 } from '../protocol/index.js'
+import { compileValidator } from '../protocol/validation.js'
 import { entry, newSessionRecord, type Sessions } from '../sessions/sessions.js'
+import { Turns } from '../sessions/turns.js'
 import type { LaneDispatcher } from './dispatcher.js'
+import type { Lane } from './lane.js'
 import { QueuedEvent } from './queued-event.js'
 
 /** The type of an event that is a person's message: it is part of the conversation. */
@@ -43,9 +47,21 @@ export interface IntakeOptions {
   readonly observeRefusal: (reason: string) => void
 }
 
-/** The one door for everything that comes in (spec §3): permission, room, disk, lane, in this order. */
+type NewEvent = Omit<InboundEvent, 'seq'>
+
+const { attachments, sender, metadata } = Message.properties
+
+/** The payload of `message.received`: what of it goes into the conversation has the shape that clients expect there. */
+const validateMessage = compileValidator(
+  Type.Object({ content: Type.String({ minLength: 1 }), attachments, sender, metadata }),
+  'payload',
+)
+
+/** The one door for everything that comes in (spec §3): permission, room, hooks, disk, lane, in this order. */
 export class Intake {
   readonly #options: IntakeOptions
+  /** However long its hooks take, the order of a session is that of arrival. */
+  readonly #asking = new Turns()
 
   constructor(options: IntakeOptions) {
     this.#options = options
@@ -54,61 +70,53 @@ export class Intake {
   /**
    * Resolves once the event is on disk.
    * @throws `FORBIDDEN` without permission, `UNAVAILABLE` without room or disk, `CONFLICT` when the idempotency key was
-   * used for something else, `INVALID_REQUEST` for a message without content.
+   * used for something else, `INVALID_REQUEST` for a message without content, or what a hook refuses with.
    */
   async accept(incoming: Incoming, principal: Principal): Promise<AcceptedEvent> {
-    const { dispatcher, journal, hooks } = this.#options
-    const { eventId, runId } = newEventIds()
-    const event: Omit<InboundEvent, 'seq'> = {
-      id: eventId,
-      runId,
-      type: incoming.type,
-      source: incoming.source,
-      sessionKey: incoming.sessionKey,
-      at: Date.now(),
-      payload: incoming.payload,
-      priority: incoming.priority ?? (incoming.type === MESSAGE_RECEIVED ? 'chat' : 'system'),
-      ...(incoming.idempotencyKey === undefined ? {} : { idempotencyKey: incoming.idempotencyKey }),
-    }
+    const { dispatcher } = this.#options
+    const event = newEvent(incoming)
     this.#permit(principal, event)
-    if (hooks.has('message:received')) await this.#ask(event, principal)
-    const message = this.#message(event)
-    const digest = event.idempotencyKey === undefined ? undefined : digestOf(event)
-    const bytes = message === null ? JSON.stringify(event.payload).length : message.payload.length
+    if (event.type === MESSAGE_RECEIVED) validateMessage(event.payload)
+    const payload = JSON.stringify(event.payload)
+    // Of what was sent, before a hook changes it: a repeated send is the same again.
+    const digest = event.idempotencyKey === undefined ? undefined : digestOf(event, payload)
 
-    let lane: ReturnType<typeof dispatcher.admit>
+    // What was asked for before holds for this event: it goes to the session's new agent.
+    const changing = this.#options.sessions.changing(event.sessionKey)
+    if (changing !== null) await changing
+    let lane: Lane<QueuedEvent>
     try {
-      lane = dispatcher.admit(event.sessionKey, bytes)
+      lane = dispatcher.admit(event.sessionKey, payload.length)
     } catch (refusal) {
       // A repeated send is answered even where a new one would find no room.
-      const duplicate =
-        digest === undefined ? null : await journal.findDuplicate(event.sessionKey, event.idempotencyKey!)
+      if (digest === undefined) throw refusal
+      const { sessionKey, idempotencyKey } = event
+      const duplicate = await this.#options.journal.findDuplicate(sessionKey, idempotencyKey!)
       if (duplicate === null) throw refusal
-      return this.#repeat(duplicate, digest!)
+      return repeated(duplicate, digest)
     }
-    const request = this.#request(event, message, digest)
-    let result: Awaited<ReturnType<Journal['append']>>
+    let result: AppendResult
     try {
-      result = await journal.append(request)
+      result = await this.#store(event, principal, digest)
     } catch (error) {
-      dispatcher.release(lane, bytes)
-      this.#options.observeRefusal('journal')
+      dispatcher.release(lane, payload.length)
       throw error
     }
     if (result.duplicate !== null) {
-      dispatcher.release(lane, bytes)
-      return this.#repeat(result.duplicate, digest!)
+      dispatcher.release(lane, payload.length)
+      return repeated(result.duplicate, digest!)
     }
+    this.#options.observeEvent(event.type, event.source)
+    this.#options.sessions.touched(event.sessionKey, event.at)
     const { seq } = result
-    this.#stored(request)
-    const task = new QueuedEvent({ ...event, seq }, bytes)
+    const task = new QueuedEvent({ ...event, seq }, payload.length)
     const queued = lane.ahead(task.rank)
     dispatcher.enqueue(lane, task)
-    return { eventId, seq, runId, queued }
+    return { eventId: event.id, seq, runId: event.runId, queued }
   }
 
   /** The permission check that every event passes before anything is stored. */
-  #permit(principal: Principal, event: Omit<InboundEvent, 'seq'>): void {
+  #permit(principal: Principal, event: NewEvent): void {
     if (principal.scopes.has('write') && principal.allowsSession(event.sessionKey)) return
     this.#options.observeRefusal('forbidden')
     this.#options.log.warn(
@@ -118,9 +126,18 @@ export class Intake {
     throw new GatewayError('FORBIDDEN', 'These credentials may not send events to that session.')
   }
 
-  async #ask(event: Omit<InboundEvent, 'seq'>, principal: Principal): Promise<void> {
+  #store(event: NewEvent, principal: Principal, digest: string | undefined): Promise<AppendResult> {
+    if (!this.#options.hooks.has('message:received')) return this.#append(event, digest)
+    return this.#asking.take(event.sessionKey, async () => {
+      await this.#ask(event, principal)
+      return this.#append(event, digest)
+    })
+  }
+
+  async #ask(event: NewEvent, principal: Principal): Promise<void> {
     try {
-      await this.#options.hooks.check({ event, principal })
+      event.payload = await this.#options.hooks.check({ event: { ...event }, principal })
+      if (event.type === MESSAGE_RECEIVED) validateMessage(event.payload)
     } catch (error) {
       this.#options.observeRefusal('hook')
       this.#options.log.warn(
@@ -132,67 +149,50 @@ export class Intake {
     }
   }
 
-  /** What a message adds to the conversation; null for other events. */
-  #message(event: Omit<InboundEvent, 'seq'>): Entry | null {
-    if (event.type !== MESSAGE_RECEIVED) return null
-    const { content, attachments, sender, metadata } = event.payload
-    if (typeof content !== 'string' || content === '') {
-      throw new GatewayError(
-        'INVALID_REQUEST',
-        'payload.content: expected a string of at least 1 character',
-        {
-          details: { path: 'payload.content' },
-        },
-      )
+  async #append(event: NewEvent, digest: string | undefined): Promise<AppendResult> {
+    const { sessions, journal } = this.#options
+    const entries = event.type === MESSAGE_RECEIVED ? [messageEntry(event)] : []
+    const isStored = sessions.cached(event.sessionKey) !== undefined
+    const create = isStored ? undefined : this.#creation(event)
+    try {
+      return await journal.append({ event, entries, digest, create })
+    } catch (error) {
+      this.#options.observeRefusal('journal')
+      throw error
     }
-    const message = {
-      messageId: newMessageId(),
-      role: 'user',
-      content,
-      attachments,
-      eventId: event.id,
-      runId: event.runId,
-      sender,
-      metadata,
-    }
-    return entry(EVENTS.sessionMessage.name, event.sessionKey, event.at, message)
   }
 
-  #request(
-    event: Omit<InboundEvent, 'seq'>,
-    message: Entry | null,
-    digest: string | undefined,
-  ): AppendRequest {
-    const { sessions } = this.#options
-    const entries = message === null ? [] : [message]
-    if (sessions.cached(event.sessionKey) !== undefined) return { event, entries, digest }
-    const record = newSessionRecord(event.sessionKey, event.at)
-    return { event, entries, digest, create: { record, entry: sessions.createdEntry(record, true) } }
-  }
-
-  #stored({ event, create }: AppendRequest): void {
-    const { sessions, observeEvent } = this.#options
-    observeEvent(event.type, event.source)
-    const cached = sessions.cached(event.sessionKey)
-    if (cached !== undefined) sessions.touched(cached, event.at)
-    // Whether it was this append that made the session, the journal alone knows: the next run reads the record.
-    else if (create !== undefined) sessions.activityChanged()
-  }
-
-  #repeat(duplicate: Duplicate, digest: string): AcceptedEvent {
-    if (duplicate.digest !== digest) {
-      throw new GatewayError('CONFLICT', 'This idempotency key was used for another event.', {
-        details: { eventId: duplicate.eventId },
-      })
-    }
-    const { eventId, runId, seq } = duplicate
-    return { eventId, runId, seq, queued: 0, duplicate: true }
+  /** What the session begins with, should this be its first event: that the journal alone knows. */
+  #creation({ sessionKey, at }: NewEvent): AppendRequest['create'] {
+    const record = newSessionRecord(sessionKey, at)
+    return { record, entry: this.#options.sessions.createdEntry(record, true) }
   }
 }
 
+function newEvent(incoming: Incoming): NewEvent {
+  const { type, source, sessionKey, payload, idempotencyKey } = incoming
+  const { eventId, runId } = newEventIds()
+  const { priority = type === MESSAGE_RECEIVED ? 'chat' : 'system' } = incoming
+  const event = { id: eventId, runId, type, source, sessionKey, at: Date.now(), payload, priority }
+  return idempotencyKey === undefined ? event : { ...event, idempotencyKey }
+}
+
+/** What a message adds to the conversation. */
+function messageEntry({ id, runId, sessionKey, at, payload }: NewEvent): Entry {
+  const { content, attachments, sender, metadata } = payload
+  const messageId = newMessageId()
+  const message = { messageId, role: 'user', content, attachments, eventId: id, runId, sender, metadata }
+  return entry(EVENTS.sessionMessage.name, sessionKey, at, message)
+}
+
+function repeated({ eventId, runId, seq, digest }: Duplicate, expected: string): AcceptedEvent {
+  if (digest === expected) return { eventId, runId, seq, queued: 0, duplicate: true }
+  throw new GatewayError('CONFLICT', 'This idempotency key was used for another event.', {
+    details: { eventId },
+  })
+}
+
 /** What makes two events with the same key the same. */
-function digestOf({ type, payload, priority }: Omit<InboundEvent, 'seq'>): string {
-  return createHash('sha256')
-    .update(JSON.stringify([type, payload, priority]))
-    .digest('base64url')
+function digestOf({ type, priority }: NewEvent, payload: string): string {
+  return createHash('sha256').update(`${type}\n${priority}\n${payload}`).digest('base64url')
 }

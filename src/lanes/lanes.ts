@@ -1,6 +1,7 @@
 import type { Static } from '@sinclair/typebox'
 import type { Journal } from '../journal/journal.js'
 import { GatewayError, type InboundEvent, type LaneState } from '../protocol/index.js'
+import type { Sessions } from '../sessions/sessions.js'
 import type { LaneDispatcher } from './dispatcher.js'
 import type { Lane } from './lane.js'
 import type { Outcomes } from './outcomes.js'
@@ -13,20 +14,23 @@ export interface LanesOptions {
   readonly dispatcher: LaneDispatcher<QueuedEvent>
   readonly runner: Runner
   readonly journal: Journal
+  readonly sessions: Sessions
   readonly outcomes: Outcomes
 }
 
-/** What operators and clients do with lanes: look, abort, recover after a start, drain before a stop. */
+/** What operators and clients do with lanes: look, pause, abort, recover after a start, drain before a stop. */
 export class Lanes {
   readonly dispatcher: LaneDispatcher<QueuedEvent>
   readonly #runner: Runner
   readonly #journal: Journal
+  readonly #sessions: Sessions
   readonly #outcomes: Outcomes
 
   constructor(options: LanesOptions) {
     this.dispatcher = options.dispatcher
     this.#runner = options.runner
     this.#journal = options.journal
+    this.#sessions = options.sessions
     this.#outcomes = options.outcomes
   }
 
@@ -34,16 +38,30 @@ export class Lanes {
   async recover(): Promise<number> {
     for (const key of await this.#journal.pausedSessions()) this.dispatcher.pause(key)
     const pending = await this.#journal.pending()
-    for (const event of pending) this.restore(event)
+    this.dispatcher.restore(pending.map((event) => [event.sessionKey, queued(event)]))
     return pending.length
   }
 
   /** Queues an event that the journal holds as waiting. Returns how many are ahead of it. */
   restore(event: InboundEvent): number {
-    const task = new QueuedEvent(event, JSON.stringify(event.payload).length)
+    const task = queued(event)
     const ahead = this.dispatcher.lane(event.sessionKey)?.ahead(task.rank) ?? 0
-    this.dispatcher.restore(event.sessionKey, task)
+    this.dispatcher.restore([[event.sessionKey, task]])
     return ahead
+  }
+
+  /** Nothing further starts in a session until `resume`, over restarts, too; what runs ends. @throws `NOT_FOUND`. */
+  async pause(key: string): Promise<LaneReport> {
+    await this.#sessions.setPaused(key, true)
+    this.dispatcher.pause(key)
+    return this.report(key)
+  }
+
+  /** @throws `NOT_FOUND`. */
+  async resume(key: string): Promise<LaneReport> {
+    await this.#sessions.setPaused(key, false)
+    this.dispatcher.resume(key)
+    return this.report(key)
   }
 
   isActive(key: string): boolean {
@@ -69,21 +87,19 @@ export class Lanes {
     return { lanes: reports.slice(0, limit), total: reports.length }
   }
 
-  /** Stops one run, running or waiting; resolves once that is in the journal. False: it had already ended. @throws `NOT_FOUND`. */
+  /** Stops one run, running or waiting; resolves with its id once that is in the journal, or with none where it ended otherwise. @throws `NOT_FOUND`. */
   async abortRun(
     runId: string,
     reason: string,
     mayWrite: (sessionKey: string) => boolean,
     signal: AbortSignal,
-  ): Promise<boolean> {
+  ): Promise<string[]> {
     const outcome = await this.#journal.outcome(runId)
     if (outcome === null || !mayWrite(outcome.sessionKey)) {
       throw new GatewayError('NOT_FOUND', 'There is no such run.', { details: { runId } })
     }
-    if (outcome.status !== 'pending') return false
-    return (
-      (await this.#abort(outcome.sessionKey, reason, (task) => task.event.runId === runId, signal)).length > 0
-    )
+    if (outcome.status !== 'pending') return []
+    return this.#abort(outcome.sessionKey, reason, (task) => task.event.runId === runId, signal)
   }
 
   /** Stops all that runs and waits in a session; resolves with the run ids once that is in the journal. */
@@ -99,15 +115,17 @@ export class Lanes {
   ): Promise<string[]> {
     const lane = this.dispatcher.lane(key)
     if (lane === undefined) return []
-    const current = lane.running !== null && predicate(lane.running) ? lane.running : null
-    const waiting = this.dispatcher.remove(key, predicate)
-    const ends = waiting.map((task) => this.#runner.abortWaiting(task, reason))
-    if (current !== null) {
-      ends.push(this.#runner.abortCurrent(lane, reason))
-      ends.push(this.#outcomes.wait(current.event.runId, signal, () => true).then(() => {}))
-    }
-    await Promise.all(ends)
-    return [...(current === null ? [] : [current]), ...waiting].map((task) => task.event.runId)
+    const current = lane.running !== null && predicate(lane.running) ? [lane.running] : []
+    const waiting = this.dispatcher.remove(lane, predicate)
+    await Promise.all([
+      ...current.map(() => this.#runner.abortCurrent(lane, reason)),
+      ...waiting.map((task) => this.#runner.abortWaiting(task, lane, reason)),
+    ])
+    // The journal has the last word: a run may have ended by itself in the meantime.
+    const results = await Promise.all(
+      [...current, ...waiting].map(({ event }) => this.#outcomes.wait(event.runId, signal, () => true)),
+    )
+    return results.filter(({ status }) => status === 'aborted').map(({ runId }) => runId)
   }
 
   /**
@@ -124,13 +142,20 @@ export class Lanes {
   }
 }
 
+function queued(event: InboundEvent): QueuedEvent {
+  return new QueuedEvent(event, JSON.stringify(event.payload).length)
+}
+
 function describe(lane: Lane<QueuedEvent>): LaneReport {
-  const { running, head } = lane
+  const { running } = lane
+  let oldestAt: number | null = null
+  // Not that of the head alone: a more urgent event may have come later.
+  for (const { event } of lane) oldestAt = Math.min(event.at, oldestAt ?? event.at)
   return {
     sessionKey: lane.key,
     waiting: lane.waiting,
     paused: lane.paused,
-    oldestAt: head?.event.at ?? null,
+    oldestAt,
     running:
       running === null
         ? null

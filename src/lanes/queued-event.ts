@@ -27,10 +27,11 @@ export class QueuedEvent implements Task {
     this.rank = PRIORITIES.indexOf(event.priority) as Task['rank']
   }
 
-  /** Stops the run; the first cause stands. */
-  abort(cause: AbortCause): void {
-    if (this.abortCause !== null) return
+  /** Stops the run; the first cause stands. False: this is not it. */
+  abort(cause: AbortCause): boolean {
+    if (this.abortCause !== null) return false
     this.abortCause = cause
     this.controller?.abort()
+    return true
   }
 }

@@ -11,6 +11,8 @@ export interface Contract<P extends TSchema = TSchema, R extends TSchema = TSche
   readonly scope: Scope | null
   /** Whether the request names a session: `required`, `optional` (checked when given) or `none` (ignored). */
   readonly session: 'required' | 'optional' | 'none'
+  /** Its result may be large: the requests of one connection for such are handled one after the other. */
+  readonly large?: boolean
   readonly params: P
   readonly result: R
 }

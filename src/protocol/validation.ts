@@ -10,8 +10,17 @@ export function compileValidator(schema: TSchema, root: string): Validate {
   const compiled = TypeCompiler.Compile(schema)
   return (value) => {
     if (compiled.Check(value)) return
-    throw invalid(root, compiled.Errors(value).First())
+    throw invalid(root, innermost(compiled.Errors(value).First()))
   }
+}
+
+/** What is wrong inside the member of a union that fits furthest says more than that none fits. */
+function innermost(error: ValueError | undefined): ValueError | undefined {
+  for (const member of error?.errors ?? []) {
+    const inner = member.First()
+    if (inner !== undefined && inner.path.length > error!.path.length) return innermost(inner)
+  }
+  return error
 }
 
 function invalid(root: string, error: ValueError | undefined): GatewayError {

@@ -94,6 +94,11 @@ export class Sessions {
     return record
   }
 
+  /** Resolves when the changes of this session that are under way have ended; null: there are none. */
+  changing(key: string): Promise<void> | null {
+    return this.#changes.end(key)
+  }
+
   /** An event of this session was stored. */
   touched(key: string, at: number): void {
     const cached = this.#cache.get(key)
@@ -197,9 +202,9 @@ export class Sessions {
     key: string,
     options: { limit?: number; cursor?: string },
   ): Promise<{ messages: HistoryMessage[]; nextCursor: string | null }> {
-    await this.require(key)
     const limit = options.limit ?? DEFAULT_PAGE
     const before = options.cursor === undefined ? undefined : decodeSeqCursor(options.cursor)
+    await this.require(key)
     const entries = await this.#journal.history(key, { limit: limit + 1, before })
     const page = entries.length > limit ? entries.slice(1) : entries
     return {

@@ -7,6 +7,12 @@ export class Turns {
     return this.#last.has(sessionKey)
   }
 
+  /** Resolves when the work that is under way now has ended, however it ended; null: there is none. */
+  end(sessionKey: string): Promise<void> | null {
+    const done = () => {}
+    return this.#last.get(sessionKey)?.then(done, done) ?? null
+  }
+
   async take<T>(sessionKey: string, work: () => Promise<T>): Promise<T> {
     const before = this.#last.get(sessionKey)
     const turn = before === undefined ? work() : before.then(work, work)

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Value } from '@sinclair/typebox/value'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { buildApp } from '../../src/app.js'
 import { type Config, ConfigSchema } from '../../src/config/schema.js'
@@ -61,11 +61,17 @@ export interface RunningApp {
 export async function startApp(
   t: Test,
   overrides: ConfigOverrides = {},
-  options: { home?: string; baseDir?: string; prepare?: (app: FastifyInstance) => void | Promise<void> } = {},
+  options: {
+    home?: string
+    baseDir?: string
+    logger?: FastifyBaseLogger
+    prepare?: (app: FastifyInstance) => void | Promise<void>
+  } = {},
 ): Promise<RunningApp> {
   const home = options.home ?? (await temporaryFolder(t))
   const config = testConfig(overrides)
-  const app = await buildApp({ config, home, baseDir: options.baseDir ?? home, checkResults: true })
+  const { logger, baseDir = home } = options
+  const app = await buildApp({ config, home, baseDir, logger, checkResults: true })
   t.teardown(() => app.close())
   await options.prepare?.(app)
   await app.listen({ host: config.host, port: config.port })

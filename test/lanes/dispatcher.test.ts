@@ -138,7 +138,10 @@ t.test('the whole is bounded in number and in bytes', async (t) => {
   )
   const byBytes = setUp({ maxPendingBytes: 10 }).dispatcher
   byBytes.admit('a', 8)
-  t.equal(refusalOf(() => byBytes.admit('b', 3)), 'memory')
+  t.equal(
+    refusalOf(() => byBytes.admit('b', 3)),
+    'memory',
+  )
   t.doesNotThrow(() => byBytes.admit('b', 2))
 })
 
@@ -274,10 +277,11 @@ t.test(
           else if (step.op === 'pause') dispatcher.pause(`lane${step.lane}`)
           else if (step.op === 'resume') dispatcher.resume(`lane${step.lane}`)
           else if (step.op === 'remove') {
-            const key = `lane${step.lane}`
-            for (const task of dispatcher.remove(key, (task) => task.rank === 2)) {
+            const lane = dispatcher.lane(`lane${step.lane}`)
+            if (lane === undefined) continue
+            for (const task of dispatcher.remove(lane, (task) => task.rank === 2)) {
               ended.push(task.name)
-              dispatcher.forget(key, task)
+              dispatcher.release(lane, task.bytes)
             }
           }
           if (running.length > concurrency) return false

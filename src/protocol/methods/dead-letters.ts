@@ -15,6 +15,7 @@ export const deadLettersList = contract({
   summary: 'Events whose handling failed for good, oldest first; with a session key only that session’s.',
   scope: 'read',
   session: 'optional',
+  large: true,
   params: Type.Object({ limit: Type.Optional(PageLimit), cursor: Type.Optional(Cursor) }),
   result: Type.Object({ deadLetters: Type.Array(DeadLetter), nextCursor: NextCursor }),
 })

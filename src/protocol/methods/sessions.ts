@@ -29,6 +29,7 @@ export const sessionsList = contract({
   name: 'sessions.list',
   summary: 'Sessions, most recently used first.',
   scope: 'read',
+  large: true,
   params: Type.Object({
     channel: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
     agent: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
@@ -57,6 +58,7 @@ export const sessionsHistory = contract({
   summary: 'The messages of a session since its last reset, oldest first; pages go back in time.',
   scope: 'read',
   session: 'required',
+  large: true,
   params: Type.Object({ limit: Type.Optional(PageLimit), cursor: Type.Optional(Cursor) }),
   result: Type.Object({ messages: Type.Array(HistoryEntry), nextCursor: NextCursor }),
 })

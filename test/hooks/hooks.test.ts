@@ -1,0 +1,246 @@
+import t from 'tap'
+import { Hooks } from '../../src/hooks/hooks.js'
+import { GatewayError } from '../../src/protocol/errors.js'
+import { captureLog } from '../helpers/log.js'
+import { startScripted } from '../helpers/scripted-agent.js'
+
+const KEY = 'web:1:main'
+
+t.test('a pattern that no internal event matches is a mistake that is told', async (t) => {
+  const hooks = new Hooks(captureLog().logger)
+  t.throws(() => hooks.on('message:recieved', () => {}), { message: /'message:recieved'.*message:received/ })
+  t.throws(() => hooks.on('agent.*', () => {}), { message: /'agent\.\*'/ })
+})
+
+t.test('hooks run in the order in which they were added, by name or by pattern', async (t) => {
+  const hooks = new Hooks(captureLog().logger)
+  const seen: string[] = []
+  hooks.on('gateway:started', () => seen.push('first'))
+  hooks.on('gateway:*', ({ name }) => seen.push(`second ${name}`))
+  hooks.on('*', ({ name }) => seen.push(`third ${name}`))
+  hooks.emit({ name: 'gateway:started' })
+  hooks.emit({ name: 'gateway:stopping', restart: false })
+  t.same(seen, [
+    'first',
+    'second gateway:started',
+    'third gateway:started',
+    'second gateway:stopping',
+    'third gateway:stopping',
+  ])
+})
+
+t.test('a message:received hook refuses: a GatewayError as it is, anything else as FORBIDDEN', async (t) => {
+  const { logger, lines } = captureLog()
+  const { connect, app } = await startScripted(
+    t,
+    {},
+    {
+      logger,
+      prepare: (app) => {
+        app.on('message:received', async ({ event, principal }) => {
+          const { content } = event.payload
+          if (content === 'limit') throw new GatewayError('RATE_LIMITED', 'Slowly.', { retryAfterMs: 5 })
+          if (content === 'crash') throw new Error('an internal secret')
+          if (content === 'name') throw new GatewayError('FORBIDDEN', `${principal.name} via ${event.source}`)
+        })
+      },
+    },
+  )
+  const socket = await connect()
+  const refused = (content: string) => socket.refused('sessions.send', { content }, KEY)
+  t.match(await refused('limit'), {
+    code: 'RATE_LIMITED',
+    message: 'Slowly.',
+    retryable: true,
+    retryAfterMs: 5,
+  })
+  t.match(await refused('name'), { code: 'FORBIDDEN', message: 'anonymous via ws' })
+  const crash = await refused('crash')
+  t.match(crash, { code: 'FORBIDDEN', details: null })
+  t.notMatch(JSON.stringify(crash), /secret/)
+  t.ok(
+    lines.some(({ err }) => (err as Error | undefined)?.message === 'an internal secret'),
+    'the log has it',
+  )
+  t.match(await socket.refused('sessions.get', {}, KEY), { code: 'NOT_FOUND' }, 'nothing was stored')
+  t.equal(app.lanes.dispatcher.size, 0)
+  const { body } = await app.inject('/metrics')
+  t.match(body, /gateway_events_refused_total\{reason="hook"\} 3/)
+  t.match(body, /gateway_hook_failures_total 1/, 'a refusal is no failure of the hook, a crash is')
+  await socket.call('sessions.send', { content: 'fine' }, KEY)
+})
+
+t.test(
+  'what a hook makes of the payload is stored, shown and handled; the rest of the event is not its',
+  async (t) => {
+    const { connect, agent } = await startScripted(
+      t,
+      {},
+      {
+        prepare: (app) => {
+          app.on('message:received', ({ event }) => {
+            event.payload.content = String(event.payload.content).replace('secret', '***')
+          })
+          app.on('message:received', async ({ event }) => {
+            event.payload = { ...event.payload, metadata: { seen: true, at: Math.random() } }
+            Object.assign(event, {
+              sessionKey: 'web:stolen',
+              id: 'evt_x',
+              type: 'system.event',
+              priority: 'cron',
+            })
+          })
+        },
+      },
+    )
+    const socket = await connect()
+    const params = { content: 'my secret', idempotencyKey: 'k' }
+    const { eventId, runId, seq } = await socket.call('sessions.send', params, KEY)
+    const expected = { content: 'my ***', metadata: { seen: true } }
+    const { event } = await agent.next()
+    t.match(event, {
+      id: eventId,
+      sessionKey: KEY,
+      type: 'message.received',
+      priority: 'chat',
+      payload: expected,
+    })
+    t.match((await socket.event('session.message')).payload, expected)
+    t.match((await socket.call('sessions.history', {}, KEY)).messages, [expected])
+    t.same(
+      await socket.call('sessions.send', params, KEY),
+      { eventId, runId, seq, queued: 0, duplicate: true },
+      'a repeated send is known by what was sent',
+    )
+  },
+)
+
+t.test('a hook cannot make of a message what is none', async (t) => {
+  const { connect } = await startScripted(
+    t,
+    {},
+    {
+      prepare: (app) => {
+        app.on('message:received', ({ event }) => {
+          event.payload = { content: 5 }
+        })
+      },
+    },
+  )
+  const socket = await connect()
+  t.match(await socket.refused('sessions.send', { content: 'x' }, KEY), {
+    code: 'INVALID_REQUEST',
+    details: { path: 'payload.content' },
+  })
+})
+
+t.test('however long a hook takes, a session keeps its order, and other sessions do not wait', async (t) => {
+  const waiting = new Map<string, () => void>()
+  const asked: string[] = []
+  const { connect, agent, app } = await startScripted(
+    t,
+    {},
+    {
+      onRun: (run) => run.reply(),
+      prepare: (app) => {
+        app.on('message:received', ({ event }) => {
+          const content = event.payload.content as string
+          asked.push(content)
+          if (content.startsWith('slow')) return new Promise<void>((resolve) => waiting.set(content, resolve))
+        })
+      },
+    },
+  )
+  const socket = await connect()
+  const sends = ['slow', 'quick', 'last'].map((content) => socket.call('sessions.send', { content }, KEY))
+  await socket.call('sessions.send', { content: 'elsewhere', wait: true }, 'web:2:main')
+  t.same(asked, ['slow', 'elsewhere'])
+  t.match(await socket.call('lanes.get', {}, KEY), { waiting: 0, running: null })
+  t.equal(app.lanes.dispatcher.pending, 3, 'their places are taken meanwhile')
+  waiting.get('slow')!()
+  const seqs = (await Promise.all(sends)).map(({ seq }) => seq)
+  t.same(
+    [...seqs].sort((a, b) => a - b),
+    seqs,
+  )
+  await socket.all(4, ({ event }) => event === 'agent.completed')
+  t.same(
+    agent.contents.filter((content) => content !== 'elsewhere'),
+    ['slow', 'quick', 'last'],
+  )
+})
+
+t.test('the steps of runs and sessions are told to hooks', async (t) => {
+  const seen: unknown[] = []
+  const { connect, agent, app } = await startScripted(
+    t,
+    { lanes: { retry: { attempts: 1 } } },
+    {
+      prepare: (app) => {
+        app.on('agent:*', (step) => {
+          const { name, ...given } = step as { name: string; event: { payload: { content: string } } }
+          const { event, ...rest } = given
+          seen.push([name, event.payload.content, rest])
+        })
+        app.on('session:created', ({ sessionKey }) => seen.push(['session:created', sessionKey]))
+        app.on('gateway:*', ({ name }) => seen.push([name]))
+      },
+    },
+  )
+  const socket = await connect()
+  const send = async (content: string) => socket.call('sessions.send', { content }, KEY)
+  const first = await send('good')
+  ;(await agent.next()).reply('answer')
+  await socket.call('agent.wait', { runId: first.runId })
+  const second = await send('bad')
+  ;(await agent.next()).fail(new GatewayError('NOT_LINKED', 'no'))
+  await socket.call('agent.wait', { runId: second.runId })
+  const third = await send('stopped')
+  await agent.next()
+  await socket.call('agent.abort', { runId: third.runId })
+  await app.close()
+  const by = { agent: 'scripted' }
+  t.same(seen, [
+    ['gateway:started'],
+    ['session:created', KEY],
+    ['agent:started', 'good', { ...by, attempt: 1 }],
+    ['agent:completed', 'good', { ...by, content: 'answer' }],
+    ['agent:started', 'bad', { ...by, attempt: 1 }],
+    ['agent:failed', 'bad', { ...by, code: 'NOT_LINKED' }],
+    ['agent:started', 'stopped', { ...by, attempt: 1 }],
+    ['agent:aborted', 'stopped', by],
+    ['gateway:stopping'],
+  ])
+})
+
+t.test('a hook that throws, rejects or never ends harms nothing and is counted', async (t) => {
+  const { connect, agent, app } = await startScripted(
+    t,
+    {},
+    {
+      onRun: (run) => run.reply(),
+      prepare: (app) => {
+        app.on('agent:started', () => {
+          throw new Error('thrown')
+        })
+        app.on('agent:started', () => Promise.reject(new Error('rejected')))
+        app.on('agent:started', () => ({
+          // biome-ignore lint/suspicious/noThenProperty: a hook may return a promise of another library
+          then: (_: unknown, reject: (error: Error) => void) => reject(new Error('foreign')),
+        }))
+        app.on('agent:*', () => new Promise(() => {}))
+        app.on('session:created', () => {
+          throw null
+        })
+      },
+    },
+  )
+  const socket = await connect()
+  for (const content of ['a', 'b']) {
+    const { outcome } = await socket.call('sessions.send', { content, wait: true }, KEY)
+    t.match(outcome, { status: 'completed' })
+  }
+  t.equal(agent.runs.length, 2)
+  t.match((await app.inject('/metrics')).body, /gateway_hook_failures_total 7/)
+  await app.close()
+})

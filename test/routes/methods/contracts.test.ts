@@ -1,0 +1,255 @@
+import t from 'tap'
+import type { Role } from '../../../src/config/schema.js'
+import { startScripted } from '../../helpers/scripted-agent.js'
+
+const KEY = 'web:1:main'
+const long = (length: number) => 'x'.repeat(length + 1)
+
+interface Case {
+  readonly method: string
+  readonly session: 'required' | 'optional' | 'none'
+  readonly scope: 'read' | 'write' | 'admin' | null
+  /** Parameters that are refused, with the path that the error names. */
+  readonly bad?: readonly (readonly [params: object, path: string])[]
+}
+
+const page: Case['bad'] = [
+  [{ limit: 0 }, 'params.limit'],
+  [{ limit: 501 }, 'params.limit'],
+  [{ limit: 1.5 }, 'params.limit'],
+  [{ limit: '5' }, 'params.limit'],
+]
+const cursor: Case['bad'] = [
+  [{ cursor: '' }, 'params.cursor'],
+  [{ cursor: 5 }, 'params.cursor'],
+  [{ cursor: 'nonsense' }, 'params.cursor'],
+  [{ cursor: long(512) }, 'params.cursor'],
+]
+const id = (name: string): [object, string][] => [
+  [{}, `params.${name}`],
+  [{ [name]: '' }, `params.${name}`],
+  [{ [name]: 5 }, `params.${name}`],
+  [{ [name]: long(128) }, `params.${name}`],
+]
+const settings: Case['bad'] = [
+  [{ title: '' }, 'params.title'],
+  [{ title: 5 }, 'params.title'],
+  [{ title: long(256) }, 'params.title'],
+  [{ agent: '' }, 'params.agent'],
+  [{ agent: {} }, 'params.agent'],
+  [{ metadata: 'x' }, 'params.metadata'],
+  [{ metadata: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`k${i}`, i])) }, 'params.metadata'],
+]
+const selection: Case['bad'] = [
+  [{ patterns: [] }, 'params.patterns'],
+  [{ patterns: 'agent.*' }, 'params.patterns'],
+  [{ patterns: [5] }, 'params.patterns.0'],
+  [{ patterns: Array.from({ length: 65 }, () => 'a') }, 'params.patterns'],
+  [{ sessionKeys: [] }, 'params.sessionKeys'],
+  [{ sessionKeys: ['ok', 'not ok'] }, 'params.sessionKeys.1'],
+]
+
+const CASES: readonly Case[] = [
+  { method: 'gateway.info', session: 'none', scope: 'read' },
+  { method: 'gateway.health', session: 'none', scope: 'read' },
+  { method: 'gateway.ping', session: 'none', scope: null },
+  { method: 'methods.list', session: 'none', scope: null },
+  { method: 'events.subscribe', session: 'none', scope: 'read', bad: selection },
+  { method: 'events.unsubscribe', session: 'none', scope: 'read', bad: selection },
+  {
+    method: 'events.publish',
+    session: 'required',
+    scope: 'write',
+    bad: [
+      [{ payload: {} }, 'params.type'],
+      [{ type: '', payload: {} }, 'params.type'],
+      [{ type: long(128), payload: {} }, 'params.type'],
+      [{ type: 'x' }, 'params.payload'],
+      [{ type: 'x', payload: 'text' }, 'params.payload'],
+      [{ type: 'x', payload: {}, source: '' }, 'params.source'],
+      [{ type: 'x', payload: {}, source: 7 }, 'params.source'],
+      [{ type: 'x', payload: {}, priority: 'high' }, 'params.priority'],
+      [{ type: 'x', payload: {}, idempotencyKey: '' }, 'params.idempotencyKey'],
+    ],
+  },
+  {
+    method: 'sessions.list',
+    session: 'none',
+    scope: 'read',
+    bad: [
+      ...page,
+      ...cursor,
+      [{ channel: '' }, 'params.channel'],
+      [{ agent: 5 }, 'params.agent'],
+      [{ active: 'yes' }, 'params.active'],
+      [{ cursor: Buffer.from('[1]').toString('base64url') }, 'params.cursor'],
+      [{ cursor: Buffer.from('5').toString('base64url') }, 'params.cursor'],
+    ],
+  },
+  { method: 'sessions.get', session: 'required', scope: 'read' },
+  {
+    method: 'sessions.history',
+    session: 'required',
+    scope: 'read',
+    bad: [...page, ...cursor, [{ cursor: '-1' }, 'params.cursor'], [{ cursor: '1e3' }, 'params.cursor']],
+  },
+  { method: 'sessions.create', session: 'required', scope: 'write', bad: settings },
+  { method: 'sessions.patch', session: 'required', scope: 'write', bad: settings },
+  { method: 'sessions.reset', session: 'required', scope: 'write' },
+  { method: 'sessions.delete', session: 'required', scope: 'write' },
+  {
+    method: 'sessions.send',
+    session: 'required',
+    scope: 'write',
+    bad: [
+      [{}, 'params.content'],
+      [{ content: '' }, 'params.content'],
+      [{ content: ['x'] }, 'params.content'],
+      [{ content: 'x', attachments: {} }, 'params.attachments'],
+      [{ content: 'x', attachments: [{}] }, 'params.attachments.0.type'],
+      [
+        { content: 'x', attachments: Array.from({ length: 33 }, () => ({ type: 'a/b' })) },
+        'params.attachments',
+      ],
+      [{ content: 'x', idempotencyKey: '' }, 'params.idempotencyKey'],
+      [{ content: 'x', idempotencyKey: long(128) }, 'params.idempotencyKey'],
+      [{ content: 'x', priority: 'urgent' }, 'params.priority'],
+      [{ content: 'x', wait: 'yes' }, 'params.wait'],
+      [{ content: 'x', metadata: [] }, 'params.metadata'],
+    ],
+  },
+  {
+    method: 'agent.wait',
+    session: 'none',
+    scope: 'read',
+    bad: [
+      ...id('runId'),
+      [{ runId: 'r', timeoutMs: -1 }, 'params.timeoutMs'],
+      [{ runId: 'r', timeoutMs: 3_600_001 }, 'params.timeoutMs'],
+      [{ runId: 'r', timeoutMs: 'soon' }, 'params.timeoutMs'],
+    ],
+  },
+  {
+    method: 'agent.abort',
+    session: 'optional',
+    scope: 'write',
+    bad: [
+      [{}, 'params.runId'],
+      [{ runId: '' }, 'params.runId'],
+      [{ runId: 'r', reason: '' }, 'params.reason'],
+      [{ runId: 'r', reason: long(256) }, 'params.reason'],
+    ],
+  },
+  { method: 'agents.list', session: 'none', scope: 'read' },
+  { method: 'lanes.list', session: 'none', scope: 'read', bad: page },
+  { method: 'lanes.get', session: 'required', scope: 'read' },
+  { method: 'lanes.pause', session: 'required', scope: 'admin' },
+  { method: 'lanes.resume', session: 'required', scope: 'admin' },
+  { method: 'deadLetters.list', session: 'optional', scope: 'read', bad: [...page, ...cursor] },
+  { method: 'deadLetters.retry', session: 'none', scope: 'write', bad: id('eventId') },
+  { method: 'deadLetters.discard', session: 'none', scope: 'write', bad: id('eventId') },
+]
+
+const TOKENS: Record<string, { role: Role; sessions?: string[] }> = {
+  admin: { role: 'admin' },
+  operator: { role: 'operator' },
+  viewer: { role: 'viewer' },
+  agent: { role: 'agent' },
+  confined: { role: 'admin', sessions: ['telegram:*'] },
+}
+
+const secret = (name: string) => `${name}-token-0123456789`
+
+const auth = {
+  enabled: true,
+  tokens: Object.entries(TOKENS).map(([name, rights]) => ({ name, token: secret(name), ...rights })),
+}
+
+t.test('every method refuses a bad parameter, naming it and what was expected', async (t) => {
+  const { connect, agent } = await startScripted(t)
+  const socket = await connect()
+  t.same(
+    CASES.map(({ method }) => method).sort(),
+    socket.helloOk!.features.methods,
+    'none is left out of this table',
+  )
+  for (const { method, session, bad = [] } of CASES) {
+    const key = session === 'required' ? KEY : undefined
+    for (const [params, path] of bad) {
+      const error = await socket.refused(method, params, key)
+      const name = `${method} ${JSON.stringify(params).slice(0, 80)}`
+      t.match(error, { code: 'INVALID_REQUEST', retryable: false, details: { path } }, name)
+      t.match(error.message, `${path}: expected `, name)
+    }
+  }
+  t.equal(agent.runs.length, 0)
+  t.same((await socket.call('sessions.list')).sessions, [], 'nothing of it was done')
+})
+
+t.test('a method that needs a session says so when there is none, or a bad one', async (t) => {
+  const { connect } = await startScripted(t)
+  for (const { method } of CASES.filter(({ session }) => session === 'required')) {
+    const socket = await connect()
+    for (const key of [undefined, null, '', 'not a key', 5, long(256)]) {
+      const error = await socket.refused(method, { content: 'x', type: 'x', payload: {} }, key as string)
+      t.match(error, { code: 'INVALID_REQUEST', message: /^sessionKey: expected / }, `${method} ${key}`)
+    }
+    socket.terminate()
+  }
+})
+
+t.test('a method outside the scopes of a token is FORBIDDEN, whatever its parameters', async (t) => {
+  const { connect } = await startScripted(t, { auth })
+  const scopes = {
+    admin: ['read', 'write', 'admin'],
+    operator: ['read', 'write'],
+    viewer: ['read'],
+    agent: [],
+  }
+  for (const [name, granted] of Object.entries(scopes)) {
+    const socket = await connect({ auth: { token: secret(name) } })
+    for (const { method, scope } of CASES) {
+      const { error } = await socket.request(method, { limit: 'bad' }, KEY)
+      if (scope === null || (granted as string[]).includes(scope)) {
+        t.not(error?.code, 'FORBIDDEN', `${name} may call ${method}`)
+      } else {
+        t.match(error, { code: 'FORBIDDEN', details: { scope } }, `${name} may not call ${method}`)
+      }
+    }
+  }
+})
+
+t.test('a token that is confined to some sessions neither sees nor touches others', async (t) => {
+  const { connect, agent } = await startScripted(t, { auth })
+  const admin = await connect({ auth: { token: secret('admin') } })
+  const confined = await connect({ auth: { token: secret('confined') } })
+  const { runId, eventId } = await admin.call('sessions.send', { content: 'secret' }, KEY)
+  ;(await agent.next()).fail(Object.assign(new Error('no')))
+  const mine = await confined.call('sessions.send', { content: 'mine' }, 'telegram:1:main')
+  for (const { method } of CASES.filter(({ session }) => session === 'required')) {
+    const error = await confined.refused(method, { content: 'x', type: 'x', payload: {} }, KEY)
+    t.match(error, { code: 'FORBIDDEN', details: { sessionKey: KEY } }, method)
+  }
+  for (const method of ['agent.wait', 'agent.abort']) {
+    t.match(await confined.refused(method, { runId }), { code: 'NOT_FOUND' }, method)
+  }
+  t.match(await confined.refused('agent.abort', {}, KEY), { code: 'FORBIDDEN' })
+  t.match(await confined.refused('deadLetters.list', {}, KEY), { code: 'FORBIDDEN' })
+  for (const method of ['deadLetters.retry', 'deadLetters.discard']) {
+    t.match(await confined.refused(method, { eventId }), { code: 'NOT_FOUND' }, method)
+  }
+  t.match(await confined.refused('events.subscribe', { sessionKeys: [KEY] }), { code: 'FORBIDDEN' })
+  const keys = (list: { key?: string; sessionKey?: string }[]) => list.map((it) => it.key ?? it.sessionKey)
+  t.same(keys((await confined.call('sessions.list')).sessions), ['telegram:1:main'])
+  t.same(keys((await confined.call('sessions.list', { active: true })).sessions), ['telegram:1:main'])
+  t.same(keys((await confined.call('sessions.list', { active: false })).sessions), [])
+  t.same(keys((await confined.call('lanes.list')).lanes), ['telegram:1:main'])
+  t.same((await confined.call('deadLetters.list')).deadLetters, [])
+  t.match(await confined.refused('agent.wait', { runId: mine.runId, timeoutMs: 0 }), {
+    code: 'AGENT_TIMEOUT',
+  })
+  t.notOk(
+    confined.events().some(({ sessionKey }) => sessionKey === KEY),
+    'not one event of theirs',
+  )
+})
