@@ -71,7 +71,10 @@ export class Hooks {
     for (const hook of this.#byName.get(event.name) ?? []) void this.#tell(hook, event)
   }
 
-  /** Asks the `message:received` hooks one after the other; gives the payload that they leave. @throws what the first that refuses throws. */
+  /**
+   * Asks the `message:received` hooks one after the other; gives the payload that they leave.
+   * @throws what the first that refuses throws.
+   */
   async check(offer: HookPayloads['message:received']): Promise<JsonObject> {
     const name = 'message:received'
     try {

@@ -189,7 +189,7 @@ export class LaneDispatcher<T extends Task> {
     this.#pump()
   }
 
-  /** Takes waiting tasks out of a lane. It keeps their places until the caller, having ended them, gives each back by `release`. */
+  /** Takes waiting tasks out of a lane; their places stay taken until the caller, having ended each, calls `release`. */
   remove(lane: Lane<T>, predicate: (task: T) => boolean): T[] {
     const removed = lane.remove(predicate)
     lane.reserved += removed.length

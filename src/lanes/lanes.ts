@@ -87,7 +87,10 @@ export class Lanes {
     return { lanes: reports.slice(0, limit), total: reports.length }
   }
 
-  /** Stops one run, running or waiting; resolves with its id once that is in the journal, or with none where it ended otherwise. @throws `NOT_FOUND`. */
+  /**
+   * Stops one run, running or waiting. Resolves once that is in the journal: with its id, or with none where it ended
+   * otherwise. @throws `NOT_FOUND`.
+   */
   async abortRun(
     runId: string,
     reason: string,

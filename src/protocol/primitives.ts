@@ -5,11 +5,14 @@ export const PROTOCOL_VERSION = 1
 
 export const SESSION_KEY_MAX_LENGTH = 256
 
-/** Names a conversation, such as `telegram:123456789:main`: no blanks, no control characters. */
+/**
+ * Names a conversation, such as `telegram:123456789:main`: no blanks, no control characters, no half of a surrogate pair,
+ * which UTF-8 cannot hold.
+ */
 export const SessionKey = Type.String({
   minLength: 1,
   maxLength: SESSION_KEY_MAX_LENGTH,
-  pattern: '^[^\\s\\u0000-\\u001f\\u007f]+$',
+  pattern: '^(?:[^\\s\\u0000-\\u001f\\u007f\\ud800-\\udfff]|[\\ud800-\\udbff][\\udc00-\\udfff])+$',
   description: 'A session key such as `telegram:123456789:main`.',
 })
 

@@ -93,7 +93,7 @@ t.test('HEAD is answered without a body', async (t) => {
   t.equal(await response.text(), '')
 })
 
-t.test('promtool finds nothing to complain about, where it is installed', async (t) => {
+t.test('promtool finds nothing to complain about', async (t) => {
   const gateway = await startApp(t)
   await useAll(gateway)
   const input = await (await fetch(`${gateway.url}/metrics`)).text()
@@ -101,7 +101,11 @@ t.test('promtool finds nothing to complain about, where it is installed', async 
     input,
     encoding: 'utf8',
   })
-  if ((error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT')
-    return t.comment('promtool is not installed')
+  if ((error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') {
+    t.comment('promtool is missing: install the Debian package prometheus')
+    // On a developer's machine that is no failure; in CI nothing is missing.
+    t.notOk(process.env.CI, 'promtool is installed in CI')
+    return
+  }
   t.equal(status, 0, stdout + stderr)
 })
