@@ -62,13 +62,24 @@ export function createOriginPolicy(options: OriginPolicyOptions): OriginPolicy {
   if (problems.length > 0) throw new ConfigError(problems)
   const onLoopback = isLoopbackHost(options.bindHost)
 
+  const judge = (text: string): JudgedHost => {
+    const host = parseAuthority(text)?.host
+    if (host === undefined) return { text, host, refusal: REFUSED.malformedHost }
+    const isAllowed = !onLoopback || isLoopbackName(host) || hosts.has(host)
+    return { text, host, refusal: isAllowed ? null : REFUSED.host }
+  }
+  /** Clients ask for the same name again and again. */
+  let last: JudgedHost = judge(options.bindHost)
+
   return {
     check({ headers, rawHeaders }) {
-      const host = headers.host === undefined ? undefined : parseAuthority(headers.host)?.host
-      if (headers.host !== undefined && (host === undefined || countHosts(rawHeaders) > 1)) {
-        return REFUSED.malformedHost
+      let host: string | undefined
+      if (headers.host !== undefined) {
+        if (countHosts(rawHeaders) > 1) return REFUSED.malformedHost
+        if (headers.host !== last.text) last = judge(headers.host)
+        if (last.refusal !== null) return last.refusal
+        host = last.host
       }
-      if (onLoopback && host !== undefined && !isLoopbackName(host) && !hosts.has(host)) return REFUSED.host
 
       if (headers.origin === undefined) return null
       if (headers.origin === 'null') return REFUSED.nullOrigin
@@ -80,6 +91,12 @@ export function createOriginPolicy(options: OriginPolicyOptions): OriginPolicy {
       return isWeb && (origin.host === host || isLoopbackName(origin.host)) ? null : REFUSED.origin
     },
   }
+}
+
+interface JudgedHost {
+  readonly text: string
+  readonly host: string | undefined
+  readonly refusal: { readonly reason: string } | null
 }
 
 interface Authority {

@@ -163,6 +163,50 @@ t.test('a parked task gives its place away and its lane stands still until it go
   t.same(started, ['a1', 'b1', 'a1', 'a2'], 'a parked task may end, too')
 })
 
+t.test('a task that is parked again on its way back does not start, and may end', async (t) => {
+  const { dispatcher, send, finish, running, started } = setUp({ concurrency: 1 })
+  send('a', 'a1')
+  send('a', 'a2')
+  send('b', 'b1')
+  const { lane } = running.shift()!
+  dispatcher.park(lane)
+  dispatcher.unpark(lane)
+  t.equal(lane.state, 'resuming', 'it waits for a place')
+  dispatcher.park(lane)
+  finish('b1')
+  t.same(started, ['a1', 'b1'])
+  dispatcher.done(lane)
+  t.same(started, ['a1', 'b1', 'a2'])
+  t.equal(dispatcher.running, 1)
+})
+
+t.test('what is restored starts when all of it is in, the most urgent first, room or not', async (t) => {
+  const { dispatcher, started, finish } = setUp({ capacity: 1, maxPending: 1 })
+  dispatcher.restore([
+    ['a', new TestTask('a', 'cron', 2)],
+    ['a', new TestTask('a', 'chat', 0)],
+    ['b', new TestTask('b', 'other', 1)],
+  ])
+  t.same(started, ['chat', 'other'])
+  t.equal(dispatcher.pending, 3)
+  finish('chat')
+  t.same(started, ['chat', 'other', 'cron'])
+})
+
+t.test('a task that was taken out keeps its place until it is given back', async (t) => {
+  const { dispatcher, send, finish } = setUp({ capacity: 2 })
+  for (const name of ['a1', 'a2', 'a3']) send('a', name)
+  const lane = dispatcher.lane('a')!
+  const [removed] = dispatcher.remove(lane, ({ name }) => name === 'a2')
+  t.throws(() => dispatcher.admit('a', 1), { code: 'UNAVAILABLE' })
+  finish('a1')
+  finish('a3')
+  t.equal(dispatcher.lane('a'), lane, 'the lane stays as long')
+  dispatcher.release(lane, removed!.bytes)
+  t.equal(dispatcher.size, 0)
+  t.equal(dispatcher.pending, 0)
+})
+
 t.test('a paused lane lets its task end and starts no other until it is resumed', async (t) => {
   const { dispatcher, send, finish, started } = setUp()
   send('a', 'a1')
