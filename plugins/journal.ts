@@ -44,8 +44,11 @@ export default fp<JournalPluginOptions>(
       [],
       (set) => set({}, stats.commitSeconds),
     )
-    instruments.counted('gateway_journal_refused_total', 'Writes refused because too many waited.', [], (set) =>
-      set({}, stats.refused),
+    instruments.counted(
+      'gateway_journal_refused_total',
+      'Writes refused because too many waited.',
+      [],
+      (set) => set({}, stats.refused),
     )
     instruments.gauge('gateway_journal_head', 'Position of the newest durable event.', [], (set) =>
       set({}, journal.head),

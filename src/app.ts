@@ -24,6 +24,7 @@ import sessionMethods from '../routes/methods/sessions.js'
 import metricsRoutes from '../routes/metrics.js'
 import websocketRoutes from '../routes/ws.js'
 import { loadTlsMaterial, secureContextOptions, type TlsMaterial } from './auth/tls-material.js'
+import { ConfigError } from './config/problems.js'
 import type { Config } from './config/schema.js'
 import { VERSION } from './version.js'
 
@@ -50,6 +51,7 @@ const MAX_TIMEOUT_MS = 2_147_483_647
  */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, baseDir } = options
+  refuseConnectors(config)
   const drainMs = config.shutdown.drainTimeoutMs + 2 * config.lanes.abortGraceMs
   const material = config.tls.enabled
     ? await loadTlsMaterial({ cert: config.tls.cert!, key: config.tls.key!, baseDir })
@@ -114,4 +116,13 @@ async function compose(
     },
     { prefix: config.basePath },
   )
+}
+
+/** There is no type of connector yet: one that is configured must not silently do nothing. */
+function refuseConnectors({ connectors }: Config): void {
+  const problems = Object.entries(connectors).map(([name, { type }]) => ({
+    path: `connectors.${name}.type`,
+    message: `expected a known connector type (this version has none), found ${JSON.stringify(type)}`,
+  }))
+  if (problems.length > 0) throw new ConfigError(problems)
 }

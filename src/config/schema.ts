@@ -66,6 +66,7 @@ const Lanes = section(
     maxPendingBytes: bytes(67_108_864, 'Payload of the waiting and running events in all; more is refused.'),
     concurrency: count(64, 'Runs at the same time.'),
     runTimeoutMs: ms(600_000, 'How long one try of a run may take.'),
+    maxReplyBytes: bytes(1_048_576, 'An agent’s whole answer; a longer one fails the run.'),
     abortGraceMs: ms(500, 'How long an aborted run may take to stop before its lane moves on without it.', 0),
     retry: Retry,
   },

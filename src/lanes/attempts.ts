@@ -18,6 +18,7 @@ export interface AttemptsOptions {
   readonly log: Log
   readonly runTimeoutMs: number
   readonly abortGraceMs: number
+  readonly maxReplyBytes: number
   /** Messages that an agent is given unless it asks for another number. */
   readonly historyLimit: number
 }
@@ -54,7 +55,9 @@ export class Attempts {
     this.#announce(task)
     try {
       const reply = await this.#withGrace(async () => agent.run(task.event, context), controller.signal)
-      return task.abortCause === null ? completed(task, reply) : stopped(task.abortCause)
+      return task.abortCause === null
+        ? completed(task, reply, this.#options.maxReplyBytes)
+        : stopped(task.abortCause)
     } catch (error) {
       if (task.abortCause !== null) return stopped(task.abortCause)
       if (watch.fault !== null) {

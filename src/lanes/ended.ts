@@ -20,8 +20,21 @@ const Reply = Type.Object({
 
 const validateReply = compileValidator(Reply, 'reply')
 
-/** @throws `INTERNAL_ERROR` when the agent's reply is none, or does not fit into JSON; another try would do no better. */
-export function completed(task: QueuedEvent, reply: unknown): Ended {
+/**
+ * @throws `UNAVAILABLE` when the agent's reply is longer than `maxBytes`, `INTERNAL_ERROR` when it is none or does not
+ *   fit into JSON; another try would do no better.
+ */
+export function completed(task: QueuedEvent, reply: unknown, maxBytes: number): Ended {
+  const { status, content, entries } = encode(task, reply)
+  if (entries.reduce((bytes, { payload }) => bytes + Buffer.byteLength(payload), 0) <= maxBytes) {
+    return { status, content, entries }
+  }
+  throw new GatewayError('UNAVAILABLE', `The agent’s reply is longer than ${maxBytes} bytes.`, {
+    retryable: false,
+  })
+}
+
+function encode(task: QueuedEvent, reply: unknown): Ended & { status: 'completed' } {
   try {
     validateReply(reply)
     const { content, metadata, usage } = reply as Static<typeof Reply>

@@ -91,8 +91,14 @@ export interface GatewayErrorOptions {
   cause?: unknown
 }
 
-/** The only error whose message reaches a client; anything else becomes `INTERNAL_ERROR`. */
+const BRAND = Symbol.for('lurkbot.GatewayError')
+
+/**
+ * The only error whose message reaches a client; anything else becomes `INTERNAL_ERROR`. A plugin may have a copy of this
+ * package of its own: its errors are `instanceof` this class as well.
+ */
 export class GatewayError extends Error {
+  readonly [BRAND] = true
   override readonly name = 'GatewayError'
   readonly code: ErrorCode
   readonly details: unknown
@@ -111,6 +117,13 @@ export class GatewayError extends Error {
     return ERROR_CODES[this.code].status
   }
 }
+
+Object.defineProperty(GatewayError, Symbol.hasInstance, {
+  value(this: unknown, value: unknown): boolean {
+    if (this !== GatewayError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    return typeof value === 'object' && value !== null && BRAND in value
+  },
+})
 
 /** The wire shape of anything thrown. What is not a `GatewayError` says nothing of the inside. */
 export function toErrorShape(error: unknown): ErrorShape {

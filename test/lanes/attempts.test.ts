@@ -78,3 +78,20 @@ t.test('deltas are fenced off once the run has ended, was stopped, or says nothi
   t.match(deltas, [{ payload: { runId: first.runId, text: 'heard' } }])
   t.equal(deltas.length, 1)
 })
+
+t.test('a reply past lanes.maxReplyBytes fails its run at once and the lane moves on', async (t) => {
+  const { connect, agent } = await startScripted(
+    t,
+    { lanes: { maxReplyBytes: 2_000 } },
+    { onRun: (run) => run.reply('x'.repeat(run.content === 'long' ? 3_000 : 1_000)) },
+  )
+  const socket = await connect()
+  const long = await socket.call('sessions.send', { content: 'long', wait: true }, KEY)
+  t.match(long.outcome, {
+    status: 'failed',
+    error: { code: 'UNAVAILABLE', message: /2000 bytes/, retryable: false },
+  })
+  const short = await socket.call('sessions.send', { content: 'short', wait: true }, KEY)
+  t.equal(short.outcome.message.content.length, 1_000)
+  t.equal(agent.runs.length, 2)
+})

@@ -1,0 +1,52 @@
+import t from 'tap'
+import { ERROR_CODES, fromErrorShape, GatewayError, toErrorShape } from '../../src/protocol/errors.js'
+
+t.test('what is no GatewayError says nothing of the inside', async (t) => {
+  const shape = toErrorShape(new Error('password=hunter2 at /srv/app.js:1'))
+  t.equal(shape.code, 'INTERNAL_ERROR')
+  t.notMatch(JSON.stringify(shape), /hunter2|app\.js/)
+  t.notMatch(JSON.stringify(toErrorShape('a string was thrown')), /string was thrown/)
+})
+
+t.test('an error survives the wire', async (t) => {
+  const error = new GatewayError('UNAVAILABLE', 'Full.', {
+    details: { reason: 'lane_full' },
+    retryAfterMs: 250,
+  })
+  const { code, message, details, retryable, retryAfterMs } = fromErrorShape(
+    JSON.parse(JSON.stringify(toErrorShape(error))),
+  )
+  t.same(
+    { code, message, details, retryable, retryAfterMs },
+    {
+      code: 'UNAVAILABLE',
+      message: 'Full.',
+      details: { reason: 'lane_full' },
+      retryable: true,
+      retryAfterMs: 250,
+    },
+  )
+  t.equal(error.statusCode, ERROR_CODES.UNAVAILABLE.status)
+})
+
+t.test('a cause stays inside', async (t) => {
+  const error = new GatewayError('NOT_FOUND', 'Nothing.', { cause: new Error('secret') })
+  t.notMatch(JSON.stringify(toErrorShape(error)), /secret/)
+})
+
+t.test(
+  'an error of another copy of the package counts, its subclasses only where they are meant',
+  async (t) => {
+    const copy = (await import(`../../src/protocol/errors.js?copy=${t.name.length}`)) as {
+      GatewayError: typeof GatewayError
+    }
+    const foreign = new copy.GatewayError('FORBIDDEN', 'No.')
+    t.not(copy.GatewayError, GatewayError)
+    t.ok(foreign instanceof GatewayError)
+    t.equal(toErrorShape(foreign).code, 'FORBIDDEN')
+    class Special extends GatewayError {}
+    t.notOk(foreign instanceof Special)
+    t.ok(new Special('FORBIDDEN', 'No.') instanceof Special)
+    t.notOk({ code: 'FORBIDDEN' } instanceof GatewayError)
+  },
+)
