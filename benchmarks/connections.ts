@@ -24,9 +24,9 @@ const connectAndClose = async (server: BenchServer) => {
 async function idle(name: 'gateway' | 'plain-ws'): Promise<string[]> {
   const server = await BenchServer.start(name)
   const warm = await connectAll(server.url, 100)
-  const before = await server.usage()
+  const before = await server.usage({ collect: true })
   const sockets = await connectAll(server.url, IDLE)
-  const after = await server.usage()
+  const after = await server.usage({ collect: true })
   closeAll([...warm, ...sockets])
   await server.stop()
   const each = (key: 'rss' | 'heapUsed') => ((after[key] - before[key]) / IDLE / 1000).toFixed(1)

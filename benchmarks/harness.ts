@@ -22,8 +22,8 @@ export class BenchServer {
     return new BenchServer(name, url, child)
   }
 
-  usage(): Promise<Usage> {
-    return this.#ask({ do: 'usage' }) as Promise<Usage>
+  usage({ collect = false } = {}): Promise<Usage> {
+    return this.#ask({ do: 'usage', collect }) as Promise<Usage>
   }
 
   async publish(count: number, burst: number): Promise<void> {

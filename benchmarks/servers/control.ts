@@ -2,7 +2,8 @@ import { cpuUsage, memoryUsage } from 'node:process'
 
 /** What the benchmark asks of a server process, over IPC. */
 export type Command =
-  | { readonly do: 'usage' }
+  /** With `collect`, garbage is collected first: for memory. It costs CPU that no operation asked for. */
+  | { readonly do: 'usage'; readonly collect: boolean }
   /** Sends `count` events to everyone, `burst` in one turn. */
   | { readonly do: 'publish'; readonly count: number; readonly burst: number }
 
@@ -17,7 +18,7 @@ export interface Usage {
 export function serveControl(url: string, publish: (n: number) => void): void {
   process.on('message', (command: Command) => {
     if (command.do === 'usage') {
-      globalThis.gc?.()
+      if (command.collect) globalThis.gc?.()
       const { user, system } = cpuUsage()
       const { rss, heapUsed } = memoryUsage()
       process.send!({ cpuUs: user + system, rss, heapUsed } satisfies Usage)
