@@ -1,20 +1,19 @@
+# 22 or newer: nothing is compiled here, and the better-sqlite3 for Node 20 would have to be.
 ARG NODE=24
 
-FROM node:${NODE}-bookworm AS build
+FROM node:${NODE}-bookworm-slim AS build
 WORKDIR /app
-# The image has its node's headers: better-sqlite3 can be compiled where its prebuilt binary cannot be downloaded.
-ENV npm_config_nodedir=/usr/local
-# The dependencies have their own layer, so that a change of the sources does not build better-sqlite3 again.
+# The dependencies have their own layer, so that a change of the sources does not install them again.
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --ignore-scripts && npm rebuild better-sqlite3
+RUN npm ci --ignore-scripts
 COPY tsconfig.json ./
 COPY src src
 COPY plugins plugins
 COPY routes routes
-# The sources and objects of better-sqlite3 are a third of what is left then, and not used at run time.
+# The sources of better-sqlite3 are a third of what is left then, and not used at run time.
 RUN npm run build \
   && npm prune --omit=dev --ignore-scripts \
-  && rm -rf node_modules/better-sqlite3/deps node_modules/better-sqlite3/src node_modules/better-sqlite3/build/Release/obj*
+  && rm -rf node_modules/better-sqlite3/deps node_modules/better-sqlite3/src node_modules/better-sqlite3-node20
 
 FROM node:${NODE}-bookworm-slim
 ARG VERSION=dev

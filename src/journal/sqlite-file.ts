@@ -1,8 +1,9 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import Database from 'better-sqlite3'
+import type { Database } from 'better-sqlite3'
 import { JournalError } from './journal-error.js'
 import { APPLICATION_ID, migrate, SCHEMA_VERSION } from './schema.js'
+import { Sqlite } from './sqlite-driver.js'
 import { errorCode, isDamage } from './sqlite-errors.js'
 import { acquireLock, createPrivateFile, type JournalLock } from './sqlite-lock.js'
 
@@ -19,7 +20,7 @@ export interface JournalFile {
   readonly path: string
   readonly lock: JournalLock
   /** Keeps the file checked and its log in place until the others are open. To be closed then. */
-  readonly db: Database.Database
+  readonly db: Database
   readonly epoch: string
   readonly seq: number
   /** The highest position of an entry that retention has removed. */
@@ -33,11 +34,11 @@ export function openJournalFile(requested: string): JournalFile {
   const path = settlePath(requested)
   checkKind(path)
   const lock = acquireLock(path)
-  let db: Database.Database | undefined
+  let db: Database | undefined
   try {
     makeFile(path)
     const isNew = verifyUntouched(path)
-    db = new Database(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
+    db = new Sqlite(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
     // Settled by the first write, even one that is taken back.
     if (isNew) db.pragma('auto_vacuum = INCREMENTAL')
     checkWritable(db)
@@ -113,7 +114,7 @@ function verifyUntouched(path: string): boolean {
 
 /** Throws if the file is none that this program may use. Returns whether it is still empty. */
 function verify(path: string, readonly: boolean): boolean {
-  const db = new Database(path, { readonly, fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
+  const db = new Sqlite(path, { readonly, fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
   try {
     const read = (name: string) => db.pragma(name, { simple: true }) as number
     const application = read('application_id')
@@ -142,14 +143,14 @@ function verify(path: string, readonly: boolean): boolean {
 }
 
 /** Not every file system can share the log's index between connections. */
-function useLog(path: string, db: Database.Database): void {
+function useLog(path: string, db: Database): void {
   const mode = db.pragma('journal_mode = WAL', { simple: true })
   if (mode === 'wal') return
   throw new JournalError(path, 'its file system cannot keep a write-ahead log', 'Put it on a local disk.')
 }
 
 /** SQLite opens a file that it may not write for reading only, without a word: only a write tells. */
-function checkWritable(db: Database.Database): void {
+function checkWritable(db: Database): void {
   const version = db.pragma('user_version', { simple: true }) as number
   db.exec(`BEGIN IMMEDIATE; PRAGMA user_version = ${version}; ROLLBACK`)
 }

@@ -1,6 +1,7 @@
 import { closeSync, openSync } from 'node:fs'
-import Database from 'better-sqlite3'
+import type { Database } from 'better-sqlite3'
 import { JournalError } from './journal-error.js'
+import { Sqlite } from './sqlite-driver.js'
 import { errorCode } from './sqlite-errors.js'
 
 /** Covers the moment in which another opener reads the holder's pid, and a predecessor that is just leaving. */
@@ -27,10 +28,10 @@ export function createPrivateFile(path: string): void {
  */
 export function acquireLock(path: string): JournalLock {
   const lockPath = `${path}.lock`
-  let db: Database.Database | undefined
+  let db: Database | undefined
   try {
     createPrivateFile(lockPath)
-    db = new Database(lockPath, { timeout: BUSY_TIMEOUT_MS })
+    db = new Sqlite(lockPath, { timeout: BUSY_TIMEOUT_MS })
     db.pragma('synchronous = OFF')
     db.exec('BEGIN IMMEDIATE')
     recordHolder(db)
@@ -44,7 +45,7 @@ export function acquireLock(path: string): JournalLock {
 }
 
 /** Readers see only what is committed, so the claim is renewed after the pid is. Whoever comes between holds it instead. */
-function recordHolder(db: Database.Database): void {
+function recordHolder(db: Database): void {
   try {
     db.exec('CREATE TABLE IF NOT EXISTS holder (one INTEGER PRIMARY KEY, pid INTEGER)')
     db.prepare('INSERT OR REPLACE INTO holder (one, pid) VALUES (1, ?)').run(process.pid)
@@ -57,7 +58,7 @@ function recordHolder(db: Database.Database): void {
   db.exec('BEGIN IMMEDIATE')
 }
 
-function readHolder(db: Database.Database): string {
+function readHolder(db: Database): string {
   try {
     return ` (pid ${db.prepare('SELECT pid FROM holder').pluck().get()})`
   } catch {

@@ -1,9 +1,10 @@
-import Database from 'better-sqlite3'
+import type { Database } from 'better-sqlite3'
 import type { InboundEvent } from '../protocol/index.js'
 import { idsOfSuffix } from './ids.js'
 import type { DeadLetterRecord, Duplicate, RunOutcome, SessionRecord, StoredEntry } from './journal.js'
 import type { Page, Reads, SessionPosition } from './reads.js'
 import { type DeadRow, deadLetterOf, eventOf, outcomeOf, sessionOf } from './rows.js'
+import { Sqlite } from './sqlite-driver.js'
 import type { EventRow, KeyRow, SessionRow } from './store.js'
 
 const BUSY_TIMEOUT_MS = 2_000
@@ -28,7 +29,7 @@ interface MessageRow extends StoredEntry {
   readonly prev: number
 }
 
-const prepare = (db: Database.Database) => ({
+const prepare = (db: Database) => ({
   key: db.prepare<unknown[], KeyRow>(
     'SELECT event_id AS id, seq, digest, at FROM idempotency WHERE session_key = ? AND key = ?',
   ),
@@ -67,11 +68,11 @@ const prepare = (db: Database.Database) => ({
 
 /** Reads the database on a connection of its own, which cannot write. No statement is left open between two calls. */
 export class SqliteReads implements Reads {
-  readonly #db: Database.Database
+  readonly #db: Database
   readonly #sql: ReturnType<typeof prepare>
 
   constructor(path: string) {
-    this.#db = new Database(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
+    this.#db = new Sqlite(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
     this.#db.pragma(`cache_size = -${CACHE_KIB}`)
     this.#sql = prepare(this.#db)
   }

@@ -1,8 +1,9 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import Database from 'better-sqlite3'
+import type { Database, Statement } from 'better-sqlite3'
 import { type ApplyContext, applyBatch, applyWrite } from './apply.js'
 import { BATCH_HEADER, type Cell, CellReader, RESULT } from './cells.js'
 import type { MaintenanceStep } from './maintenance.js'
+import { Sqlite } from './sqlite-driver.js'
 import { errorCode, isOwnFault } from './sqlite-errors.js'
 import { SqliteMaintenance } from './sqlite-maintenance.js'
 import { ANSWER, ASK, type WriterData } from './sqlite-protocol.js'
@@ -17,8 +18,8 @@ const BUSY_TIMEOUT_MS = 2_000
 /** Large enough that a disk which takes it takes the next writes too. */
 const PROBE_BYTES = 256 * 1024
 
-function openWriter(path: string): Database.Database {
-  const db = new Database(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
+function openWriter(path: string): Database {
+  const db = new Sqlite(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
   db.pragma('synchronous = FULL')
   // On macOS fsync alone leaves the data in the drive's cache.
   db.pragma('fullfsync = ON')
@@ -32,13 +33,13 @@ function openWriter(path: string): Database.Database {
 
 /** Owns the one connection that writes. */
 class Writer {
-  readonly #db: Database.Database
+  readonly #db: Database
   readonly #store: SqliteStore
   readonly #maintenance: SqliteMaintenance
   readonly #window: number
-  readonly #begin: Database.Statement
-  readonly #commit: Database.Statement
-  readonly #rollback: Database.Statement
+  readonly #begin: Statement
+  readonly #commit: Statement
+  readonly #rollback: Statement
   /** What the batch that is being done consists of so far. */
   readonly #parts: (readonly Cell[])[] = []
   /** What stopped it. */

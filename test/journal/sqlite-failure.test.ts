@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
-import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import type { Journal } from '../../src/journal/journal.js'
+import { Sqlite } from '../../src/journal/sqlite-driver.js'
 import { sampleAppend, sampleMessage, sampleSession } from '../../src/testing/journal-samples.js'
 import { memoryLog, openTestJournal, temporaryFolder } from './helpers.js'
 
@@ -79,7 +79,7 @@ t.test('refuses writes while another program holds the database, and goes on aft
   const path = join(await temporaryFolder(t), 'journal.db')
   const journal = await openTestJournal(t, path, { probeIntervalMs: 20 })
   await journal.append(sampleAppend('a', 'before'))
-  const other = new Database(path)
+  const other = new Sqlite(path)
   t.teardown(() => other.close())
   other.exec('BEGIN IMMEDIATE')
   await t.rejects(journal.append(sampleAppend('a', 'never')), unavailable)
@@ -93,7 +93,7 @@ t.test('refuses writes while another program holds the database, and goes on aft
 t.test('closes while it cannot write', async (t) => {
   const path = join(await temporaryFolder(t), 'journal.db')
   const journal = await openTestJournal(t, path)
-  const other = new Database(path)
+  const other = new Sqlite(path)
   t.teardown(() => other.close())
   other.exec('BEGIN IMMEDIATE')
   const write = journal.append(sampleAppend('a', 'never'))

@@ -13,10 +13,10 @@ import {
 import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import { JournalError } from '../../src/journal/journal-error.js'
 import { migrate, SCHEMA_VERSION } from '../../src/journal/schema.js'
+import { Sqlite } from '../../src/journal/sqlite-driver.js'
 import { sampleAppend, sampleSession } from '../../src/testing/journal-samples.js'
 import { openTestJournal, temporaryFolder } from './helpers.js'
 
@@ -102,7 +102,7 @@ t.test('refuses a file that was cut short', async (t) => {
 
 t.test('refuses the database of another program, and does not even move its log', async (t) => {
   const path = join(await temporaryFolder(t), 'other.db')
-  const other = new Database(path)
+  const other = new Sqlite(path)
   t.teardown(() => other.close())
   other.pragma('journal_mode = WAL')
   other.exec('CREATE TABLE theirs (x)')
@@ -112,7 +112,7 @@ t.test('refuses the database of another program, and does not even move its log'
 
 t.test('refuses a newer schema', async (t) => {
   const path = await filledJournal(t)
-  const db = new Database(path)
+  const db = new Sqlite(path)
   db.pragma(`user_version = ${SCHEMA_VERSION + 1}`)
   db.close()
   await refuses(t, path, /schema is version 2.*up to 1.*Upgrade/)
@@ -195,7 +195,7 @@ t.test('refuses a journal that is in use, by whatever name, and says by whom', a
 t.test('continues where a first start was cut off', async (t) => {
   const folder = await temporaryFolder(t)
   writeFileSync(join(folder, 'empty.db'), '')
-  const db = new Database(join(folder, 'tableless.db'))
+  const db = new Sqlite(join(folder, 'tableless.db'))
   db.pragma('journal_mode = WAL')
   db.close()
   for (const name of ['empty.db', 'tableless.db']) {
@@ -206,7 +206,7 @@ t.test('continues where a first start was cut off', async (t) => {
 
 /** A database as it is when a program is killed in the middle of a transaction that has reached the file. */
 function cutOff(path: string, prepare: string): void {
-  const db = new Database(`${path}.writing`)
+  const db = new Sqlite(`${path}.writing`)
   db.pragma('cache_size = 1')
   db.exec(`PRAGMA page_size = 4096; ${prepare}; BEGIN; CREATE TABLE big (x)`)
   for (let n = 0; n < 50; n++) db.prepare('INSERT INTO big VALUES (zeroblob(10000))').run()
@@ -222,7 +222,7 @@ t.test('takes back a first start that was cut off, but never writes into what is
   const path = join(folder, 'foreign.db')
   cutOff(path, 'CREATE TABLE theirs (y)')
   await t.rejects(openTestJournal(t, path), { message: /another program/ })
-  const foreign = new Database(path)
+  const foreign = new Sqlite(path)
   t.strictSame(foreign.prepare('SELECT name FROM sqlite_master').pluck().all(), ['theirs'])
   foreign.close()
 })
@@ -241,7 +241,7 @@ t.test('migrates step by step from whatever version', async (t) => {
     'CREATE TABLE two (x)',
   ]
   for (const from of [0, 1, 2, 3]) {
-    const db = new Database(':memory:')
+    const db = new Sqlite(':memory:')
     migrate(db, steps.slice(0, from))
     t.equal(migrate(db, steps), from)
     t.equal(db.pragma('user_version', { simple: true }), 3)
@@ -252,7 +252,7 @@ t.test('migrates step by step from whatever version', async (t) => {
 })
 
 t.test('keeps the version before where a step fails', async (t) => {
-  const db = new Database(':memory:')
+  const db = new Sqlite(':memory:')
   t.teardown(() => db.close())
   const steps = ['CREATE TABLE one (x)', 'CREATE TABLE two (x); CREATE TABLE one (x)']
   t.throws(() => migrate(db, steps), /already exists/)
