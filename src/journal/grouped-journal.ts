@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { failpoint } from '#failpoint'
 import { GatewayError, type InboundEvent } from '../protocol/index.js'
 import { WRITE } from './cells.js'
 import type { Engine } from './engine.js'
@@ -109,7 +110,10 @@ export class GroupedJournal implements Journal {
   async complete(request: CompleteRequest): Promise<boolean> {
     const ids = [...new Set(request.eventIds)].map(suffixOfEvent)
     if (!ids.every((id) => id !== null) || !this.#leases.isCurrent(request.lease)) return false
-    return this.#write(new CompleteWrite(request, ids))
+    failpoint('outcome.completing')
+    const done = await this.#write(new CompleteWrite(request, ids))
+    failpoint('outcome.completed')
+    return done
   }
 
   outcome(runId: string): Promise<RunOutcome | null> {

@@ -8,6 +8,19 @@ export function errorCode(error: unknown): string {
 export const isDamage = (code: string): boolean =>
   code.startsWith('SQLITE_CORRUPT') || code.startsWith('SQLITE_NOTADB')
 
+/** Whether the disk failed, and what was written before may not be on it. */
+export const isIoError = (code: string): boolean => code.startsWith('SQLITE_IOERR')
+
+/** What was acknowledged is not in the file any more. */
+export class LostCommitsError extends Error {
+  override readonly name = 'LostCommitsError'
+  readonly code = 'SQLITE_CORRUPT_LOG'
+
+  constructor(positions: number) {
+    super(`the disk has lost the newest ${positions} positions`)
+  }
+}
+
 const OWN_FAULT = ['SQLITE_CONSTRAINT', 'SQLITE_TOOBIG', 'SQLITE_MISMATCH', 'SQLITE_RANGE']
 
 /** Whether one write of a batch is at fault, so that the others can go on without it. */
