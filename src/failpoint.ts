@@ -29,7 +29,7 @@ export const FAILPOINTS = [
   'open.migrating',
   'open.migrated',
   'open.logged',
-  'open.moved',
+  'open.sealed',
 ] as const
 
 export type Failpoint = (typeof FAILPOINTS)[number]

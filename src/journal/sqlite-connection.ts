@@ -1,3 +1,4 @@
+import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import type { Database, Statement } from 'better-sqlite3'
 import { Sqlite } from './sqlite-driver.js'
 import { SqliteMaintenance } from './sqlite-maintenance.js'
@@ -7,6 +8,7 @@ const CACHE_KIB = 32 * 1024
 /** The log is cut back to this after a burst or a long reader made it longer. */
 const LOG_MAX_BYTES = 64 * 1024 * 1024
 const BUSY_TIMEOUT_MS = 2_000
+const SEAL_CHUNK_BYTES = 1024 * 1024
 
 /** How many pages the write-ahead log has, and how many of them are in the database. */
 export interface LogState {
@@ -57,6 +59,26 @@ export function openWriter(path: string): WriterConnection {
 }
 
 /**
+ * Brings the log to the disk as it can be read, and throws if it cannot. An fsync alone would not: what one that failed has
+ * dropped can still be read but is never written again, so each byte is written again. Nobody may write to it meanwhile.
+ */
+export function sealLog(path: string): void {
+  const file = openSync(`${path}-wal`, 'r+')
+  try {
+    const chunk = Buffer.allocUnsafe(SEAL_CHUNK_BYTES)
+    for (let at = 0; ; ) {
+      const size = readSync(file, chunk, 0, chunk.length, at)
+      if (size === 0) break
+      for (let from = 0; from < size; ) from += writeSync(file, chunk, from, size - from, at + from)
+      at += size
+    }
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/**
  * Writes the whole log into the database, whatever of it was said to be there, and empties it. Only who is alone reads the
  * log from its beginning: throws `SQLITE_BUSY` while any other connection is open, this program's included.
  */
@@ -65,6 +87,7 @@ export function rewriteFromLog(path: string): void {
   try {
     db.pragma('locking_mode = EXCLUSIVE')
     db.prepare("SELECT value FROM meta WHERE name = 'seq'").get()
+    sealLog(path)
     db.pragma('wal_checkpoint(TRUNCATE)')
   } finally {
     db.close()

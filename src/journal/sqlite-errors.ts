@@ -9,7 +9,7 @@ export const isDamage = (code: string): boolean =>
   code.startsWith('SQLITE_CORRUPT') || code.startsWith('SQLITE_NOTADB')
 
 /** Whether the disk failed, and what was written before may not be on it. */
-export const isIoError = (code: string): boolean => code.startsWith('SQLITE_IOERR')
+export const isIoError = (code: string): boolean => code.startsWith('SQLITE_IOERR') || code === 'EIO'
 
 /** What was acknowledged is not in the file any more. */
 export class LostCommitsError extends Error {

@@ -4,7 +4,7 @@ import type { Database } from 'better-sqlite3'
 import { failpoint } from '#failpoint'
 import { JournalError } from './journal-error.js'
 import { APPLICATION_ID, migrate, SCHEMA_VERSION } from './schema.js'
-import { openDurable } from './sqlite-connection.js'
+import { openDurable, sealLog } from './sqlite-connection.js'
 import { Sqlite } from './sqlite-driver.js'
 import { errorCode, isDamage, isIoError } from './sqlite-errors.js'
 import { acquireLock, createPrivateFile, type JournalLock } from './sqlite-lock.js'
@@ -50,8 +50,8 @@ export function openJournalFile(requested: string): JournalFile {
     migrate(db)
     useLog(path, db)
     failpoint('open.logged')
-    moveLog(db)
-    failpoint('open.moved')
+    keepLog(path, db)
+    failpoint('open.sealed')
     const meta = db.prepare<unknown[], string | number>('SELECT value FROM meta WHERE name = ?').pluck()
     const number = (name: string) => Number(meta.get(name) ?? 0)
     return { path, lock, db, epoch: String(meta.get('epoch')), seq: number('seq'), purged: number('purged') }
@@ -159,14 +159,14 @@ function useLog(path: string, db: Database): void {
 
 /**
  * What a predecessor wrote last need not be on the disk: it may have died before it asked for that, or the disk refused.
- * Whoever reads it here must be able to rely on it, so it is written again.
+ * Whoever reads it from here on must be able to rely on it.
  */
-function moveLog(db: Database): void {
+function keepLog(path: string, db: Database): void {
+  db.exec('BEGIN IMMEDIATE')
   try {
-    db.pragma('wal_checkpoint(TRUNCATE)')
-  } catch (error) {
-    // There is room for the log, as it is there, and the next commit brings it to the disk.
-    if (!errorCode(error).startsWith('SQLITE_FULL')) throw error
+    sealLog(path)
+  } finally {
+    db.exec('ROLLBACK')
   }
 }
 
@@ -185,7 +185,7 @@ function openError(path: string, error: unknown): JournalError {
     return new JournalError(path, 'it is not a database, or its beginning is damaged', RESTORE, cause)
   }
   if (isDamage(code)) return new JournalError(path, `it is damaged: ${message}`, RESTORE, cause)
-  if (code.startsWith('SQLITE_FULL')) {
+  if (/^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(code)) {
     return new JournalError(path, 'the disk is full', 'Free some space and start again.', cause)
   }
   if (code.startsWith('SQLITE_BUSY')) {
