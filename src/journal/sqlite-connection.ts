@@ -1,6 +1,7 @@
 import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import type { Database, Statement } from 'better-sqlite3'
 import { Sqlite } from './sqlite-driver.js'
+import { DamageError } from './sqlite-errors.js'
 import { SqliteMaintenance } from './sqlite-maintenance.js'
 import { SqliteStore } from './sqlite-store.js'
 
@@ -89,6 +90,17 @@ export function rewriteFromLog(path: string): void {
     db.prepare("SELECT value FROM meta WHERE name = 'seq'").get()
     sealLog(path)
     db.pragma('wal_checkpoint(TRUNCATE)')
+  } finally {
+    db.close()
+  }
+}
+
+/** Throws `DamageError`; or what keeps it from reading the file to its end. */
+export function checkFile(path: string): void {
+  const db = new Sqlite(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
+  try {
+    const found = String(db.pragma('quick_check(1)', { simple: true }))
+    if (found !== 'ok') throw new DamageError(`the file is damaged: ${found.replace(/\s+/g, ' ')}`)
   } finally {
     db.close()
   }

@@ -3,8 +3,14 @@ import { failpoint } from '#failpoint'
 import { type ApplyContext, applyBatch, applyWrite } from './apply.js'
 import { BATCH_HEADER, type Cell, CellReader, RESULT } from './cells.js'
 import type { MaintenanceStep } from './maintenance.js'
-import { closeLeavingLog, openWriter, rewriteFromLog, type WriterConnection } from './sqlite-connection.js'
-import { errorCode, isIoError, isOwnFault, LostCommitsError } from './sqlite-errors.js'
+import {
+  checkFile,
+  closeLeavingLog,
+  openWriter,
+  rewriteFromLog,
+  type WriterConnection,
+} from './sqlite-connection.js'
+import { DamageError, errorCode, isDamage, isIoError, isOwnFault } from './sqlite-errors.js'
 import { ANSWER, ASK, type WriterData } from './sqlite-protocol.js'
 
 /** Pages in the write-ahead log before it is moved into the database: few, and hot pages are written over and over. */
@@ -22,7 +28,7 @@ class Writer {
   /** What stopped it. */
   #failure: unknown = null
   /**
-   * An I/O error. The system may have dropped what it could not write and say so once only: a later fsync that succeeds
+   * An I/O error, or a page that is not what it has to be. The system may have dropped what it could not write and say so once only: a later fsync that succeeds
    * proves nothing of what was written before, so nothing is acknowledged until all of that was written again.
    */
   #doubt: unknown = null
@@ -44,11 +50,11 @@ class Writer {
       if (question[0] === ASK.batch) return this.#batch(question)
       this.#abandon()
       if (question[0] === ASK.probe) return this.#probe()
-      if (question[0] === ASK.renew) return this.#renew()
+      if (question[0] === ASK.renew) return this.#renew(question[1] === 1)
       if (question[0] === ASK.close) return this.#close()
       return this.#step(question)
     } catch (error) {
-      if (isIoError(errorCode(error))) this.#distrust(error)
+      this.#consider(error)
       return [ANSWER.failed, errorCode(error), error instanceof Error ? error.message : String(error)]
     }
   }
@@ -64,7 +70,7 @@ class Writer {
       failpoint('log.moved')
     } catch (error) {
       // The next batch is told.
-      if (isIoError(errorCode(error))) this.#distrust(error)
+      this.#consider(error)
     }
   }
 
@@ -179,10 +185,13 @@ class Writer {
     return [ANSWER.done, done]
   }
 
-  /** A commit that failed may be whole in the log, and a restart would find it there: another one takes its place. */
-  #distrust(error: unknown): void {
+  #consider(error: unknown): void {
+    const code = errorCode(error)
+    if (!isIoError(code) && !isDamage(code)) return
     this.#doubt = error
+    if (isDamage(code)) return
     try {
+      // A commit that failed may be whole in the log, and a restart would find it there: another one takes its place.
       this.#overwrite(0)
     } catch {
       // Written it is all the same, where there is any writing at all; only whether it is on the disk is not known.
@@ -203,13 +212,17 @@ class Writer {
     db.prepare("DELETE FROM meta WHERE name = 'probe'").run()
   }
 
-  /** Ends the doubt: what the log holds goes to the disk once more, all of it. Nobody else may have the file open. */
-  #renew(): Cell[] {
-    closeLeavingLog(this.#connection.db, this.#path)
+  /**
+   * Ends the doubt: what the log holds goes to the disk once more, all of it. Nobody else may have the file open. Where
+   * damage is suspected, the whole file is read before.
+   */
+  #renew(suspect: boolean): Cell[] {
+    if (this.#connection.db.open) closeLeavingLog(this.#connection.db, this.#path)
+    if (suspect || isDamage(errorCode(this.#doubt))) checkFile(this.#path)
     rewriteFromLog(this.#path)
     this.#connection = openWriter(this.#path)
-    const { lastSeq } = this.#connection.store
-    if (lastSeq < this.#committed) throw new LostCommitsError(this.#committed - lastSeq)
+    const lost = this.#committed - this.#connection.store.lastSeq
+    if (lost > 0) throw new DamageError(`the disk has lost the newest ${lost} positions`)
     this.#doubt = null
     return [ANSWER.done, 0]
   }

@@ -8,7 +8,7 @@ import type { JournalHealth } from './journal.js'
 import { JournalError } from './journal-error.js'
 import type { MaintenanceStep } from './maintenance.js'
 import type { SqliteJournalOptions } from './options.js'
-import { describeFailure, errorCode, isDamage, isIoError } from './sqlite-errors.js'
+import { DAMAGED, describeFailure, errorCode, isDamage, isIoError } from './sqlite-errors.js'
 import { type JournalFile, openJournalFile } from './sqlite-file.js'
 import type { JournalLock } from './sqlite-lock.js'
 import { ASK } from './sqlite-protocol.js'
@@ -33,6 +33,8 @@ class SqliteEngine implements Engine {
   readonly #worker: SqliteWorker
   readonly #condition: Condition
   readonly #options: SqliteJournalOptions
+  /** Set while the file may be damaged: nothing is written before it was read as a whole. */
+  #suspect = false
   #closed = false
 
   constructor(file: JournalFile, worker: SqliteWorker, reads: SqliteReads, options: SqliteJournalOptions) {
@@ -70,6 +72,7 @@ class SqliteEngine implements Engine {
 
   async step(step: MaintenanceStep, cutoff: number, upTo: number): Promise<number> {
     if (step === 'ended') this.#checkIdentity()
+    if (this.#suspect) throw this.refusal()
     const answer = await this.#worker.ask([ASK.step, step, cutoff, upTo]).catch((error: unknown) => {
       if (isDamage(errorCode(error)) || isIoError(errorCode(error))) this.#fail(error)
       throw error
@@ -114,20 +117,21 @@ class SqliteEngine implements Engine {
 
   async #probe(): Promise<void> {
     try {
-      const [, renew] = await this.#worker.ask([ASK.probe])
-      if (renew === 1 || this.#reads === null) await this.#renew()
+      const [, renew] = this.#suspect ? [] : await this.#worker.ask([ASK.probe])
+      if (this.#suspect || renew === 1 || this.#reads === null) await this.#renew()
     } catch (error) {
       if (!this.#closed) this.#fail(error)
       throw error
     }
   }
 
-  /** What an I/O error may have kept from the disk is written once more, by the writer alone. */
+  /** What an error may have kept from the disk is written once more, by the writer alone. */
   async #renew(): Promise<void> {
     this.#reads?.close()
     this.#reads = null
     try {
-      await this.#worker.ask([ASK.renew])
+      await this.#worker.ask([ASK.renew, this.#suspect ? 1 : 0])
+      this.#suspect = false
     } finally {
       if (!this.#closed) this.#reads = new SqliteReads(this.#path)
     }
@@ -137,8 +141,9 @@ class SqliteEngine implements Engine {
     const code = errorCode(error)
     const message = error instanceof Error ? error.message : String(error)
     const text = describeFailure(this.#path, code, message)
-    if (isDamage(code)) this.#condition.end(text, error instanceof Error ? error : new Error(message))
-    else this.#condition.fail(text, error)
+    if (isDamage(code)) this.#suspect = true
+    if (code !== DAMAGED) this.#condition.fail(text, error)
+    else this.#condition.end(text, error instanceof Error ? error : new Error(message))
   }
 
   /** A removed file takes writes as before, and all of them are gone with the process. */

@@ -79,7 +79,8 @@ export class Faults {
 }
 
 /** The state folder of a gateway that was killed, without the index of the log, which only a running one has. */
-export function copyState(from: string, to: string): void {
+export function copyState(from: string, to: string, { journal = true } = {}): void {
   mkdirSync(to, { recursive: true })
-  cpSync(from, to, { recursive: true, filter: (path) => !/journal\.db-shm$|gateway\.pid$/.test(path) })
+  const left = journal ? /journal\.db(-shm|\.lock)$|gateway\.pid$/ : /journal\.db|gateway\.pid$/
+  cpSync(from, to, { recursive: true, filter: (path) => !left.test(path) })
 }

@@ -52,6 +52,8 @@ export class Ledger {
   readonly #problems: string[] = []
   readonly #burst: boolean
   #epoch: string | null = null
+  #onSeen: (() => void) | null = null
+  #watcher: TestSocket | null = null
   #starts = 0
 
   private constructor(t: Test, home: string, options: LedgerOptions) {
@@ -93,6 +95,12 @@ export class Ledger {
     return this.#messages.filter(({ accepted }) => accepted !== null).length
   }
 
+  /** What of it is acknowledged, as `key content`. */
+  get known(): string[] {
+    const acknowledged = this.#messages.filter(({ accepted }) => accepted !== null)
+    return acknowledged.map(({ key, content }) => `${key} ${content.split(' ')[0]}`)
+  }
+
   get total(): number {
     return this.#messages.length
   }
@@ -100,6 +108,15 @@ export class Ledger {
   /** The newest position that a client has seen. */
   get position(): number {
     return this.#seen.at(-1)?.seq ?? 0
+  }
+
+  /** Resolves once a client has seen this position. */
+  async reached(seq: number): Promise<void> {
+    while (this.position < seq) {
+      await new Promise<void>((resolve) => {
+        this.#onSeen = resolve
+      })
+    }
   }
 
   /** Starts the gateway of this state folder. */
@@ -152,6 +169,8 @@ export class Ledger {
 
   /** A client that watches from where the one before has ended, and remembers what it sees. */
   async watch(gateway: GatewayProcess): Promise<TestSocket> {
+    this.#watcher?.terminate()
+    this.#watcher = null
     const { position } = this
     const resume = this.#epoch === null ? {} : { resume: { epoch: this.#epoch, seq: position } }
     const watcher = await this.connect(gateway, resume)
@@ -161,7 +180,16 @@ export class Ledger {
       if (helloOk?.resume.recovered !== true) this.#problems.push(`cannot resume from ${position}`)
     }
     this.#epoch = helloOk?.resume.epoch
-    const take = () => this.#seen.push(...watcher.frames.splice(0).filter(({ seq }) => seq !== undefined))
+    this.#watcher = watcher
+    let next = 0
+    const take = () => {
+      if (this.#watcher !== watcher) return
+      for (const frame of watcher.frames.slice(next)) {
+        next++
+        if (frame.seq !== undefined) this.#seen.push(frame)
+      }
+      this.#onSeen?.()
+    }
     watcher.socket.on('message', take)
     take()
     return watcher
@@ -196,8 +224,8 @@ export class Ledger {
     const { seq: head } = await socket.call('gateway.info')
     await socket.next((frame) => frame.seq === head)
     const log = socket.frames.filter(({ seq }) => seq !== undefined && seq <= head)
-    const last = await this.watch(gateway)
-    while (this.position < head) await new Promise((resolve) => last.socket.once('message', resolve))
+    await this.watch(gateway)
+    await this.reached(head)
     this.#compareSeen(log, head)
     for (const key of new Set(this.#messages.map((message) => message.key))) {
       this.#auditSession(key, log)
@@ -212,7 +240,8 @@ export class Ledger {
     const seqs = log.map(({ seq }) => seq)
     if (seqs.some((seq, n) => seq !== n + 1) || seqs.length !== head)
       this.#problems.push(`the log has a gap: ${seqs}`)
-    const ids = (frames: readonly Frame[]) => frames.map(({ seq, id }) => `${seq}:${id}`).join(' ')
+    const name = ({ seq, event, payload }: Frame) => `${seq}:${event}:${payload.messageId ?? payload.runId}`
+    const ids = (frames: readonly Frame[]) => frames.map(name).join(' ')
     const seen = this.#seen.filter(({ seq }) => seq <= head)
     if (ids(seen) !== ids(log))
       this.#problems.push(`who resumed has seen ${ids(seen)}\ninstead of ${ids(log)}`)
@@ -259,6 +288,18 @@ export class Ledger {
     )
     const failed = finals.filter(({ event }) => event !== 'agent.completed')
     if (failed.length > 0) this.#problems.push(`${key}: ${failed.map(({ event }) => event)}`)
+  }
+
+  /** What people have sent, as the histories have it: `key content`. */
+  async stored(socket: TestSocket): Promise<string[]> {
+    const found: string[] = []
+    for (const key of new Set(this.#messages.map((message) => message.key))) {
+      const { result } = await socket.request('sessions.history', { limit: 200 }, key)
+      const messages: Frame[] = result?.messages ?? []
+      const asked = messages.filter(({ role }) => role === 'user')
+      found.push(...asked.map(({ content }) => `${key} ${content.split(' ')[0]}`))
+    }
+    return found
   }
 
   async #auditHistory(key: string, log: readonly Frame[], socket: TestSocket): Promise<void> {
