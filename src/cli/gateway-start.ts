@@ -60,25 +60,33 @@ export async function start(options: StartOptions): Promise<void> {
   })
   const fields = { startedAt: Date.now(), version: VERSION, ...address, configFile }
   // First, since whoever reads the pid file may send a signal.
-  stopWithGrace()
-  const { remove } = writePidFile(home, fields)
-  process.once('exit', remove)
+  const { uninstall } = stopWithGrace()
+  try {
+    process.once('exit', writePidFile(home, fields).remove)
+  } catch (error) {
+    await app.close()
+    uninstall()
+    throw error
+  }
   announce()
   growYoungGeneration(true)
 
-  function stopWithGrace(): void {
+  function stopWithGrace(): { uninstall: () => void } {
     const { drainTimeoutMs } = config.shutdown
     const delay = drainTimeoutMs + config.connection.closeGraceMs + STOP_MARGIN_MS
     const logger = { error: (message: unknown) => app.log.error(message) }
-    const { close } = closeWithGrace({ delay, logger, skip: [...STOP_SIGNALS] }, async ({ err }) => {
-      if (err) {
-        // The state in memory can no longer be trusted, so nothing is drained: the journal has all that was accepted.
-        app.log.fatal({ err }, 'uncaught error')
-        return
-      }
-      app.log.info({ drainTimeoutMs }, 'stopping')
-      await app.close()
-    })
+    const { close, uninstall } = closeWithGrace(
+      { delay, logger, skip: [...STOP_SIGNALS] },
+      async ({ err }) => {
+        if (err) {
+          // The state in memory can no longer be trusted, so nothing is drained: the journal has all that was accepted.
+          app.log.fatal({ err }, 'uncaught error')
+          return
+        }
+        app.log.info({ drainTimeoutMs }, 'stopping')
+        await app.close()
+      },
+    )
     let firstAt = 0
     const onSignal = (signal: string) => {
       if (firstAt === 0) {
@@ -90,6 +98,7 @@ export async function start(options: StartOptions): Promise<void> {
       }
     }
     for (const signal of STOP_SIGNALS) process.on(signal, onSignal)
+    return { uninstall }
   }
 
   function announce(): void {

@@ -43,7 +43,7 @@ export function openJournalFile(requested: string): JournalFile {
     makeFile(path)
     failpoint('open.made')
     const isNew = verifyUntouched(path)
-    db = openDurable(path, BUSY_TIMEOUT_MS)
+    db = openDurable(path, { timeout: BUSY_TIMEOUT_MS })
     // Settled by the first write, even one that is taken back.
     if (isNew) db.pragma('auto_vacuum = INCREMENTAL')
     checkWritable(db)
@@ -185,14 +185,15 @@ function openError(path: string, error: unknown): JournalError {
     return new JournalError(path, 'it is not a database, or its beginning is damaged', RESTORE, cause)
   }
   if (isDamage(code)) return new JournalError(path, `it is damaged: ${message}`, RESTORE, cause)
-  if (/^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(code)) {
+  // Without room, the log's index cannot be made.
+  if (/^(SQLITE_FULL|SQLITE_IOERR_SHMSIZE|ENOSPC|EDQUOT)/.test(code)) {
     return new JournalError(path, 'the disk is full', 'Free some space and start again.', cause)
-  }
-  if (code.startsWith('SQLITE_BUSY')) {
-    return new JournalError(path, 'another program holds it', 'Stop that program and start again.', cause)
   }
   if (isIoError(code)) {
     return new JournalError(path, `the disk failed: ${message} (${code})`, DISK, cause)
+  }
+  if (code.startsWith('SQLITE_BUSY')) {
+    return new JournalError(path, 'another program holds it', 'Stop that program and start again.', cause)
   }
   if (/^(SQLITE_(CANTOPEN|READONLY|PERM|AUTH)|EACCES|EPERM|EROFS)/.test(code)) {
     return new JournalError(path, `it cannot be read and written: ${message}`, PERMISSIONS, cause)
