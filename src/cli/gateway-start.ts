@@ -90,9 +90,9 @@ export async function start(options: StartOptions): Promise<void> {
     let firstAt = 0
     const onSignal = (signal: string) => {
       if (firstAt === 0) {
-        firstAt = Date.now()
+        firstAt = performance.now()
         close()
-      } else if (Date.now() - firstAt > SAME_SIGNAL_MS) {
+      } else if (performance.now() - firstAt > SAME_SIGNAL_MS) {
         app.log.warn({ signal }, 'second signal, exiting at once')
         process.exit(EXIT.FAILED)
       }

@@ -171,7 +171,7 @@ class Client implements GatewayClient {
 
   #welcome(link: Link, hello: HelloOkFrame): void {
     this.#wasOpen = true
-    this.#openedAt = Date.now()
+    this.#openedAt = performance.now()
     const resumed = this.#events.begin(hello.resume)
     this.#requests.connected((text) => link.send(text), hello.policy.maxPayloadBytes)
     this.#narrow(link)
@@ -213,7 +213,7 @@ class Client implements GatewayClient {
     if (this.#state.status === 'open') this.#opening = createOpening()
     this.#requests.disconnected()
     // A connection that does not last is no success: otherwise a gateway that ends each at once would be asked without pause.
-    if (this.#openedAt > 0 && Date.now() - this.#openedAt > policy.maxMs) this.#attempt = 0
+    if (this.#openedAt > 0 && performance.now() - this.#openedAt > policy.maxMs) this.#attempt = 0
     this.#openedAt = 0
     const attempt = ++this.#attempt
     const delayMs = Math.max(backoffMs(policy, attempt), error.retryAfterMs ?? 0)

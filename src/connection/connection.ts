@@ -86,7 +86,7 @@ export class Connection implements Subscriber, OutboxOwner {
       this.close('BINARY')
       return
     }
-    const waitMs = this.#bucket.take(Date.now())
+    const waitMs = this.#bucket.take(performance.now())
     if (waitMs > 0) this.#limit(data, waitMs)
     else this.#take(data.toString())
   }
@@ -94,7 +94,7 @@ export class Connection implements Subscriber, OutboxOwner {
   /** A ping has arrived. Whoever sends too many, or does not read, gets no answer. */
   pinged(data: Buffer): void {
     if (this.state === 'closed' || this.outbox.congested) return
-    if (this.#bucket.take(Date.now()) === 0) this.socket.pong(data)
+    if (this.#bucket.take(performance.now()) === 0) this.socket.pong(data)
   }
 
   sendEvent(frame: SharedFrame): void {
@@ -186,7 +186,7 @@ export class Connection implements Subscriber, OutboxOwner {
   /** A frame that is not of the protocol: an error, and the connection lives on, unless they come in numbers. */
   bad(id: string | null, error: GatewayError): void {
     this.services.stats.framesBad++
-    const now = Date.now()
+    const now = performance.now()
     if (now - this.#badFramesSince > BAD_FRAMES_WINDOW_MS) {
       this.#badFramesSince = now
       this.#badFrames = 0
@@ -255,7 +255,7 @@ export class Connection implements Subscriber, OutboxOwner {
     this.services.stats.framesLimited++
     const { max, windowMs } = this.services.config.rateLimit.frames
     this.#excess ??= new RateBucket(max, windowMs)
-    if (this.#excess.take(Date.now()) > 0) {
+    if (this.#excess.take(performance.now()) > 0) {
       this.close('RATE_LIMITED')
       return
     }

@@ -2,6 +2,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, realpathSync, type Stats, st
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Database } from 'better-sqlite3'
 import { failpoint } from '#failpoint'
+import { continueAfter } from './ids.js'
 import { JournalError } from './journal-error.js'
 import { APPLICATION_ID, migrate, SCHEMA_VERSION } from './schema.js'
 import { openDurable, sealLog } from './sqlite-connection.js'
@@ -52,6 +53,8 @@ export function openJournalFile(requested: string): JournalFile {
     failpoint('open.logged')
     keepLog(path, db)
     failpoint('open.sealed')
+    const newest = newestId(db)
+    if (newest !== null) continueAfter(newest)
     const meta = db.prepare<unknown[], string | number>('SELECT value FROM meta WHERE name = ?').pluck()
     const number = (name: string) => Number(meta.get(name) ?? 0)
     return { path, lock, db, epoch: String(meta.get('epoch')), seq: number('seq'), purged: number('purged') }
@@ -168,6 +171,12 @@ function keepLog(path: string, db: Database): void {
   } finally {
     db.exec('ROLLBACK')
   }
+}
+
+/** Sessions remember their last event after retention has removed it. */
+function newestId(db: Database): string | null {
+  const newest = (sql: string) => db.prepare<unknown[], string | null>(sql).pluck().get() ?? null
+  return newest('SELECT max(id) FROM inbox') ?? newest('SELECT max(last_event) FROM sessions')
 }
 
 /** SQLite opens a file that it may not write for reading only, without a word: only a write tells. */

@@ -105,6 +105,7 @@ export class Runner {
     const { sessionKey, at } = task.event
     if (task.startedAt === 0) observeWait(Math.max(0, Date.now() - at) / 1000)
     task.startedAt = Date.now()
+    const begunAt = performance.now()
     await this.#lease(lane)
     const record = (await sessions.find(sessionKey)) ?? newSessionRecord(sessionKey, at)
     task.agent = route(sessionKey, record)
@@ -118,7 +119,7 @@ export class Runner {
     if (ended.status === 'failed' && task.abortCause !== null) ended = stopped(task.abortCause)
 
     const observe = (outcome: RunOutcomeLabel) =>
-      observeRun(built?.type ?? 'unknown', outcome, (Date.now() - task.startedAt) / 1000)
+      observeRun(built?.type ?? 'unknown', outcome, (performance.now() - begunAt) / 1000)
     const retry = this.#retry(task, ended, built)
     if (this.#isInterrupted(ended, retry)) {
       // Without an outcome it stays in the journal and runs again after the start.
