@@ -51,6 +51,7 @@ export function newSessionRecord(key: string, at: number, settings: SessionSetti
     agent: settings.agent ?? null,
     metadata: settings.metadata ?? {},
     paused: false,
+    queueMode: null,
     createdAt: at,
     updatedAt: at,
     resetSeq: 0,
