@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { GatewayError, type InboundEvent } from '../protocol/index.js'
+import { GatewayError } from '../protocol/index.js'
 import { WRITE } from './cells.js'
 import type { Engine } from './engine.js'
 import { idsOfSuffix, suffixOfEvent, suffixOfRun } from './ids.js'
@@ -15,6 +15,7 @@ import type {
   JournalHealth,
   JournalStats,
   Lease,
+  PendingEvent,
   RunOutcome,
   SessionQuery,
   SessionRecord,
@@ -115,7 +116,9 @@ export class GroupedJournal implements Journal {
     const mergedInto = run === null ? null : suffixOfRun(run)
     if (run !== null && mergedInto === null) throw new TypeError(`not the id of a run: ${run}`)
     if (!ids.every((id) => id !== null) || !this.#leases.isCurrent(request.lease)) return false
-    return this.#write(new CompleteWrite(request, ids, mergedInto))
+    const done = await this.#write(new CompleteWrite(request, ids, mergedInto))
+    if (done) this.#engine.marks.ended(ids, request.status === 'failed')
+    return done
   }
 
   outcome(runId: string): Promise<RunOutcome | null> {
@@ -123,14 +126,23 @@ export class GroupedJournal implements Journal {
     return this.#read((reads) => (id === null ? null : reads.outcome(id)))
   }
 
-  async pending(): Promise<InboundEvent[]> {
-    const found: InboundEvent[] = []
+  async pending(): Promise<readonly PendingEvent[]> {
+    const { marks } = this.#engine
+    const found: PendingEvent[] = []
     for (;;) {
-      const page = await this.#read((reads) => reads.pending(found.at(-1)?.seq ?? 0, PAGE_ROWS))
-      found.push(...page)
+      const page = await this.#read((reads) => reads.pending(found.at(-1)?.event.seq ?? 0, PAGE_ROWS))
+      for (const event of page) found.push({ event, crashes: marks.crashes(suffixOfEvent(event.id) ?? '') })
       if (page.length < PAGE_ROWS) return found
       await nextTurn()
     }
+  }
+
+  begun(eventIds: readonly string[]): void {
+    this.#engine.marks.begun(suffixes(eventIds))
+  }
+
+  released(eventIds: readonly string[]): void {
+    this.#engine.marks.released(suffixes(eventIds))
   }
 
   replay(after: number, upTo: number, limit: number): Promise<StoredEntry[]> {
@@ -290,3 +302,6 @@ export class GroupedJournal implements Journal {
     this.#head = seq
   }
 }
+
+const suffixes = (eventIds: readonly string[]): string[] =>
+  eventIds.map(suffixOfEvent).filter((id) => id !== null)

@@ -102,6 +102,13 @@ export interface DeadLetterStats {
   readonly oldestAt: number | null
 }
 
+/** An accepted event without an outcome. */
+export interface PendingEvent {
+  readonly event: InboundEvent
+  /** How often the process died, rather than closed the journal, while a handler was at work with the event. */
+  readonly crashes: number
+}
+
 export interface SessionQuery {
   readonly channel?: string
   readonly agent?: string
@@ -155,7 +162,14 @@ export interface Journal {
   /** The state of the run of that id; null where the journal does not hold it. */
   outcome(runId: string): Promise<RunOutcome | null>
   /** Every accepted event without an outcome, in order; read at start. */
-  pending(): Promise<InboundEvent[]>
+  pending(): Promise<readonly PendingEvent[]>
+  /**
+   * A handler starts with these events now, until `complete` or `released`. Returns at once and never throws: should the
+   * process die before, the next one's `pending` counts it. A journal that does not outlive its process counts nothing.
+   */
+  begun(eventIds: readonly string[]): void
+  /** No handler is at work with these events any more though they have no outcome, as while they wait for another try. */
+  released(eventIds: readonly string[]): void
 
   /** Entries with `after < seq <= upTo`, in order, at most `limit`. */
   replay(after: number, upTo: number, limit: number): Promise<StoredEntry[]>

@@ -19,6 +19,8 @@ export class QueuedEvent implements Task {
   controller: AbortController | null = null
   abortCause: AbortCause | null = null
   retryTimer: NodeJS.Timeout | null = null
+  /** How often the process died while it was being handled. */
+  crashes = 0
 
   constructor(
     readonly event: InboundEvent,
