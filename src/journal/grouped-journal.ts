@@ -2,11 +2,12 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { GatewayError } from '../protocol/index.js'
 import { WRITE } from './cells.js'
 import type { Engine } from './engine.js'
-import { idsOfSuffix, suffixOfEvent, suffixOfRun } from './ids.js'
+import { idsOfSuffix, suffixesOfEvents, suffixOfEvent, suffixOfRun } from './ids.js'
 import type {
   AppendRequest,
   AppendResult,
   CompleteRequest,
+  DeadLetterQuery,
   DeadLetterRecord,
   DeadLetterStats,
   Duplicate,
@@ -31,8 +32,8 @@ import { AppendWrite, CompleteWrite, EventWrite, RemoveWrite, SaveWrite, type Wr
 
 /** Rows that are looked at in one go, before others have their turn. */
 const PAGE_ROWS = 500
-/** Rows of an index that are counted in one go: about 1 ms. */
-const COUNT_ROWS = 20_000
+/** Rows of an index that are counted in one go: less than 1 ms. */
+const COUNT_ROWS = 5_000
 
 /** A journal of one process over an engine: groups writes, numbers what was committed, pages through what is read. */
 export class GroupedJournal implements Journal {
@@ -138,11 +139,11 @@ export class GroupedJournal implements Journal {
   }
 
   begun(eventIds: readonly string[]): void {
-    this.#engine.marks.begun(suffixes(eventIds))
+    this.#engine.marks.begun(suffixesOfEvents(eventIds))
   }
 
   released(eventIds: readonly string[]): void {
-    this.#engine.marks.released(suffixes(eventIds))
+    this.#engine.marks.released(suffixesOfEvents(eventIds))
   }
 
   replay(after: number, upTo: number, limit: number): Promise<StoredEntry[]> {
@@ -199,13 +200,8 @@ export class GroupedJournal implements Journal {
     return newestFirst.reverse()
   }
 
-  async deadLetters(options: {
-    readonly sessionKey?: string
-    readonly accept?: (key: string) => boolean
-    readonly limit: number
-    readonly after?: number
-  }): Promise<DeadLetterRecord[]> {
-    const { sessionKey, accept, limit, after = 0 } = options
+  async deadLetters(query: DeadLetterQuery): Promise<DeadLetterRecord[]> {
+    const { sessionKey, accept, limit, after = 0 } = query
     const matches = (key: string) =>
       (sessionKey === undefined || key === sessionKey) && (accept === undefined || accept(key))
     return this.#collect(after, limit, (reads, from) => reads.deadLetters(from, PAGE_ROWS, matches))
@@ -217,14 +213,10 @@ export class GroupedJournal implements Journal {
   }
 
   async deadLetterStats(): Promise<DeadLetterStats> {
-    let count = 0
-    for (let after: number | null = 0; after !== null; ) {
-      const from: number = after
-      const part = await this.#read((reads) => reads.countDeadLetters(from, COUNT_ROWS))
-      count += part.count
-      after = part.last
-      if (after !== null) await nextTurn()
-    }
+    const counts = await this.#collect(0, Number.POSITIVE_INFINITY, (reads, after) =>
+      reads.countDeadLetters(after, COUNT_ROWS),
+    )
+    const count = counts.reduce((sum, part) => sum + part, 0)
     return { count, oldestAt: await this.#read((reads) => reads.oldestDeath()) }
   }
 
@@ -302,6 +294,3 @@ export class GroupedJournal implements Journal {
     this.#head = seq
   }
 }
-
-const suffixes = (eventIds: readonly string[]): string[] =>
-  eventIds.map(suffixOfEvent).filter((id) => id !== null)

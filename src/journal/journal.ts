@@ -96,6 +96,15 @@ export interface DeadLetterRecord {
   readonly mergedInto: string | null
 }
 
+export interface DeadLetterQuery {
+  readonly sessionKey?: string
+  /** Only of keys for which this is true; applied while paging, so that pages stay full. */
+  readonly accept?: (key: string) => boolean
+  readonly limit: number
+  /** `seq` of the last one of the page before. */
+  readonly after?: number
+}
+
 export interface DeadLetterStats {
   readonly count: number
   /** When the one that has been dead longest died. Milliseconds since the Unix epoch; null where there is none. */
@@ -192,13 +201,8 @@ export interface Journal {
   /** The `session.message` entries after the session's reset and before `before`, newest `limit` of them, oldest first. */
   history(key: string, options: { readonly limit: number; readonly before?: number }): Promise<StoredEntry[]>
 
-  deadLetters(options: {
-    readonly sessionKey?: string
-    readonly accept?: (key: string) => boolean
-    readonly limit: number
-    /** `seq` of the last one of the page before. */
-    readonly after?: number
-  }): Promise<DeadLetterRecord[]>
+  /** In the order of their acceptance. */
+  deadLetters(query: DeadLetterQuery): Promise<DeadLetterRecord[]>
   deadLetter(eventId: string): Promise<DeadLetterRecord | null>
   /** For metrics: reads an index, no letter. */
   deadLetterStats(): Promise<DeadLetterStats>

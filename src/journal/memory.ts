@@ -96,8 +96,8 @@ class MemoryReads implements Reads {
     return row?.status === STATUS.failed ? deadLetterOf(row) : null
   }
 
-  countDeadLetters() {
-    return { count: this.#events(STATUS.failed, 0).length, last: null }
+  countDeadLetters(after: number): Page<number, number> {
+    return { items: [this.#events(STATUS.failed, after).length], last: null }
   }
 
   oldestDeath(): number | null {
