@@ -1,5 +1,6 @@
 import { type InboundEvent, PRIORITIES } from '../protocol/index.js'
 import type { Task } from './lane.js'
+import type { Sender } from './ready-list.js'
 
 /** Why a run was stopped before it answered. */
 export type AbortCause =
@@ -23,6 +24,7 @@ export class QueuedEvent implements Task {
   constructor(
     readonly event: InboundEvent,
     readonly bytes: number,
+    readonly sender: Sender | null = null,
   ) {
     this.rank = PRIORITIES.indexOf(event.priority) as Task['rank']
   }

@@ -83,7 +83,7 @@ export class Runner {
     task.agent = route(sessionKey, await sessions.find(sessionKey).catch(() => null))
     const ended = stopped(task.abortCause!)
     const written = await this.#settle(task, lane, ended)
-    this.#dispatcher.release(lane, task.bytes)
+    this.#dispatcher.release(lane, task)
     if (written) this.#tell(task, ended)
   }
 
