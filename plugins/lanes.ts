@@ -59,7 +59,7 @@ export default fp<LanesPluginOptions>(
     const dispatcher = new LaneDispatcher<QueuedEvent>({
       ...config.lanes,
       run: runner.start,
-      isOverMemory: () => app.overload.memory.over !== null,
+      hasMemory: (bytes) => app.overload.memory.hasRoom(bytes, performance.now()),
       onFull: (sessionKey, retryAfterMs) => {
         const payload = JSON.stringify({ capacity: config.lanes.capacity, retryAfterMs })
         broadcaster.broadcast({

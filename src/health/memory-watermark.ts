@@ -21,6 +21,9 @@ export interface MemoryWatermarkOptions {
   readonly onChange?: (over: MemoryBound | null, reading: MemoryReading) => void
 }
 
+/** So much may come in between two looks, however short the time: else a burst of large events could pass the bound by far. */
+const LOOK_AFTER_BYTES = 1_048_576
+
 /** Below this share of a bound it is over no more: else each collection of garbage would open the door for a moment. */
 const RECOVERED_SHARE = 0.95
 
@@ -40,14 +43,24 @@ export class MemoryWatermark {
   readonly #options: MemoryWatermarkOptions
   /** When memory went past its bound, or garbage was last collected since; of the caller's clock. */
   #since = 0
+  /** Bytes of events that asked for room since the last look. */
+  #sinceLook = 0
 
   constructor(options: MemoryWatermarkOptions) {
     this.#options = options
     this.bounds = options.bounds
   }
 
+  /** Whether there is memory for an event of so many bytes. */
+  hasRoom(bytes: number, now: number): boolean {
+    this.#sinceLook += bytes
+    if (this.#sinceLook >= LOOK_AFTER_BYTES) this.sample(now)
+    return this.over === null
+  }
+
   /** Looks at the memory. `now`: milliseconds of a clock that only goes forward. */
   sample(now: number): void {
+    this.#sinceLook = 0
     const { read, collect, collectAfterMs } = this.#options
     if (this.#judge(read())) this.#since = now
     if (this.over === null || now - this.#since < collectAfterMs) return

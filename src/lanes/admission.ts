@@ -48,7 +48,7 @@ export class Admission {
   pending = 0
   pendingBytes = 0
   readonly #limits: AdmissionLimits
-  readonly #isOverMemory: () => boolean
+  readonly #hasMemory: (bytes: number) => boolean
   readonly #maxOfSender: number
   readonly #maxBytesOfSender: number
   /** Those who have something pending. */
@@ -58,9 +58,9 @@ export class Admission {
   #sampledAt = performance.now()
   #ratePerMs = 0
 
-  constructor(limits: AdmissionLimits, isOverMemory: () => boolean) {
+  constructor(limits: AdmissionLimits, hasMemory: (bytes: number) => boolean) {
     this.#limits = limits
-    this.#isOverMemory = isOverMemory
+    this.#hasMemory = hasMemory
     this.#maxOfSender = limits.maxPendingPerPrincipal ?? Math.ceil(limits.maxPending / 2)
     this.#maxBytesOfSender = limits.maxPendingBytesPerPrincipal ?? Math.ceil(limits.maxPendingBytes / 2)
   }
@@ -73,7 +73,7 @@ export class Admission {
   /** Why there is no room; null: there is. `running`: how many tasks run. */
   refusal(lane: Lane<Task> | undefined, { bytes, sender }: Place, running: number): Refusal | null {
     const { capacity, maxPending, maxPendingBytes } = this.#limits
-    if (this.#isOverMemory()) {
+    if (!this.#hasMemory(bytes)) {
       const retryAfterMs = Math.max(MEMORY_RETRY_MS, this.#retryAfterMs(running))
       return new Refusal('memory', 'the gateway’s memory is nearly used up', retryAfterMs)
     }

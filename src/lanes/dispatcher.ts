@@ -10,8 +10,8 @@ export interface DispatcherLimits extends AdmissionLimits {
 export interface DispatcherOptions<T extends Task> extends DispatcherLimits {
   /** Starts a task. It must lead to exactly one `done` or `park` of the lane, and must not throw. */
   readonly run: (task: T, lane: Lane<T>) => void
-  /** Whether the process's memory is past its watermark: nothing new is taken. */
-  readonly isOverMemory?: () => boolean
+  /** Whether the process has memory for a task of so many bytes. */
+  readonly hasMemory?: (bytes: number) => boolean
   /** A lane refuses for the first time since it last had room. */
   readonly onFull?: (key: string, retryAfterMs: number) => void
 }
@@ -37,7 +37,7 @@ export class LaneDispatcher<T extends Task> {
     this.limits = options
     this.#run = options.run
     this.#onFull = options.onFull
-    this.#admission = new Admission(options, options.isOverMemory ?? (() => false))
+    this.#admission = new Admission(options, options.hasMemory ?? (() => true))
   }
 
   /** Lanes that have work or are paused. */

@@ -89,3 +89,14 @@ t.test('memory that stays past a bound is collected now and then, in case it is 
   watermark.sample(60_000)
   t.equal(collections(), 2)
 })
+
+t.test('a burst between two looks is looked at by its bytes', async (t) => {
+  const { watermark, memory } = setUp()
+  watermark.sample(0)
+  memory.heap = 101
+  t.ok(watermark.hasRoom(MIB / 2, 1), 'not looked at for each small event')
+  t.notOk(watermark.hasRoom(MIB / 2, 1))
+  memory.heap = 50
+  t.notOk(watermark.hasRoom(1, 2))
+  t.ok(watermark.hasRoom(MIB, 3))
+})

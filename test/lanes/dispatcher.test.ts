@@ -235,7 +235,7 @@ t.test('senders take turns: over however many lanes one floods, another waits fo
 
 t.test('past the memory’s watermark nothing new is taken, and what waits goes on', async (t) => {
   let over = false
-  const { dispatcher, send, finish, started } = setUp({ isOverMemory: () => over })
+  const { dispatcher, send, finish, started } = setUp({ hasMemory: () => !over })
   send('a', 'a1')
   send('a', 'a2')
   over = true
