@@ -59,6 +59,9 @@ export default fp<WebsocketPluginOptions>(
     // The plugin's own `preClose` would wait for every peer.
     await app.register(websocket, { options, preClose: (done) => done() })
     measure(instruments, connections)
+    app.overload.onSample(() => {
+      if (app.overload.memory.over !== null) connections.shedSlowReaders()
+    })
 
     app.addHook('preClose', async () => {
       await connections.closeAll(app.lifecycle.restarting ? 'RESTARTING' : 'SHUTTING_DOWN')
@@ -66,7 +69,7 @@ export default fp<WebsocketPluginOptions>(
   },
   {
     name: 'websocket',
-    dependencies: ['metrics', 'lifecycle', 'auth', 'journal', 'events', 'methods', 'lanes'],
+    dependencies: ['metrics', 'overload', 'lifecycle', 'auth', 'journal', 'events', 'methods', 'lanes'],
     fastify: '5.x',
   },
 )

@@ -9,6 +9,7 @@ import lanes from '../plugins/lanes.js'
 import lifecycle from '../plugins/lifecycle.js'
 import methods from '../plugins/methods.js'
 import metrics from '../plugins/metrics.js'
+import overload from '../plugins/overload.js'
 import rateLimit from '../plugins/rate-limit.js'
 import thirdParty from '../plugins/third-party.js'
 import tls from '../plugins/tls.js'
@@ -89,6 +90,7 @@ async function compose(
   const { httpRefused } = app.metrics.instruments
   await app.register(auth, { config, home, onRefused: (kind) => httpRefused.inc({ kind }) })
   await app.register(rateLimit, { config, onRefused: (kind) => httpRefused.inc({ kind }) })
+  await app.register(overload, { config })
   await app.register(tls, { material })
   await app.register(journal, { config, home })
   await app.register(hooks)

@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { QueueMode } from '../protocol/primitives.js'
 import { age, bytes, closed, count, ms, named, section } from './schema-kinds.js'
+import { Overload } from './schema-overload.js'
 import { Auth, RateLimits, Tls } from './schema-security.js'
 
 export type { Role } from './schema-security.js'
@@ -74,6 +75,22 @@ const Lanes = section(
     capacity: count(100, 'Waiting events of one session; more are refused.'),
     maxPending: count(100_000, 'Waiting and running events in all; more are refused.'),
     maxPendingBytes: bytes(67_108_864, 'Payload of the waiting and running events in all; more is refused.'),
+    maxPendingPerPrincipal: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 100_000_000,
+        description:
+          'Of these, events of one token, or of one connection while authentication is off; more are RATE_LIMITED. Default: half of `lanes.maxPending`.',
+      }),
+    ),
+    maxPendingBytesPerPrincipal: Type.Optional(
+      Type.Integer({
+        minimum: 1024,
+        maximum: 1_073_741_824,
+        description: 'The same of their payload. Default: half of `lanes.maxPendingBytes`.',
+        unit: 'bytes',
+      }),
+    ),
     concurrency: count(64, 'Runs at the same time.'),
     runTimeoutMs: ms(600_000, 'How long one try of a run may take.'),
     maxReplyBytes: bytes(1_048_576, 'An agent’s whole answer; a longer one fails the run.'),
@@ -203,6 +220,7 @@ export const ConfigSchema = Type.Object(
     connection: Connection,
     rateLimit: RateLimits,
     lanes: Lanes,
+    overload: Overload,
     sessions: Sessions,
     journal: Journal,
     shutdown: section(

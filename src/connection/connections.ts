@@ -110,6 +110,11 @@ export class Connections implements ConnectionServices {
     if (this.#size === 0) this.#onEmpty?.()
   }
 
+  /** Closes those that leave much unread, which is memory that nobody else gets; they resume where they were. */
+  shedSlowReaders(): void {
+    for (const connection of [...this]) if (connection.outbox.congested) connection.onOverflow()
+  }
+
   /** Closes every connection, and resolves when their sockets are gone. Twice is fine. */
   closeAll(reason: 'SHUTTING_DOWN' | 'RESTARTING'): Promise<void> {
     this.#closing ??= this.#closeAll(reason)

@@ -149,7 +149,7 @@ export class Lanes {
 }
 
 function queued(event: InboundEvent, crashes = 0): QueuedEvent {
-  return new QueuedEvent(event, JSON.stringify(event.payload).length, crashes)
+  return new QueuedEvent(event, JSON.stringify(event.payload).length, null, crashes)
 }
 
 function describe(lane: Lane<QueuedEvent>): LaneReport {

@@ -103,7 +103,7 @@ export class Runner {
     task.agent = router.agent(sessionKey, await sessions.find(sessionKey).catch(() => null))
     const ended = stopped(cause)
     const written = await this.#settlement.write(task, lane, ended)
-    this.#dispatcher.release(lane, task.bytes)
+    this.#dispatcher.release(lane, task)
     if (written) this.#settlement.tell(task, ended)
   }
 
@@ -277,7 +277,7 @@ export class Runner {
 
   async #end(task: QueuedEvent, lane: Lane<QueuedEvent>, ended: Ended): Promise<void> {
     const written = await this.#settlement.write(task, lane, ended)
-    for (const { bytes } of task.others) this.#dispatcher.release(lane, bytes)
+    for (const other of task.others) this.#dispatcher.release(lane, other)
     this.#dispatcher.done(lane)
     if (written) this.#settlement.tell(task, ended)
   }

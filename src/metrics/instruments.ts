@@ -45,7 +45,7 @@ export function createInstruments(registry: Registry) {
     ),
     httpRefused: counter(
       'gateway_http_refused_total',
-      'HTTP requests and upgrades refused by rate limits, origin or credentials.',
+      'HTTP requests and upgrades refused by rate limits, origin, credentials or want of memory.',
       ['kind'],
     ),
 
