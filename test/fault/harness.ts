@@ -59,6 +59,7 @@ export interface FaultyOptions {
   /** Further files of the state folder, by name. */
   readonly files?: Record<string, string>
   readonly env?: NodeJS.ProcessEnv
+  readonly openFiles?: number
 }
 
 /** Live memory may differ by this much without anything having been kept: caches, compiled code, pools. */
@@ -77,7 +78,7 @@ export async function startFaulty(t: Test, options: FaultyOptions = {}): Promise
   const files = { 'inspector.mjs': INSPECTOR, 'config.json': JSON.stringify(config), ...options.files }
   for (const [name, text] of Object.entries(files)) await writeFile(join(home, name), text)
   const start = async () => {
-    const started = await startGateway({ home, env: options.env })
+    const started = await startGateway({ home, env: options.env, openFiles: options.openFiles })
     t.teardown(() => started.kill9())
     return started
   }
