@@ -108,7 +108,7 @@ async function compose(
   await app.register(rateLimit, { config, onRefused: (kind) => httpRefused.inc({ kind }) })
   await app.register(tls, { material })
   await app.register(journal, { config, home })
-  await app.register(hooks)
+  await app.register(hooks, { config })
   await app.register(events)
   await app.register(lifecycle, { config })
   await app.register(agents, { config, baseDir })

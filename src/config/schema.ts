@@ -197,6 +197,15 @@ export const ConfigSchema = Type.Object(
     lanes: Lanes,
     sessions: Sessions,
     journal: Journal,
+    hooks: section(
+      {
+        timeoutMs: ms(
+          5_000,
+          'How long the `message:received` hooks of one event may take; past it the event is refused.',
+        ),
+      },
+      'Code of plugins that runs at internal events.',
+    ),
     shutdown: section(
       {
         drainTimeoutMs: ms(
