@@ -135,10 +135,21 @@ export function toErrorShape(error: unknown): ErrorShape {
       retryable: false,
     }
   }
-  const { code, message, details, retryable, retryAfterMs } = error
+  const { code, message, retryable, retryAfterMs } = error
+  const details = jsonOrNull(error.details)
   return retryAfterMs === undefined
     ? { code, message, details, retryable }
     : { code, message, details, retryable, retryAfterMs }
+}
+
+/** What is no JSON (a cycle, a BigInt) is left out: the error has to arrive. */
+function jsonOrNull(details: unknown): unknown {
+  if (details === null || details === undefined) return null
+  try {
+    return JSON.stringify(details) === undefined ? null : details
+  } catch {
+    return null
+  }
 }
 
 /** The inverse of `toErrorShape`, for clients. */

@@ -55,7 +55,7 @@ export interface Faulty {
 }
 
 export interface FaultyOptions {
-  readonly config?: ConfigOverrides
+  readonly config?: ConfigOverrides & { agents?: Record<string, Record<string, unknown>> }
   /** Further files of the state folder, by name. */
   readonly files?: Record<string, string>
   readonly env?: NodeJS.ProcessEnv
