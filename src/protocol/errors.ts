@@ -127,7 +127,8 @@ Object.defineProperty(GatewayError, Symbol.hasInstance, {
 
 /** The wire shape of anything thrown. What is not a `GatewayError` says nothing of the inside. */
 export function toErrorShape(error: unknown): ErrorShape {
-  if (!(error instanceof GatewayError)) {
+  // Of another copy of this package, or made by hand, it may have a code that nobody knows.
+  if (!(error instanceof GatewayError) || !Object.hasOwn(ERROR_CODES, error.code)) {
     return {
       code: 'INTERNAL_ERROR',
       message: 'Internal error; the gateway log has the cause.',

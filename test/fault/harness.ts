@@ -72,8 +72,8 @@ export async function startFaulty(t: Test, options: FaultyOptions = {}): Promise
   const config = {
     rateLimit: { http: { max: 0 }, upgrades: { max: 0 } },
     connection: { closeGraceMs: 200 },
-    plugins: [{ module: './inspector.mjs' }],
     ...options.config,
+    plugins: [{ module: './inspector.mjs' }, ...(options.config?.plugins ?? [])],
   }
   const files = { 'inspector.mjs': INSPECTOR, 'config.json': JSON.stringify(config), ...options.files }
   for (const [name, text] of Object.entries(files)) await writeFile(join(home, name), text)
