@@ -18,7 +18,17 @@ const Connection = section(
       16_384,
     ),
     heartbeatMs: ms(25_000, 'Ping interval; two pings unanswered end the connection.', 100),
-    handshakeTimeoutMs: ms(10_000, 'How long a connection may be without a hello.', 10),
+    handshakeTimeoutMs: ms(
+      10_000,
+      'How long each step of a new connection may take: TLS, the head of its request, its hello.',
+      10,
+    ),
+    requestTimeoutMs: ms(30_000, 'How long an HTTP request may take to arrive whole; past it: 408.', 10),
+    idleTimeoutMs: ms(
+      120_000,
+      'How long an HTTP connection may pass nothing, neither way, before it is destroyed.',
+      10,
+    ),
     maxInFlight: count(256, 'Unanswered requests of one connection; more are RATE_LIMITED.'),
     maxConnections: count(50_000, 'Connections in all; further ones are closed with 1013.'),
     closeGraceMs: ms(2_000, 'How long a closed peer may take to answer before its socket is destroyed.'),
@@ -223,6 +233,15 @@ export const ConfigSchema = Type.Object(
     overload: Overload,
     sessions: Sessions,
     journal: Journal,
+    hooks: section(
+      {
+        timeoutMs: ms(
+          5_000,
+          'How long the `message:received` hooks of one event may take; past it the event is refused.',
+        ),
+      },
+      'Code of plugins that runs at internal events.',
+    ),
     shutdown: section(
       {
         drainTimeoutMs: ms(
