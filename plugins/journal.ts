@@ -21,7 +21,7 @@ export default fp<JournalPluginOptions>(
     const { path = join(home, 'journal.db'), ...options } = config.journal
     const journal = await openJournal({ ...options, path, log: app.log })
     app.decorate('journal', journal)
-    app.addHook('onClose', async () => journal.close())
+    app.addHook('onClose', async () => app.closing.step('journal', () => journal.close()))
 
     const { instruments } = app.metrics
     const { stats } = journal
@@ -54,5 +54,5 @@ export default fp<JournalPluginOptions>(
       set({}, journal.head),
     )
   },
-  { name: 'journal', dependencies: ['metrics'], fastify: '5.x' },
+  { name: 'journal', dependencies: ['closing', 'metrics'], fastify: '5.x' },
 )

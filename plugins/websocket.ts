@@ -61,12 +61,13 @@ export default fp<WebsocketPluginOptions>(
     measure(instruments, connections)
 
     app.addHook('preClose', async () => {
-      await connections.closeAll(app.lifecycle.restarting ? 'RESTARTING' : 'SHUTTING_DOWN')
+      const reason = app.lifecycle.restarting ? 'RESTARTING' : 'SHUTTING_DOWN'
+      await app.closing.step('connections', () => connections.closeAll(reason))
     })
   },
   {
     name: 'websocket',
-    dependencies: ['metrics', 'lifecycle', 'auth', 'journal', 'events', 'methods', 'lanes'],
+    dependencies: ['closing', 'metrics', 'lifecycle', 'auth', 'journal', 'events', 'methods', 'lanes'],
     fastify: '5.x',
   },
 )

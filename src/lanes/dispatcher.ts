@@ -37,6 +37,8 @@ export class LaneDispatcher<T extends Task> {
   #running = 0
   #pending = 0
   #pendingBytes = 0
+  /** The places that `reserved` of the lanes counts, in all. */
+  #reserved = 0
   #pumping = false
   #stopped = false
   /** Completions since `#sampledAt`, and the rate of the sample before, for `retryAfterMs`. */
@@ -110,6 +112,7 @@ export class LaneDispatcher<T extends Task> {
     const admitted = lane ?? this.#create(key)
     admitted.announcedFull = false
     admitted.reserved++
+    this.#reserved++
     this.#pending++
     this.#pendingBytes += bytes
     return admitted
@@ -118,6 +121,7 @@ export class LaneDispatcher<T extends Task> {
   /** Puts a stored task into the place that `admit` reserved. */
   enqueue(lane: Lane<T>, task: T): void {
     lane.reserved--
+    this.#reserved--
     lane.push(task)
     this.#makeReady(lane)
     this.#pump()
@@ -126,8 +130,10 @@ export class LaneDispatcher<T extends Task> {
   /** Gives a reserved place back. */
   release(lane: Lane<T>, bytes: number): void {
     lane.reserved--
+    this.#reserved--
     this.#forget(bytes)
     this.#drop(lane)
+    this.#tellIdle()
   }
 
   /**
@@ -193,16 +199,20 @@ export class LaneDispatcher<T extends Task> {
   remove(lane: Lane<T>, predicate: (task: T) => boolean): T[] {
     const removed = lane.remove(predicate)
     lane.reserved += removed.length
+    this.#reserved += removed.length
     return removed
   }
 
-  /** Refuses new tasks and starts no other; resolves once none runs. What waits stays in the journal. */
+  /**
+   * Refuses new tasks and starts no other; resolves once none runs and none is on its way to the disk, so that whoever sent
+   * it hears of it. What waits stays in the journal.
+   */
   stop(): Promise<void> {
     this.#stopped = true
     this.#idle ??= new Promise((resolve) => {
       this.#onIdle = resolve
     })
-    if (this.#running === 0) this.#onIdle!()
+    this.#tellIdle()
     return this.#idle
   }
 
@@ -255,7 +265,11 @@ export class LaneDispatcher<T extends Task> {
       this.#run(lane.running, lane)
     }
     this.#pumping = false
-    if (this.#running === 0 && this.#onIdle !== null) this.#onIdle()
+    this.#tellIdle()
+  }
+
+  #tellIdle(): void {
+    if (this.#running === 0 && this.#reserved === 0) this.#onIdle?.()
   }
 
   #refuse(reason: RefusalReason, why: string, retryAfterMs: number): GatewayError {
