@@ -54,11 +54,13 @@ export default fp(
       },
     })
     for (const warning of material.warnings) app.log.warn({}, warning)
-    app.addHook('onClose', async () => app.closing.step('tls', () => watcher.close()))
+    app.addHook('onClose', async () => {
+      await watcher.close()
+    })
     closeHandshakes(server)
     await watcher.start()
   },
-  { name: 'tls', dependencies: ['closing'], fastify: '5.x' },
+  { name: 'tls', fastify: '5.x' },
 )
 
 /**

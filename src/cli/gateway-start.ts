@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8'
-import closeWithGrace from 'close-with-grace'
 import { endProcess } from './end-process.js'
+import { EXIT } from './exit-codes.js'
 import { Foreground, type ForegroundOptions } from './foreground.js'
 import { listenForSignals } from './signals.js'
 
@@ -22,38 +22,32 @@ export async function start(options: StartOptions): Promise<void> {
   growYoungGeneration(false)
   const gateway = new Foreground(options)
   // First, since a signal may come at any time, and the first process of a container hears only those that it asks for.
-  stopWithGrace(gateway)
+  endInOrder(gateway)
   await gateway.start()
   growYoungGeneration(true)
 }
 
-function stopWithGrace(gateway: Foreground): void {
+/** Every way that the process ends once it is there, but by force. */
+function endInOrder(gateway: Foreground): void {
   const log = () => gateway.log ?? { error: console.error, warn: console.error, fatal: console.error }
   const endNow = () => endProcess({ isBusy: () => gateway.diskIsBusy, last: () => gateway.removePidFile() })
-  const { close } = closeWithGrace(
-    {
-      // The gateway knows how long its stop may take.
-      delay: false,
-      logger: { error: (message: unknown) => log().error(message) },
-      skip: ['SIGINT', 'SIGTERM', 'SIGHUP', 'beforeExit'],
-    },
-    async (cause) => {
-      // `undefined` may be thrown as well.
-      if ('err' in cause) {
-        // The state in memory can no longer be trusted, so nothing is drained: the journal has all that was accepted.
-        log().fatal({ err: cause.err ?? String(cause.err) }, 'uncaught error')
-      } else {
-        const hanging = await gateway.stop()
-        if (hanging.length === 0) return
-        log().error({ hanging }, 'stopped without what hangs; what was accepted is in the journal')
-      }
-      endNow()
-      await new Promise(() => {})
-    },
-  )
+  const fail = (err: unknown) => {
+    // The state in memory can no longer be trusted, so nothing is drained: the journal has all that was accepted.
+    // Anything may be thrown, `undefined` as well.
+    log().fatal({ err: err ?? String(err) }, 'uncaught error')
+    endNow()
+  }
+  const stop = async () => {
+    const hanging = await gateway.stop()
+    if (hanging.length === 0) process.exit(EXIT.OK)
+    log().error({ hanging }, 'stopped without what hangs; what was accepted is in the journal')
+    endNow()
+  }
+  process.on('uncaughtException', fail)
+  process.on('unhandledRejection', fail)
   process.once('exit', () => gateway.removePidFile())
   listenForSignals({
-    onStop: close,
+    onStop: () => void stop(),
     onAgain: (signal) => {
       log().warn({ signal }, 'second signal, exiting at once')
       endNow()

@@ -1,13 +1,15 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { Agent, get, request } from 'node:http'
 import { connect as connectTcp } from 'node:net'
 import { join } from 'node:path'
 import { generate } from 'selfsigned'
 import t, { type Test } from 'tap'
-import { spawnCli } from '../helpers/gateway-process.js'
+import { findRunning, isRunning } from '../../src/cli/pid-file.js'
+import { gatewayEnv, PROGRAM, runCli, spawnCli } from '../helpers/gateway-process.js'
 import { RawSocket } from '../helpers/raw-socket.js'
 import { TestSocket } from '../helpers/socket.js'
+import { until } from '../helpers/until.js'
 import { harness, history, idle, replayed, verify } from './stop-harness.js'
 
 const HOUR_MS = 3_600_000
@@ -266,3 +268,37 @@ t.test(
     )
   },
 )
+
+t.test('closing its terminal stops it in order; a crash ends it as a crash', async (t) => {
+  const h = harness(t)
+  // It is a leader's terminal that goes when the one who keeps it dies.
+  const command = `exec ${process.execPath} ${PROGRAM} gateway start`
+  const keeper = spawn('script', ['-qfc', command, '/dev/null'], { env: gatewayEnv(h.home), stdio: 'ignore' })
+  t.teardown(() => keeper.kill('SIGKILL'))
+  const exists = await new Promise((resolve) => {
+    keeper.once('spawn', () => resolve(true))
+    keeper.once('error', () => resolve(false))
+  })
+  if (!exists) {
+    t.pass('there is no script(1) here')
+    return
+  }
+  await until(() => findRunning(h.home) !== null)
+  const record = findRunning(h.home)!
+  t.teardown(() => {
+    if (isRunning(record)) process.kill(record.pid, 'SIGKILL')
+  })
+  t.match(await runCli(['gateway', 'restart'], h), { code: 0 }, 'SIGHUP from someone else restarts it')
+  keeper.kill('SIGKILL')
+  await until(() => !isRunning(record))
+  t.notOk(existsSync(join(h.home, 'gateway.pid')))
+  t.notOk(existsSync(join(h.home, 'journal.db-wal')), 'the journal was put in order')
+
+  const crashing = await h.start()
+  crashing.signal('SIGSEGV')
+  t.same(
+    await crashing.exited,
+    { code: null, signal: 'SIGSEGV' },
+    'a handler would be called again and again',
+  )
+})
