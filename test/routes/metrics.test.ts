@@ -62,6 +62,18 @@ t.test('a scraper that asks for OpenMetrics gets it', async (t) => {
   t.notMatch(await plain.text(), '# EOF')
 })
 
+t.test('names are those of the format that is asked for, whatever was asked for before', async (t) => {
+  const { url } = await startApp(t)
+  const headers = { accept: 'application/openmetrics-text; version=1.0.0' }
+  const read = async (init = {}) => (await fetch(`${url}/metrics`, init)).text()
+  const before = await read()
+  const answers = await Promise.all([read({ headers }), read(), read({ headers }), read()])
+  for (const text of [before, answers[1], answers[3], await read()]) {
+    t.match(text, '# TYPE process_cpu_seconds_total counter')
+  }
+  t.match(answers[2], '# TYPE process_cpu_seconds counter')
+})
+
 t.test('metrics are open unless metrics.auth asks for a token', async (t) => {
   const tokens = [
     { token: 'reader', role: 'viewer' as const },
