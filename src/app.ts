@@ -45,6 +45,8 @@ export interface AppOptions {
 
 /** How long a plugin may take to load, and the steps of a stop beyond the drain. */
 const PLUGIN_TIMEOUT_MS = 10_000
+/** A peer may send HTTP requests ahead and read none of the answers, which are then all kept. */
+const MAX_REQUESTS_PER_SOCKET = 100
 /** The longest that a timer can wait. */
 const MAX_TIMEOUT_MS = 2_147_483_647
 
@@ -65,7 +67,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     frameworkErrors: answerError,
     clientErrorHandler: answerClientError,
     requestTimeout: config.connection.requestTimeoutMs,
+    maxRequestsPerSocket: MAX_REQUESTS_PER_SOCKET,
     connectionTimeout: config.connection.idleTimeoutMs,
+    keepAliveTimeout: config.connection.idleTimeoutMs,
     // It bounds `preClose` as well, which waits for the lanes to drain.
     pluginTimeout: Math.min(drainMs + PLUGIN_TIMEOUT_MS, MAX_TIMEOUT_MS),
     // Probes are answered while the lanes drain.
