@@ -1,3 +1,4 @@
+import { failpoint } from '#failpoint'
 import type { EventName } from '../protocol/index.js'
 import { type Cell, CellReader, RESULT, readSession, WRITE } from './cells.js'
 import type { Entry } from './journal.js'
@@ -16,7 +17,10 @@ export interface ApplyContext {
 /** Does the writes of a batch that begins at `cells[from]`, in order, and adds a result for each. */
 export function applyBatch(context: ApplyContext, cells: readonly Cell[], from: number, results: Cell[]) {
   const reader = new CellReader(cells, from)
-  while (!reader.done) applyWrite(context, reader, results)
+  while (!reader.done) {
+    applyWrite(context, reader, results)
+    failpoint('batch.written')
+  }
 }
 
 /** Does the one write that `cells` stands before. */

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { failpoint } from '#failpoint'
 import { GatewayError } from '../protocol/index.js'
 import { WRITE } from './cells.js'
 import type { Engine } from './engine.js'
@@ -121,7 +122,9 @@ export class GroupedJournal implements Journal {
     const mergedInto = run === null ? null : suffixOfRun(run)
     if (run !== null && mergedInto === null) throw new TypeError(`not the id of a run: ${run}`)
     if (!ids.every((id) => id !== null) || !this.#leases.isCurrent(request.lease)) return false
+    failpoint('outcome.completing')
     const done = await this.#write(new CompleteWrite(request, ids, mergedInto))
+    failpoint('outcome.completed')
     if (done) this.#engine.marks.ended(ids, request.status === 'failed')
     return done
   }

@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3'
+import { failpoint } from '#failpoint'
 
 /** Marks a database file as a journal of this program: 'LurK' in ASCII. */
 export const APPLICATION_ID = 0x4c75724b
@@ -102,7 +103,9 @@ export function migrate(db: Database, migrations: readonly string[] = MIGRATIONS
       db.exec(step)
       db.pragma(`application_id = ${APPLICATION_ID}`)
       db.pragma(`user_version = ${from + offset + 1}`)
+      failpoint('open.migrating')
     }).immediate()
+    failpoint('open.migrated')
   }
   return from
 }
