@@ -8,7 +8,7 @@ import type { QueuedEvent } from '../src/lanes/queued-event.js'
 import { Runner } from '../src/lanes/runner.js'
 import { boundedEventLabels, type Instruments } from '../src/metrics/instruments.js'
 import { EVENTS, GatewayError } from '../src/protocol/index.js'
-import { createRouter } from '../src/sessions/routing.js'
+import { Router } from '../src/sessions/routing.js'
 import { Sessions } from '../src/sessions/sessions.js'
 
 declare module 'fastify' {
@@ -45,7 +45,7 @@ export default fp<LanesPluginOptions>(
       journal,
       sessions,
       agents,
-      route: createRouter(config),
+      router: new Router(config),
       broadcaster,
       outcomes,
       hooks,
@@ -59,11 +59,12 @@ export default fp<LanesPluginOptions>(
     const dispatcher = new LaneDispatcher<QueuedEvent>({
       ...config.lanes,
       run: runner.start,
-      onFull: (lane, retryAfterMs) => {
+      hasMemory: (bytes) => app.overload.memory.hasRoom(bytes, performance.now()),
+      onFull: (sessionKey, retryAfterMs) => {
         const payload = JSON.stringify({ capacity: config.lanes.capacity, retryAfterMs })
         broadcaster.broadcast({
           event: EVENTS.laneFull.name,
-          sessionKey: lane.key,
+          sessionKey,
           at: Date.now(),
           payload,
           seq: 0,
@@ -76,8 +77,10 @@ export default fp<LanesPluginOptions>(
       journal,
       sessions,
       dispatcher,
+      outcomes,
       hooks,
       log,
+      onQueued: (lane) => runner.arrived(lane),
       observeEvent: (type, source) => instruments.events.inc(boundedEventLabels(type, source)),
       observeRefusal: (reason) => instruments.refusals.inc({ reason }),
     })
@@ -96,7 +99,11 @@ export default fp<LanesPluginOptions>(
       await lanes.drain(config.shutdown.drainTimeoutMs, config.lanes.abortGraceMs * 2)
     })
   },
-  { name: 'lanes', dependencies: ['metrics', 'journal', 'events', 'hooks', 'agents'], fastify: '5.x' },
+  {
+    name: 'lanes',
+    dependencies: ['metrics', 'overload', 'journal', 'events', 'hooks', 'agents'],
+    fastify: '5.x',
+  },
 )
 
 function measure(instruments: Instruments, dispatcher: LaneDispatcher<QueuedEvent>, runner: Runner): void {

@@ -8,6 +8,7 @@ import type { JournalHealth } from './journal.js'
 import { JournalError } from './journal-error.js'
 import type { MaintenanceStep } from './maintenance.js'
 import type { SqliteJournalOptions } from './options.js'
+import { FileRunningMarks } from './running-marks.js'
 import { DAMAGED, describeFailure, errorCode, isDamage, isIoError } from './sqlite-errors.js'
 import { type JournalFile, openJournalFile } from './sqlite-file.js'
 import type { JournalLock } from './sqlite-lock.js'
@@ -25,6 +26,7 @@ class SqliteEngine implements Engine {
   readonly epoch: string
   readonly seq: number
   readonly purged: number
+  readonly marks: FileRunningMarks
   /** Null for the moment in which the writer has to be alone. */
   #reads: SqliteReads | null
   readonly #path: string
@@ -42,6 +44,12 @@ class SqliteEngine implements Engine {
     this.seq = file.seq
     this.purged = file.purged
     this.#reads = reads
+    this.marks = new FileRunningMarks({
+      path: `${file.path}.running`,
+      epoch: file.epoch,
+      isPending: (id) => reads.outcome(id)?.status === 'pending',
+      log: options.log,
+    })
     this.#path = file.path
     this.#identity = identityOf(file.path)
     this.#lock = file.lock
@@ -98,6 +106,7 @@ class SqliteEngine implements Engine {
   async close(): Promise<void> {
     this.#closed = true
     this.#condition.stop()
+    this.marks.close()
     // The last connection that closes removes the log, and one that only reads cannot.
     this.#reads?.close()
     try {

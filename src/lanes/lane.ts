@@ -1,11 +1,18 @@
 import type { Lease } from '../journal/journal.js'
+import type { Sender } from './ready-list.js'
+
+/** What an event takes up from its admission to its end. */
+export interface Place {
+  /** Payload size, for the dispatcher's bounds. */
+  readonly bytes: number
+  /** Whose it is; null: nobody's, as it was accepted before the start. */
+  readonly sender: Sender | null
+}
 
 /** What a lane queues. The link is part of the task, so that queueing allocates nothing. */
-export interface Task {
+export interface Task extends Place {
   /** Index into the protocol's `PRIORITIES`: 0 is the most urgent class. */
   readonly rank: 0 | 1 | 2
-  /** Payload size, for the dispatcher's bound. */
-  readonly bytes: number
   /** Owned by the lane. */
   next: Task | null
 }
@@ -27,6 +34,8 @@ export class Lane<T extends Task> {
   reserved = 0
   running: T | null = null
   paused = false
+  /** Its head, while that is not to start yet and nothing else before it. */
+  heldFor: T | null = null
   state: LaneState = 'resting'
   /** In the dispatcher's ready list. */
   ready = false
@@ -60,6 +69,20 @@ export class Lane<T extends Task> {
       after.next = task
     }
     this.#setLast(task.rank, task)
+    this.waiting++
+  }
+
+  /** Gives back what `shift` took: before the others of its rank. */
+  putBack(task: T): void {
+    const before = task.rank === 0 ? null : task.rank === 1 ? this.#last0 : (this.#last1 ?? this.#last0)
+    if (before === null) {
+      task.next = this.head
+      this.head = task
+    } else {
+      task.next = before.next
+      before.next = task
+    }
+    if (this.#last(task.rank) === null) this.#setLast(task.rank, task)
     this.waiting++
   }
 

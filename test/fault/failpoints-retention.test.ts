@@ -47,7 +47,7 @@ async function fill(t: Test, path: string): Promise<void> {
 
 /** What retention must not touch. */
 const kept = async (journal: GroupedJournal) => ({
-  pending: (await journal.pending()).map(({ id, seq }) => [id, seq]),
+  pending: (await journal.pending()).map(({ event: { id, seq } }) => [id, seq]),
   dead: (await journal.deadLetters({ limit: 100 })).map(({ event }) => event.id),
   history: await journal.history('kept', { limit: 2_000 }),
   reset: await journal.history('reset', { limit: 2_000 }),

@@ -70,7 +70,7 @@ async function holdsPrefix(t: Test, home: string, whole: readonly StoredEntry[])
   const finished = new Set(held.filter(({ event }) => event === FINAL).map(runOf))
   const waiting = held.filter((entry) => isQuestion(entry) && !finished.has(runOf(entry)))
   t.same(
-    (await journal.pending()).map(({ runId, seq }) => [runId, seq]),
+    (await journal.pending()).map(({ event }) => [event.runId, event.seq]),
     waiting.map((entry) => [runOf(entry), entry.seq]),
     'what has no outcome waits',
   )
