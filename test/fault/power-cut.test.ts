@@ -14,7 +14,8 @@ async function afterCut(t: Test, ledger: Ledger, disk: string): Promise<Ledger> 
   return ledger.movedTo(home)
 }
 
-for (const sync of [5, 12, 16, 27]) {
+// Of the first start, and of the commits after it: at least one for each message of a session.
+for (const sync of [5, 12, 15, 18]) {
   t.test(`the power fails at fsync ${sync} of the first life`, { skip: NO_FAULTS }, async (t) => {
     const disk = await temporaryFolder(t)
     const faults = new Faults(t, disk)
