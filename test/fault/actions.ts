@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import type { Priority } from '../../src/protocol/index.js'
-import type { Call } from './history.js'
+import { type Call, isRefusal } from './history.js'
 import type { Observer } from './observer.js'
 import { contentOf, type Script } from './witness.js'
 
@@ -58,6 +58,10 @@ export function actionArbitrary({ lanes, scripts, operators }: ActionWeights): f
   )
 }
 
+/** Whether its answer comes only with the end of a run. */
+export const waits = (action: Action): boolean =>
+  action.do === 'wait' || (action.do === 'send' && action.wait && !action.publish)
+
 /** The sends of one history: their labels, their keys, and which of them are to be repeated. */
 export class World {
   readonly sessions: readonly string[]
@@ -102,7 +106,7 @@ export class World {
 
   /** Sends again, with the same key, what has no answer: as a client does that wants to know. */
   async settle(client: Observer): Promise<void> {
-    const answered = new Set(this.#sends.filter(({ outcome }) => outcome !== 'lost').map(nameOf))
+    const answered = new Set(this.#sends.filter((call) => call.outcome === 'ok' || isRefusal(call)).map(nameOf))
     const open = new Map<string, Call>()
     for (const call of this.#sends) {
       if (call.params.idempotencyKey !== undefined && !answered.has(nameOf(call)))

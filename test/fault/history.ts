@@ -62,6 +62,15 @@ export interface Call {
   readonly repeats: boolean
 }
 
+/** Errors by which a gateway says that it stored nothing. */
+const REFUSALS = ['CONFLICT', 'INVALID_REQUEST', 'FORBIDDEN', 'RATE_LIMITED']
+
+/** Whether nothing was stored. A gateway that ends answers what is in flight with `UNAVAILABLE`, stored or not. */
+export function isRefusal({ outcome, error }: Call): boolean {
+  if (outcome !== 'refused') return false
+  return REFUSALS.includes(error.code) || (error.code === 'UNAVAILABLE' && error.details?.reason !== undefined)
+}
+
 /** Everything that clients did and saw over all lives of one state folder, as it happened. */
 export class History {
   readonly lives: Life[] = []

@@ -1,8 +1,6 @@
 import { type Fact, type Facts, groupBy, type Send } from './facts.js'
+import { isRefusal } from './history.js'
 import type { Problem } from './model.js'
-
-/** Errors by which a gateway says that it stored nothing. With `wait` any other may come after it was stored. */
-const CERTAIN = ['CONFLICT', 'INVALID_REQUEST', 'FORBIDDEN', 'RATE_LIMITED']
 
 /** What is acknowledged exists, as it was sent; what is not exists once or not at all, and its repeat says which. */
 export function* sendProblems(all: Facts): Iterable<Problem> {
@@ -13,17 +11,12 @@ export function* sendProblems(all: Facts): Iterable<Problem> {
     const about = [label, ...facts.map(({ runId }) => runId)]
     const text = (says: string) => ({ about, says })
     if (facts.length > 1) yield text(`${label} exists ${facts.length} times`)
-    const isSure = sends.every(isRefusal)
+    const isSure = sends.every(({ call }) => isRefusal(call))
     if (isSure && facts.length > 0) yield text(`${label} was refused each time, and yet it exists`)
     for (const send of sends) yield* ackProblems(send, facts[0], all)
   }
   yield* keyProblems(all)
   yield* orderProblems(all)
-}
-
-function isRefusal({ call }: Send): boolean {
-  if (call.outcome !== 'refused') return false
-  return call.params.wait !== true || CERTAIN.includes(call.error.code)
 }
 
 /** The ids of an acknowledgement are those under which the event is known, and its message is there. */

@@ -1,0 +1,93 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
+import { type Action, actionArbitrary, World, waits } from './actions.js'
+import { conclude } from './ending.js'
+import { explain } from './explain.js'
+import { History, type LifeEnd } from './history.js'
+import type { Host } from './hosts.js'
+import { check } from './model.js'
+import { Observer } from './observer.js'
+import { readWitness, SCRIPTS, type Script } from './witness.js'
+
+/** A piece of a history. Those that do something come back first where they had left. */
+export type Step =
+  /** At once, without waiting for each other; the step ends when all are answered. */
+  | { step: 'do'; client: number; actions: readonly Action[] }
+  | { step: 'leave'; client: number }
+  | { step: 'pause'; ms: number }
+  /** The gateway ends in the midst of these, and the next one starts. */
+  | { step: 'end'; how: LifeEnd; client: number; actions: readonly Action[]; afterMs: number }
+
+const CLIENTS = ['alice', 'bob', 'carol']
+const LANES = 3
+
+export function stepsArbitrary(ends: readonly LifeEnd[], length: number): fc.Arbitrary<Step[]> {
+  const scripts = Object.keys(SCRIPTS) as Script[]
+  const action = actionArbitrary({ lanes: LANES, scripts: ['quick', ...scripts], operators: 4 })
+  const client = fc.nat(CLIENTS.length - 1)
+  const step: fc.Arbitrary<Step> = fc.oneof(
+    {
+      weight: 12,
+      arbitrary: fc.record({
+        step: fc.constant('do' as const),
+        client,
+        actions: fc.array(action, { minLength: 1, maxLength: 5 }),
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ step: fc.constant('leave' as const), client }) },
+    { weight: 4, arbitrary: fc.record({ step: fc.constant('pause' as const), ms: fc.nat(12) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        step: fc.constant('end' as const),
+        how: fc.constantFrom(...ends),
+        client,
+        actions: fc.array(action, { maxLength: 5 }),
+        afterMs: fc.nat(12),
+      }),
+    },
+  )
+  return fc.array(step, { minLength: Math.floor(length / 2), maxLength: length })
+}
+
+/** Does the steps, lets everything come to its end, and throws what is wrong. */
+export async function live(
+  steps: readonly Step[],
+  hostOf: (history: History) => Promise<Host>,
+): Promise<void> {
+  const history = new History()
+  const host = await hostOf(history)
+  const world = new World(LANES)
+  const clients = CLIENTS.map((name) => new Observer(history, name))
+  const waiting: Promise<void>[] = []
+  const perform = async (client: Observer, actions: readonly Action[]) => {
+    await client.connect(host.wsUrl)
+    const done = actions.map((action) => ({ action, ended: world.perform(action, client) }))
+    waiting.push(...done.filter(({ action }) => waits(action)).map(({ ended }) => ended))
+    await Promise.all(done.filter(({ action }) => !waits(action)).map(({ ended }) => ended))
+  }
+  try {
+    await host.start()
+    for (const step of steps) {
+      if (step.step === 'do') await perform(clients[step.client]!, step.actions)
+      else if (step.step === 'leave') await clients[step.client]!.disconnect()
+      else if (step.step === 'pause') await sleep(step.ms)
+      else {
+        const performing = perform(clients[step.client]!, step.actions)
+        await sleep(step.afterMs)
+        await host.end(step.how)
+        await performing
+        await host.start()
+      }
+    }
+    await host.end('stopped')
+    const ending = await conclude(host, world, clients)
+    await Promise.all(waiting)
+    const witness = await readWitness(host.home)
+    const problems = check(history, witness, ending)
+    if (problems.length > 0) throw new Error(explain(problems, history, witness, ending))
+  } finally {
+    for (const client of clients) await client.disconnect()
+    await host.close()
+  }
+}
