@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { QueueMode } from '../protocol/primitives.js'
 import { age, bytes, closed, count, ms, named, section } from './schema-kinds.js'
 import { Auth, RateLimits, Tls } from './schema-security.js'
 
@@ -59,6 +60,15 @@ const AgentRetry = Type.Object(
   { ...closed, description: 'How this agent’s failed runs are tried again.' },
 )
 
+const Collect = section(
+  {
+    quietMs: ms(1_000, 'The run begins when no further message came for so long.', 0),
+    maxMessages: count(20, 'Messages of one run; it begins at once when so many wait.'),
+    maxWaitMs: ms(10_000, 'The run begins so long after the first message even if more keep coming.', 0),
+  },
+  'How messages join into one run in the queue mode `collect`.',
+)
+
 const Lanes = section(
   {
     capacity: count(100, 'Waiting events of one session; more are refused.'),
@@ -69,6 +79,13 @@ const Lanes = section(
     maxReplyBytes: bytes(1_048_576, 'An agent’s whole answer; a longer one fails the run.'),
     abortGraceMs: ms(500, 'How long an aborted run may take to stop before its lane moves on without it.', 0),
     retry: Retry,
+    maxCrashes: count(
+      10,
+      'An event that was being handled so often when the process died is a dead letter; 0: never.',
+      0,
+    ),
+    queueMode: Type.Union(QueueMode.anyOf, { default: 'followup', description: QueueMode.description }),
+    collect: Collect,
   },
   'The serial queues of the sessions.',
 )
@@ -129,7 +146,8 @@ const Route = Type.Object(
       Type.String({ minLength: 1, description: 'The first segment of the session key.' }),
     ),
     sessionKey: Type.Optional(Type.String({ minLength: 1, description: 'A session-key pattern.' })),
-    agent: Type.String({ minLength: 1, description: 'A name from `agents`, or `echo`.' }),
+    agent: Type.Optional(Type.String({ minLength: 1, description: 'A name from `agents`, or `echo`.' })),
+    queueMode: Type.Optional(QueueMode),
   },
   closed,
 )
@@ -214,7 +232,8 @@ export const ConfigSchema = Type.Object(
     agents: named(Agent, 'Agents by name; `echo` is always there.'),
     routing: Type.Array(Route, {
       default: [],
-      description: 'Rules that choose the agent, the first match wins.',
+      description:
+        'Rules that choose the agent and the queue mode: of each the first match that names one wins.',
     }),
     connectors: named(Connector, 'Connectors by name.'),
     plugins: Type.Array(

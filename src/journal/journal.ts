@@ -1,4 +1,4 @@
-import type { ErrorShape, InboundEvent, JsonObject } from '../protocol/index.js'
+import type { ErrorShape, InboundEvent, JsonObject, QueueMode } from '../protocol/index.js'
 
 /** A durable outbound event before it has its place; `payload` is JSON text, kept and sent as it is. */
 export interface Entry {
@@ -21,6 +21,8 @@ export interface SessionRecord {
   readonly agent: string | null
   readonly metadata: JsonObject
   readonly paused: boolean
+  /** Null: by its route, then by the configuration. */
+  readonly queueMode: QueueMode | null
   readonly createdAt: number
   readonly updatedAt: number
   /** Messages at or before this position are no longer part of the conversation. */
@@ -62,8 +64,10 @@ export type OutcomeStatus = 'completed' | 'failed' | 'aborted'
 
 export interface CompleteRequest {
   readonly lease: Lease
-  /** The events that this outcome ends. */
+  /** The events that this outcome ends: all of them or, where one is no longer waiting, none. */
   readonly eventIds: readonly string[]
+  /** The run that handled them: each other event is stored as merged into it. Null: each stands for itself. */
+  readonly mergedInto?: string | null
   readonly status: OutcomeStatus
   /** With `failed`, and optionally with `aborted`. A failed event is a dead letter until it is retried or discarded. */
   readonly error: ErrorShape | null
@@ -79,6 +83,8 @@ export interface RunOutcome {
   readonly status: 'pending' | OutcomeStatus
   readonly message: StoredEntry | null
   readonly error: ErrorShape | null
+  /** The run that handled this one's event together with its own, and whose outcome this is. */
+  readonly mergedInto: string | null
 }
 
 export interface DeadLetterRecord {
@@ -86,6 +92,14 @@ export interface DeadLetterRecord {
   readonly error: ErrorShape
   readonly attempts: number
   readonly diedAt: number
+  /** The run that handled the event together with its own, and failed. */
+  readonly mergedInto: string | null
+}
+
+export interface DeadLetterStats {
+  readonly count: number
+  /** When the one that has been dead longest died. Milliseconds since the Unix epoch; null where there is none. */
+  readonly oldestAt: number | null
 }
 
 export interface SessionQuery {
@@ -172,6 +186,8 @@ export interface Journal {
     readonly after?: number
   }): Promise<DeadLetterRecord[]>
   deadLetter(eventId: string): Promise<DeadLetterRecord | null>
+  /** For metrics: reads an index, no letter. */
+  deadLetterStats(): Promise<DeadLetterStats>
   /** Makes a dead letter wait again. False: it is none. */
   revive(eventId: string): Promise<boolean>
   /** Forgets a dead letter. False: it is none. */

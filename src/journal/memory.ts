@@ -96,6 +96,15 @@ class MemoryReads implements Reads {
     return row?.status === STATUS.failed ? deadLetterOf(row) : null
   }
 
+  countDeadLetters() {
+    return { count: this.#events(STATUS.failed, 0).length, last: null }
+  }
+
+  oldestDeath(): number | null {
+    const times = this.#events(STATUS.failed, 0).map(({ doneAt }) => doneAt)
+    return times.length === 0 ? null : times.reduce((a, b) => Math.min(a, b))
+  }
+
   deadLetters(
     after: number,
     limit: number,

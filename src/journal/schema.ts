@@ -84,6 +84,12 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (at, head)
   ) WITHOUT ROWID, STRICT;
   `,
+  // merged_into: the part of the ids of the run that handled the event together with its own.
+  `
+  ALTER TABLE sessions ADD COLUMN queue_mode TEXT;
+  ALTER TABLE inbox ADD COLUMN merged_into TEXT;
+  CREATE INDEX inbox_died ON inbox (done_at) WHERE status = 1;
+  `,
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length

@@ -1,4 +1,4 @@
-import type { AgentReply, HistoryMessage, RunContext } from '../agents/agent.js'
+import type { AgentReply, HistoryMessage, RunContext, SteerListener } from '../agents/agent.js'
 import type { AgentEntry } from '../agents/registry.js'
 import type { Broadcaster } from '../events/broadcaster.js'
 import type { Hooks } from '../hooks/hooks.js'
@@ -8,7 +8,8 @@ import { EVENTS, GatewayError, type InboundEvent } from '../protocol/index.js'
 import { type Sessions, toMessage } from '../sessions/sessions.js'
 import { completed, type Ended, failed, stopped } from './ended.js'
 import type { Lane } from './lane.js'
-import type { QueuedEvent } from './queued-event.js'
+import { combined } from './modes.js'
+import { eventsOf, mergedOf, type QueuedEvent } from './queued-event.js'
 
 export interface AttemptsOptions {
   readonly journal: Journal
@@ -21,6 +22,8 @@ export interface AttemptsOptions {
   readonly maxReplyBytes: number
   /** Messages that an agent is given unless it asks for another number. */
   readonly historyLimit: number
+  /** The running agent of a lane takes messages from now on. */
+  readonly onSteerable: (lane: Lane<QueuedEvent>) => void
 }
 
 /** What the gateway keeps track of during a try. */
@@ -54,7 +57,7 @@ export class Attempts {
     const context = this.#context(lane, record, controller.signal, watch)
     this.#announce(task)
     try {
-      const reply = await this.#withGrace(async () => agent.run(task.event, context), controller.signal)
+      const reply = await this.#withGrace(async () => agent.run(combined(task), context), controller.signal)
       return task.abortCause === null
         ? completed(task, reply, this.#options.maxReplyBytes)
         : stopped(task.abortCause)
@@ -68,6 +71,7 @@ export class Attempts {
     } finally {
       watch.ended = true
       task.controller = null
+      task.steer = null
       clearTimeout(timer)
     }
   }
@@ -96,21 +100,28 @@ export class Attempts {
 
   #context(lane: Lane<QueuedEvent>, record: SessionRecord, signal: AbortSignal, watch: Watch): RunContext {
     const { sessions, broadcaster, historyLimit, log } = this.#options
-    const { event, attempt } = lane.running!
+    const task = lane.running!
+    const { event, attempt } = task
     const { sessionKey, runId } = event
     return {
       session: sessions.summary(record),
       runId,
+      events: eventsOf(task),
       attempt,
       signal,
       log,
       history: async (limit = historyLimit) => {
         try {
-          return limit === 0 ? [] : await this.#history(lane, event, limit)
+          return limit === 0 ? [] : await this.#history(lane, task, limit)
         } catch (error) {
           watch.fault = { error }
           throw error
         }
+      },
+      onSteer: (listener) => {
+        if (watch.ended || signal.aborted) return
+        task.steer = (message) => this.#offer(task, message, listener)
+        this.#options.onSteerable(lane)
       },
       delta: (text) => {
         if (watch.ended || signal.aborted || typeof text !== 'string' || text === '') return
@@ -121,12 +132,9 @@ export class Attempts {
     }
   }
 
-  async #history(
-    lane: Lane<QueuedEvent>,
-    { id, sessionKey }: InboundEvent,
-    limit: number,
-  ): Promise<HistoryMessage[]> {
-    const unanswered = new Set([id])
+  async #history(lane: Lane<QueuedEvent>, task: QueuedEvent, limit: number): Promise<HistoryMessage[]> {
+    const { sessionKey } = task.event
+    const unanswered = new Set(eventsOf(task).map(({ id }) => id))
     for (const { event } of lane) unanswered.add(event.id)
     const { journal } = this.#options
     const entries = await journal.history(sessionKey, { limit: limit + unanswered.size })
@@ -134,9 +142,25 @@ export class Attempts {
     return inTurns(messages).slice(-limit)
   }
 
-  #announce({ event, agent, attempt }: QueuedEvent): void {
+  /** Whether the agent took the message. */
+  #offer(task: QueuedEvent, message: InboundEvent, listener: SteerListener): boolean {
+    try {
+      return listener(message) !== false
+    } catch (error) {
+      this.#options.log.warn(
+        { err: error, eventId: message.id, agent: task.agent },
+        'agent refused a message',
+      )
+      task.steer = null
+      return false
+    }
+  }
+
+  #announce(task: QueuedEvent): void {
+    const { event, agent, attempt } = task
     const { broadcaster, hooks } = this.#options
-    const payload = JSON.stringify({ runId: event.runId, eventId: event.id, agent, attempt })
+    const merged = mergedOf(task)
+    const payload = JSON.stringify({ runId: event.runId, eventId: event.id, agent, attempt, merged })
     const { sessionKey } = event
     broadcaster.broadcast({ event: EVENTS.agentStarted.name, sessionKey, at: Date.now(), payload, seq: 0 })
     hooks.emit({ name: 'agent:started', event, agent, attempt })
@@ -157,5 +181,6 @@ export class Attempts {
 
 /** While an answer is made other messages may come: it goes before them, to what it answers. Event ids sort as they came. */
 function inTurns(messages: HistoryMessage[]): HistoryMessage[] {
-  return messages.sort((a, b) => (a.eventId < b.eventId ? -1 : a.eventId > b.eventId ? 1 : 0))
+  const place = ({ eventId, answers }: HistoryMessage) => answers?.at(-1) ?? eventId
+  return messages.sort((a, b) => (place(a) < place(b) ? -1 : place(a) > place(b) ? 1 : 0))
 }

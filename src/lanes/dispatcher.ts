@@ -13,7 +13,7 @@ export interface DispatcherLimits {
 }
 
 export interface DispatcherOptions<T extends Task> extends DispatcherLimits {
-  /** Starts a task. It must lead to exactly one `done` or `park` of the lane, and must not throw. */
+  /** Starts a task. It must lead to exactly one `done`, `park` or `hold` of the lane, and must not throw. */
   readonly run: (task: T, lane: Lane<T>) => void
   /** A lane refuses for the first time since it last had room. */
   readonly onFull?: (lane: Lane<T>, retryAfterMs: number) => void
@@ -173,6 +173,24 @@ export class LaneDispatcher<T extends Task> {
     this.#pump()
   }
 
+  /** The task that was to run waits at the head of its lane, which stands still until `unhold`. */
+  hold(lane: Lane<T>): void {
+    const task = lane.running!
+    if (lane.state === 'running') this.#running--
+    lane.running = null
+    lane.state = 'resting'
+    lane.putBack(task)
+    lane.heldFor = task
+    this.#pump()
+  }
+
+  unhold(lane: Lane<T>): void {
+    if (lane.heldFor === null) return
+    lane.heldFor = null
+    this.#makeReady(lane)
+    this.#pump()
+  }
+
   /** No further task starts in this lane until `resume`; the running one ends. */
   pause(key: string): Lane<T> {
     const lane = this.#lanes.get(key) ?? this.#create(key)
@@ -193,6 +211,7 @@ export class LaneDispatcher<T extends Task> {
   remove(lane: Lane<T>, predicate: (task: T) => boolean): T[] {
     const removed = lane.remove(predicate)
     lane.reserved += removed.length
+    if (lane.heldFor !== null && removed.includes(lane.heldFor)) this.unhold(lane)
     return removed
   }
 
@@ -227,7 +246,7 @@ export class LaneDispatcher<T extends Task> {
 
   #makeReady(lane: Lane<T>): void {
     if (lane.ready || lane.state === 'running' || lane.state === 'parked') return
-    if (lane.state === 'resting' && (lane.waiting === 0 || lane.paused)) return
+    if (lane.state === 'resting' && (lane.waiting === 0 || lane.paused || lane.heldFor !== null)) return
     lane.ready = true
     if (this.#readyTail === null) this.#readyHead = lane
     else this.#readyTail.nextReady = lane

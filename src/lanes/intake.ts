@@ -11,6 +11,7 @@ import {
   GatewayError,
   type InboundEvent,
   type JsonObject,
+  MESSAGE_RECEIVED,
   Message,
   type Priority,
 } from '../protocol/index.js'
@@ -19,10 +20,8 @@ import { entry, newSessionRecord, type Sessions } from '../sessions/sessions.js'
 import { Turns } from '../sessions/turns.js'
 import type { LaneDispatcher } from './dispatcher.js'
 import type { Lane } from './lane.js'
+import type { Outcomes } from './outcomes.js'
 import { QueuedEvent } from './queued-event.js'
-
-/** The type of an event that is a person's message: it is part of the conversation. */
-export const MESSAGE_RECEIVED = 'message.received'
 
 /** An event that asks to be accepted. */
 export interface Incoming {
@@ -41,7 +40,10 @@ export interface IntakeOptions {
   readonly journal: Journal
   readonly sessions: Sessions
   readonly dispatcher: LaneDispatcher<QueuedEvent>
+  readonly outcomes: Outcomes
   readonly hooks: Hooks
+  /** An event waits in its lane, or runs already. */
+  readonly onQueued: (lane: Lane<QueuedEvent>) => void
   readonly log: Log
   readonly observeEvent: (type: string, source: string) => void
   readonly observeRefusal: (reason: string) => void
@@ -93,7 +95,7 @@ export class Intake {
       const { sessionKey, idempotencyKey } = event
       const duplicate = await this.#options.journal.findDuplicate(sessionKey, idempotencyKey!)
       if (duplicate === null) throw refusal
-      return repeated(duplicate, digest)
+      return this.#repeated(duplicate, digest)
     }
     let result: AppendResult
     try {
@@ -104,7 +106,7 @@ export class Intake {
     }
     if (result.duplicate !== null) {
       dispatcher.release(lane, payload.length)
-      return repeated(result.duplicate, digest!)
+      return this.#repeated(result.duplicate, digest!)
     }
     this.#options.observeEvent(event.type, event.source)
     this.#options.sessions.touched(event.sessionKey, event.at)
@@ -112,7 +114,26 @@ export class Intake {
     const task = new QueuedEvent({ ...event, seq }, payload.length)
     const queued = lane.ahead(task.rank)
     dispatcher.enqueue(lane, task)
+    this.#options.onQueued(lane)
     return { eventId: event.id, seq, runId: event.runId, queued }
+  }
+
+  /** @throws `CONFLICT` when the key stands for something else. */
+  async #repeated({ eventId, runId, seq, digest }: Duplicate, expected: string): Promise<AcceptedEvent> {
+    if (digest === expected) {
+      const outcome = await this.#options.outcomes.find(runId)
+      return {
+        eventId,
+        runId,
+        seq,
+        queued: 0,
+        duplicate: true,
+        ...(outcome === undefined ? {} : { outcome }),
+      }
+    }
+    throw new GatewayError('CONFLICT', 'This idempotency key was used for another event.', {
+      details: { eventId },
+    })
   }
 
   /** The permission check that every event passes before anything is stored. */
@@ -183,13 +204,6 @@ function messageEntry({ id, runId, sessionKey, at, payload }: NewEvent): Entry {
   const messageId = newMessageId()
   const message = { messageId, role: 'user', content, attachments, eventId: id, runId, sender, metadata }
   return entry(EVENTS.sessionMessage.name, sessionKey, at, message)
-}
-
-function repeated({ eventId, runId, seq, digest }: Duplicate, expected: string): AcceptedEvent {
-  if (digest === expected) return { eventId, runId, seq, queued: 0, duplicate: true }
-  throw new GatewayError('CONFLICT', 'This idempotency key was used for another event.', {
-    details: { eventId },
-  })
 }
 
 /** What makes two events with the same key the same. */
