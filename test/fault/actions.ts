@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { Priority } from '../../src/protocol/index.js'
+import { type Priority, QUEUE_MODES, type QueueMode } from '../../src/protocol/index.js'
 import { type Call, isRefusal } from './history.js'
 import type { Observer } from './observer.js'
 import { contentOf, type Script } from './witness.js'
@@ -20,9 +20,9 @@ export type Action =
   | { do: 'repeat' | 'contradict'; pick: number }
   | { do: 'abortRun' | 'wait' | 'retry' | 'discard'; pick: number }
   | { do: 'abortLane' | 'pause' | 'resume' | 'reset'; lane: number }
+  | { do: 'mode'; lane: number; mode: QueueMode | null }
 
 export interface ActionWeights {
-  /** How many of the sends take a fixed, short time. Default: most. */
   readonly lanes: number
   readonly scripts: readonly Script[]
   /** Of operators' actions, beside 12 sends. */
@@ -48,6 +48,14 @@ export function actionArbitrary({ lanes, scripts, operators }: ActionWeights): f
     { weight: 2, arbitrary: picked('repeat', 'repeat', 'contradict') },
     { weight: 2, arbitrary: picked('wait') },
     { weight: operators, arbitrary: picked('abortRun', 'abortRun', 'retry', 'discard') },
+    {
+      weight: operators,
+      arbitrary: fc.record({
+        do: fc.constant('mode' as const),
+        lane,
+        mode: fc.constantFrom(null, ...QUEUE_MODES),
+      }),
+    },
     {
       weight: operators,
       arbitrary: fc.record({
@@ -99,6 +107,9 @@ export class World {
       case 'reset':
         await client.call('sessions.reset', {}, this.sessions[action.lane])
         return
+      case 'mode':
+        await client.call('sessions.patch', { queueMode: action.mode }, this.sessions[action.lane])
+        return
       default:
         return this.#operate(action, client)
     }
@@ -106,7 +117,9 @@ export class World {
 
   /** Sends again, with the same key, what has no answer: as a client does that wants to know. */
   async settle(client: Observer): Promise<void> {
-    const answered = new Set(this.#sends.filter((call) => call.outcome === 'ok' || isRefusal(call)).map(nameOf))
+    const answered = new Set(
+      this.#sends.filter((call) => call.outcome === 'ok' || isRefusal(call)).map(nameOf),
+    )
     const open = new Map<string, Call>()
     for (const call of this.#sends) {
       if (call.params.idempotencyKey !== undefined && !answered.has(nameOf(call)))

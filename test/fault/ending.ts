@@ -1,7 +1,7 @@
 import type { Frame } from '../helpers/socket.js'
 import { until } from '../helpers/until.js'
 import type { World } from './actions.js'
-import { type Ending, FINALS } from './facts.js'
+import { type Ending, isFinal } from './facts.js'
 import { now } from './history.js'
 import type { Host } from './hosts.js'
 import { Observer, type Watcher } from './observer.js'
@@ -85,9 +85,7 @@ async function conversations(auditor: Observer, world: World): Promise<Map<strin
 }
 
 async function outcomes(auditor: Observer, log: readonly Frame[]): Promise<Map<string, Frame>> {
-  const runIds = new Set(
-    log.filter(({ event }) => FINALS.includes(event)).map(({ payload }) => payload.runId),
-  )
+  const runIds = new Set(log.filter(isFinal).map(({ payload }) => payload.runId))
   const found = new Map<string, Frame>()
   for (const part of chunks([...runIds], PAGE)) {
     const wait = (runId: string) => auditor.call('agent.wait', { runId, timeoutMs: 1_000 })

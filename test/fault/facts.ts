@@ -19,7 +19,7 @@ export interface Ending {
   readonly behind: readonly string[]
 }
 
-export const FINALS = ['agent.completed', 'agent.failed', 'agent.aborted', 'agent.merged']
+const FINALS = ['agent.completed', 'agent.failed', 'agent.aborted', 'agent.merged']
 
 /** One event that the gateway accepted, as far as anything tells of it. */
 export interface Fact {
@@ -37,11 +37,25 @@ export interface Fact {
   readonly finals: Frame[]
   /** Requests that were answered with its ids. */
   readonly acks: Call[]
+  /** Lines of the runs that handled it, its own or another's. */
   readonly begins: WitnessLine[]
   readonly ends: WitnessLine[]
   /** `deadLetters.retry` of it, done or lost. */
   readonly retries: Call[]
 }
+
+/** How it is called where a person reads it. */
+export const nameOf = ({ label, runId }: Fact): string => label ?? runId
+
+/** What the log is searched for. */
+export const aboutOf = ({ label, runId, eventId }: Fact): string[] =>
+  [label, runId, eventId].filter((word) => word !== null)
+
+export const isFinal = ({ event }: Frame): boolean => FINALS.includes(event)
+
+/** How an event ended that has this final event. */
+export const statusOf = ({ event, payload }: Frame): string =>
+  event === 'agent.merged' ? payload.status : event.slice('agent.'.length)
 
 /** A request to accept something. */
 export interface Send {
@@ -88,12 +102,14 @@ export function arrange(history: History, witness: readonly WitnessLine[], endin
   for (const send of sends) if (send.call.outcome === 'ok') addAck(fact(send.call.result.runId), send)
   for (const frame of ending.log) if (frame.payload?.runId !== undefined) addFrame(fact, frame)
   for (const line of witness) {
-    const known = fact(line.runId)
-    known.eventId ??= line.eventId
-    known.session ??= line.session
-    known.label ??= line.labels[0] ?? null
-    if (line.what === 'begin') known.begins.push(line)
-    if (line.what === 'end') known.ends.push(line)
+    for (const [n, runId] of line.runIds.entries()) {
+      const known = fact(runId)
+      if (n === 0) known.eventId ??= line.eventId
+      known.session ??= line.session
+      known.label ??= line.labels[n] ?? null
+      if (line.what === 'begin') known.begins.push(line)
+      if (line.what === 'end') known.ends.push(line)
+    }
   }
   for (const call of history.calls) {
     if (call.method !== 'deadLetters.retry' || call.outcome === 'refused') continue
@@ -152,7 +168,7 @@ function addFrame(fact: (runId: string) => Fact, frame: Frame): void {
   const known = fact(frame.payload.runId)
   known.eventId ??= frame.payload.eventId
   known.session ??= frame.sessionKey
-  if (FINALS.includes(frame.event)) known.finals.push(frame)
+  if (isFinal(frame)) known.finals.push(frame)
   if (frame.event !== 'session.message') return
   if (frame.payload.role === 'user') {
     known.message ??= frame

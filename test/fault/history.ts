@@ -28,6 +28,9 @@ export interface Seen {
   readonly frame: Frame
 }
 
+/** In place of the number of a life. */
+export const EVERY_LIFE = 0
+
 /** One connection of a client, from its hello on. */
 export interface Connection {
   readonly client: string
@@ -68,7 +71,9 @@ const REFUSALS = ['CONFLICT', 'INVALID_REQUEST', 'FORBIDDEN', 'RATE_LIMITED']
 /** Whether nothing was stored. A gateway that ends answers what is in flight with `UNAVAILABLE`, stored or not. */
 export function isRefusal({ outcome, error }: Call): boolean {
   if (outcome !== 'refused') return false
-  return REFUSALS.includes(error.code) || (error.code === 'UNAVAILABLE' && error.details?.reason !== undefined)
+  return (
+    REFUSALS.includes(error.code) || (error.code === 'UNAVAILABLE' && error.details?.reason !== undefined)
+  )
 }
 
 /** Everything that clients did and saw over all lives of one state folder, as it happened. */
@@ -88,12 +93,12 @@ export class History {
     return life
   }
 
-  connect(client: string, asked: Position | null): Connection {
+  connect(client: string, asked: Position | null, life = this.life): Connection {
     const n = this.connections.filter((connection) => connection.client === client).length + 1
     const connection: Connection = {
       client,
       n,
-      life: this.life,
+      life,
       openedAt: now(),
       asked,
       given: null,

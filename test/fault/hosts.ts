@@ -33,7 +33,14 @@ function configOf(life: number, quiet: boolean): ConfigOverrides {
   return {
     defaultAgent: 'witness',
     agents: { witness },
-    lanes: { concurrency: 4, retry: { attempts: 3, backoffMs: 1, maxBackoffMs: 2 }, abortGraceMs: 20 },
+    lanes: {
+      concurrency: 4,
+      retry: { attempts: 3, backoffMs: 1, maxBackoffMs: 2 },
+      abortGraceMs: 20,
+      collect: { quietMs: 3, maxMessages: 4, maxWaitMs: 12 },
+      // Many an event dies here more often than in any life of a gateway.
+      maxCrashes: 0,
+    },
     shutdown: { drainTimeoutMs: 15 },
     rateLimit: { upgrades: { max: 0 } },
   }

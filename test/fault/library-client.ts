@@ -2,7 +2,7 @@ import { createNodeClient, type GatewayClient } from '../../src/client/node.js'
 import { GatewayError } from '../../src/protocol/errors.js'
 import { sessionsSend } from '../../src/protocol/index.js'
 import { until } from '../helpers/until.js'
-import { type Call, type Connection, type History, now, type Position } from './history.js'
+import { type Call, type Connection, EVERY_LIFE, type History, now, type Position } from './history.js'
 import type { Watcher } from './observer.js'
 import { contentOf } from './witness.js'
 
@@ -32,7 +32,7 @@ export class LibraryClient implements Watcher {
       reconnect: { minMs: 10, maxMs: 50 },
       requestTimeoutMs: 60_000,
     })
-    const connection = history.connect('library', null)
+    const connection = history.connect('library', null, EVERY_LIFE)
     client.on('*', (frame) => void connection.events.push({ at: now(), frame: frame as never }))
     const hello = await client.connect()
     connection.given = hello.resume

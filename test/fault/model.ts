@@ -3,6 +3,7 @@ import type { History } from './history.js'
 import { conversationProblems } from './rules-conversations.js'
 import { laneProblems } from './rules-lanes.js'
 import { outcomeProblems } from './rules-outcomes.js'
+import { reasonProblems } from './rules-reasons.js'
 import { sendProblems } from './rules-sends.js'
 import { streamProblems } from './rules-streams.js'
 import type { WitnessLine } from './witness.js'
@@ -22,6 +23,7 @@ export function check(history: History, witness: readonly WitnessLine[], ending:
   return [
     ...sendProblems(all),
     ...outcomeProblems(all),
+    ...reasonProblems(all),
     ...conversationProblems(all),
     ...laneProblems(all),
     ...streamProblems(all),

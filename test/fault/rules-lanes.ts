@@ -1,7 +1,7 @@
-import { type Fact, type Facts, groupBy } from './facts.js'
+import { aboutOf, type Fact, type Facts, groupBy, nameOf } from './facts.js'
 import type { Call } from './history.js'
 import type { Problem } from './model.js'
-import { aborts, aboutOf, nameOf } from './rules-outcomes.js'
+import { aborts, modesOf } from './rules-reasons.js'
 import type { WitnessLine } from './witness.js'
 
 /** In a session one after the other, in order, as the agent saw it; a kill cuts a handling off, and it begins again. */
@@ -21,41 +21,64 @@ function* serialProblems(lines: readonly WitnessLine[], all: Facts): Iterable<Pr
   const begun = new Map<string, WitnessLine>()
   for (const line of lines) {
     const { at, runId } = line
-    if (line.what === 'begin') {
-      const about = [runId, ...line.labels, ...(running === null ? [] : [running.runId, ...running.labels])]
+    const about = [...line.runIds, ...line.labels, ...(running === null ? [] : running.runIds)]
+    if (line.what === 'took') {
+      if (running?.runId !== runId)
+        yield { at, about, says: `${line.labels} was handed to a run that is over` }
+      begun.set(line.runIds.at(-1)!, line)
+    } else if (line.what === 'begin') {
       if (running !== null)
         yield {
           at,
           about,
           says: `two at once in ${line.session}: ${line.labels} began while ${running.labels} ran`,
         }
-      const before = begun.get(runId)
-      const isRetried = all.facts.get(runId)!.retries.length > 0
-      if (before !== undefined && line.attempt <= before.attempt && !isRetried)
-        yield { at, about, says: `${line.labels} was handled twice in one life` }
-      begun.set(runId, line)
+      for (const id of line.runIds) {
+        const before = begun.get(id)
+        const isRetried = all.facts.get(id)!.retries.length > 0
+        if (before !== undefined && line.attempt <= before.attempt && !isRetried)
+          yield { at, about, says: `${line.labels} was handled twice in one life` }
+        begun.set(id, line)
+      }
       running = line
     } else if (line.what !== 'late' && running?.runId === runId) running = null
   }
 }
 
-/** Of one class of priority, in the order of the journal: over all lives, since what was cut off begins again first. */
+/**
+ * Of one class of priority, in the order of the journal: over all lives, since what was cut off begins again first. What ran
+ * together once may run one by one later.
+ */
 function* fifoProblems(lines: readonly WitnessLine[], all: Facts): Iterable<Problem> {
-  const newest: (Fact | undefined)[] = []
-  for (const { what, runId, at } of lines) {
-    const fact = all.facts.get(runId)!
-    if (what !== 'begin' || isUnordered(fact)) continue
-    const before = newest[fact.rank]
-    if (before !== undefined && before.seq > fact.seq) {
-      const about = [...aboutOf(fact), ...aboutOf(before)]
+  const earlier: { fact: Fact; line: WitnessLine }[] = []
+  const taken = new Set<string>()
+  for (const line of lines) {
+    if (line.what === 'took') taken.add(line.runIds.at(-1)!)
+    if (line.what !== 'begin') continue
+    const facts = line.runIds.map((runId) => all.facts.get(runId)!).filter((fact) => !isUnordered(fact))
+    for (const fact of facts) {
+      const passed = earlier.find(
+        (before) =>
+          before.fact.rank === fact.rank &&
+          before.fact.seq > fact.seq &&
+          !before.line.runIds.includes(fact.runId) &&
+          !mayBeSkipped(fact, before.line, line, all),
+      )
+      if (passed === undefined) continue
       yield {
-        at,
-        about,
-        says: `${nameOf(fact)} (${fact.seq}) began after ${nameOf(before)} (${before.seq}), which came later`,
+        at: line.at,
+        about: [...aboutOf(fact), ...aboutOf(passed.fact)],
+        says: `${nameOf(fact)} (${fact.seq}) began after ${nameOf(passed.fact)} (${passed.fact.seq}), which came later`,
       }
-    } else newest[fact.rank] = fact
+    }
+    // A message that a run took overtakes what is none.
+    for (const fact of facts) if (!taken.has(fact.runId)) earlier.push({ fact, line })
   }
 }
+
+/** It was to be aborted for a newer message, and a kill came between: what becomes of it is for the next life to decide. */
+const mayBeSkipped = (fact: Fact, before: WitnessLine, now: WitnessLine, all: Facts): boolean =>
+  before.life < now.life && fact.message !== null && modesOf(fact.session, all).has('interrupt')
 
 /** A dead letter that is retried goes to the end; of an event that no answer names the place is not known. */
 const isUnordered = ({ retries, seq }: Fact): boolean => retries.length > 0 || seq === 0
@@ -63,12 +86,13 @@ const isUnordered = ({ retries, seq }: Fact): boolean => retries.length > 0 || s
 /** Nothing begins that is less urgent than what was known to wait when the handling before it ended. */
 function* urgencyProblems(lines: readonly WitnessLine[], all: Facts): Iterable<Problem> {
   const begins = lines.filter(({ what }) => what === 'begin')
-  const lastBegin = new Map(begins.map(({ runId, at }) => [runId, at]))
+  const lastBegin = new Map(begins.flatMap((line) => line.runIds.map((runId) => [runId, line])))
   const waiting = [...lastBegin.keys()].map((runId) => all.facts.get(runId)!).filter((f) => !isUnordered(f))
   let chosenAt = 0
   let life = 0
   let current = ''
-  for (const { what, runId, at, life: n } of lines) {
+  for (const line of lines) {
+    const { what, runId, at, life: n } = line
     if (n !== life) {
       life = n
       current = ''
@@ -83,7 +107,8 @@ function* urgencyProblems(lines: readonly WitnessLine[], all: Facts): Iterable<P
     const passed = waiting.find(
       (other) =>
         other.rank < fact.rank &&
-        lastBegin.get(other.runId)! > at &&
+        lastBegin.get(other.runId)!.at > at &&
+        !mayBeSkipped(other, line, lastBegin.get(other.runId)!, all) &&
         other.acks.some(({ answeredAt }) => answeredAt < chosenAt),
     )
     if (passed === undefined) continue

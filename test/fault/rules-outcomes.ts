@@ -1,17 +1,15 @@
 import type { Frame } from '../helpers/socket.js'
-import { type Fact, type Facts, FINALS, groupBy } from './facts.js'
+import { aboutOf, type Fact, type Facts, groupBy, nameOf, statusOf } from './facts.js'
 import type { Call } from './history.js'
 import type { Problem } from './model.js'
-import { answerTo, isFatal, labelsIn } from './witness.js'
 
-/** Every accepted event ends exactly once, in a way that its agent or a client gave reason for, and everyone is told the same. */
+/** Every accepted event ends exactly once, and everyone is told the same of it. */
 export function* outcomeProblems(all: Facts): Iterable<Problem> {
   if (all.ending.pending > 0) yield { about: [], says: `${all.ending.pending} events never ended` }
   for (const fact of all.facts.values()) {
     yield* finalProblems(fact)
-    for (const final of fact.finals) yield* reasonProblems(fact, final, all)
     const ended = all.ending.outcomes.get(fact.runId)
-    if (ended !== undefined) yield* outcomeProblem(fact, ended, 'agent.wait in the end')
+    if (ended !== undefined) yield* outcomeProblem(fact, ended, 'agent.wait in the end', all)
     else if (fact.finals.length > 0)
       yield { about: aboutOf(fact), says: `agent.wait has no outcome of ${nameOf(fact)}` }
   }
@@ -33,35 +31,6 @@ function* finalProblems(fact: Fact): Iterable<Problem> {
   const completed = fact.finals.filter(({ event }) => event === 'agent.completed').length
   if (fact.answers.length !== completed)
     yield { about, says: `${name} completed ${completed} times and has ${fact.answers.length} answers` }
-  for (const answer of fact.answers) {
-    const labels = labelsIn(answer.payload.content)
-    if (answer.payload.content !== answerTo(labels) || (fact.label !== null && !labels.includes(fact.label)))
-      yield { about, says: `${name} was answered with ${JSON.stringify(answer.payload.content)}` }
-  }
-}
-
-/** Nothing completes, fails or is aborted without a cause that is known from outside. */
-function* reasonProblems(fact: Fact, final: Frame, all: Facts): Iterable<Problem> {
-  const about = aboutOf(fact)
-  const name = nameOf(fact)
-  const by = (how: 'reply' | 'fail') => fact.ends.some((line) => line.how === how)
-  if (final.event === 'agent.completed' && !by('reply'))
-    yield { about, says: `${name} is completed, and its agent never answered` }
-  if (final.event === 'agent.failed') {
-    if (!by('fail')) yield { about, says: `${name} is failed, and its agent never failed` }
-    if (fact.content !== null && !isFatal(fact.content))
-      yield { about, says: `${name} is failed for good, and it was to succeed in the end` }
-  }
-  if (final.event === 'agent.aborted') {
-    const seen = all.seenAt.get(final.seq) ?? Number.POSITIVE_INFINITY
-    const asked = all.history.calls.some((call) => call.sentAt < seen && aborts(call, fact))
-    if (!asked) yield { about, says: `${name} is aborted (${final.payload.reason}), and nobody asked for it` }
-  }
-}
-
-export function aborts({ method, outcome, params, sessionKey }: Call, fact: Fact): boolean {
-  if (method !== 'agent.abort' || outcome === 'refused') return false
-  return params.runId === undefined ? sessionKey === fact.session : params.runId === fact.runId
 }
 
 function* waiterProblems(call: Call, all: Facts): Iterable<Problem> {
@@ -71,35 +40,35 @@ function* waiterProblems(call: Call, all: Facts): Iterable<Problem> {
   if (call.method === 'agent.abort') {
     for (const runId of call.result.aborted as string[]) {
       const fact = all.facts.get(runId)
-      if (fact?.finals.some(({ event }) => event === 'agent.aborted')) continue
+      if (fact?.finals.some((final) => statusOf(final) === 'aborted')) continue
       yield { about: [runId], says: `${runId} was said to be aborted, and it is not` }
     }
     return
   }
-  const isOutcome = call.method === 'agent.wait'
-  const outcome = isOutcome ? call.result : call.result?.outcome
-  if (outcome === undefined || (!isOutcome && call.method !== 'sessions.send')) return
+  const outcome = call.method === 'agent.wait' ? call.result : call.result?.outcome
+  if (outcome === undefined) return
   const fact = all.facts.get(outcome.runId)
   if (fact === undefined) yield { about: [outcome.runId], says: `a waiter was told of ${outcome.runId}` }
-  else yield* outcomeProblem(fact, outcome, `${call.method} of ${call.client}`)
+  else yield* outcomeProblem(fact, outcome, `${call.method} of ${call.client}`, all)
 }
 
 /** What a waiter is told is what the log has. With retries of a dead letter it may be that of an earlier end. */
-function* outcomeProblem(fact: Fact, outcome: Frame, who: string): Iterable<Problem> {
-  const about = aboutOf(fact)
-  const { status, message } = outcome
-  const matching = fact.finals.filter((final) => statusOf(final) === status)
-  if (matching.length === 0)
-    yield { about, says: `${who} was told that ${nameOf(fact)} is ${status}, the log says otherwise` }
+function* outcomeProblem(fact: Fact, outcome: Frame, who: string, all: Facts): Iterable<Problem> {
+  const { status, message, mergedInto } = outcome
+  const text = (says: string) => ({ about: aboutOf(fact), says: `${who}: ${nameOf(fact)} ${says}` })
+  const isLogged = fact.finals.some(
+    (final) => statusOf(final) === status && (final.payload.mergedInto ?? null) === mergedInto,
+  )
+  if (!isLogged) yield text(`is said to be ${status}, into ${mergedInto}; the log says otherwise`)
+  const answers = all.facts.get(mergedInto ?? fact.runId)?.answers ?? []
   if (message === null) {
-    if (status === 'completed') yield { about, says: `${who} was given no message of ${nameOf(fact)}` }
-  } else if (!fact.answers.some((a) => a.seq === message.seq && a.payload.content === message.content)) {
-    yield { about, says: `${who} was given a message of ${nameOf(fact)} that the log has not` }
+    if (status === 'completed') yield text('is completed without its message')
+  } else if (
+    !answers.some(({ seq, payload }) => seq === message.seq && payload.content === message.content)
+  ) {
+    yield text('comes with a message that the log has not')
   }
 }
-
-const statusOf = ({ event, payload }: Frame): string =>
-  event === 'agent.merged' ? payload.status : event.slice('agent.'.length)
 
 function* deadLetterProblems({ facts, ending, history }: Facts): Iterable<Problem> {
   const discards = groupBy(
@@ -108,7 +77,8 @@ function* deadLetterProblems({ facts, ending, history }: Facts): Iterable<Proble
   )
   for (const fact of facts.values()) {
     const isLetter = ending.deadLetters.has(fact.eventId ?? '')
-    const isFailed = fact.finals.at(-1)?.event === 'agent.failed'
+    const last = fact.finals.at(-1)
+    const isFailed = last !== undefined && statusOf(last) === 'failed'
     const discarded = discards.get(fact.eventId) ?? []
     if (isLetter && !isFailed)
       yield { about: aboutOf(fact), says: `${nameOf(fact)} is a dead letter, and it did not fail` }
@@ -118,10 +88,3 @@ function* deadLetterProblems({ facts, ending, history }: Facts): Iterable<Proble
       yield { about: aboutOf(fact), says: `${nameOf(fact)} was discarded, and it is a dead letter` }
   }
 }
-
-export const nameOf = ({ label, runId }: Fact): string => label ?? runId
-
-export const aboutOf = ({ label, runId, eventId }: Fact): string[] =>
-  [label, runId, eventId].filter((word) => word !== null)
-
-export const isFinal = ({ event }: Frame): boolean => FINALS.includes(event)

@@ -1,9 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Frame } from '../helpers/socket.js'
-import type { Facts } from './facts.js'
-import type { Connection, Seen } from './history.js'
+import { type Facts, isFinal } from './facts.js'
+import { type Connection, EVERY_LIFE, type Seen } from './history.js'
 import type { Problem } from './model.js'
-import { isFinal } from './rules-outcomes.js'
 
 /** Each connection shows every durable event after its position once, in order, without a gap; the others where they belong. */
 export function* streamProblems(all: Facts): Iterable<Problem> {
@@ -66,6 +65,7 @@ function* durableProblems(connection: Connection, log: readonly Frame[]): Iterab
 function* passingProblems(connection: Connection, all: Facts): Iterable<Problem> {
   const running = new Map<string, string>()
   const ended = new Set<string>()
+  const steered = new Map<string, string>()
   for (const seen of connection.events) {
     const { event, sessionKey, payload } = seen.frame
     const runId = payload?.runId as string | undefined
@@ -73,6 +73,11 @@ function* passingProblems(connection: Connection, all: Facts): Iterable<Problem>
     if (isFinal(seen.frame)) {
       if (all.facts.get(runId)!.retries.length === 0) ended.add(runId)
       if (running.get(sessionKey) === runId) running.delete(sessionKey)
+      const into = steered.get(runId)
+      const isCertain = into !== undefined && connection.life !== EVERY_LIFE
+      if (isCertain && payload.mergedInto !== into) yield astray(seen, into)
+    } else if (event === 'agent.steered') {
+      steered.set(runId, payload.mergedInto)
     } else if (event === 'agent.started' || event === 'agent.delta') {
       const other = running.get(sessionKey) ?? runId
       if (ended.has(runId)) yield late(connection, seen)
@@ -86,6 +91,12 @@ const late = (connection: Connection, { at, frame }: Seen): Problem => ({
   at,
   about: [frame.payload.runId, connection.client],
   says: `${whose(connection)} saw ${frame.event} of ${frame.payload.runId} after its end`,
+})
+
+const astray = ({ at, frame }: Seen, into: string): Problem => ({
+  at,
+  about: [frame.payload.runId, into],
+  says: `${frame.payload.runId} was handed to ${into}, and ended otherwise: ${frame.event}`,
 })
 
 const overlap = (connection: Connection, { at, frame }: Seen, other: string): Problem => ({

@@ -2,18 +2,19 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /**
- * What the agent saw, outside of the journal. `begin`: it was given an event; `end`: it is about to answer or to fail;
- * `told`: its signal aborted; `late`: it answers although it was told to stop.
+ * What the agent saw, outside of the journal. `begin`: it was given an event; `took`: and another message while it was at
+ * work; `end`: it is about to answer or to fail; `told`: its signal aborted; `late`: it answers although it was told to stop.
  */
 export interface WitnessLine {
   readonly at: number
   readonly life: number
-  readonly what: 'begin' | 'end' | 'told' | 'late'
+  readonly what: 'begin' | 'took' | 'end' | 'told' | 'late'
   readonly runId: string
   readonly eventId: string
   readonly session: string
   readonly attempt: number
-  /** Those of all the messages that it was given. */
+  /** Of all that it was given so far, its own first. */
+  readonly runIds: readonly string[]
   readonly labels: readonly string[]
   /** With `end`. */
   readonly how?: 'reply' | 'fail'
@@ -30,6 +31,8 @@ export const SCRIPTS = {
   broken: 'flaky:9',
   /** Fails for good at once. */
   dead: 'dead',
+  /** Takes the messages that come in the meantime. */
+  open: 'open:8',
   /** Until it is aborted, or the gateway is a quiet one. */
   hanging: 'hang',
   /** As `hanging`, but answers after it was told to stop, and streams on. */
@@ -58,10 +61,11 @@ export default async function (event, context) {
   const { signal, attempt, options } = context
   const content = event.payload.content
   const labels = content.match(/#\\w+/g)
+  const runIds = context.events.map((one) => one.runId)
   const note = (what, more) => {
     const at = Number(process.hrtime.bigint() / 1000n)
     const { runId, id: eventId, sessionKey: session } = event
-    const line = { at, life: options.life, what, runId, eventId, session, attempt, labels, ...more }
+    const line = { at, life: options.life, what, runId, eventId, session, attempt, runIds, labels, ...more }
     appendFileSync(file, JSON.stringify(line) + '\\n')
   }
   const fail = (error) => {
@@ -74,6 +78,15 @@ export default async function (event, context) {
   const told = new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
   const [script, number] = content.split(' ')[1].split(':')
   if (script === 'reply') await delay(Number(number), undefined, { signal })
+  if (script === 'open') {
+    context.onSteer((message) => {
+      if (over) return false
+      runIds.push(message.runId)
+      labels.push(...message.payload.content.match(/#\\w+/g))
+      note('took')
+    })
+    await delay(Number(number), undefined, { signal })
+  }
   if (script === 'deltas') {
     for (let i = 0; i < Number(number); i++) {
       context.delta('d' + i)
