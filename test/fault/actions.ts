@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { type Priority, QUEUE_MODES, type QueueMode } from '../../src/protocol/index.js'
-import { type Call, isRefusal } from './history.js'
+import type { Call } from './history.js'
 import type { Observer } from './observer.js'
 import { contentOf, type Script } from './witness.js'
 
@@ -80,6 +80,14 @@ export class World {
     this.sessions = Array.from({ length: lanes }, (_, n) => `web:${n}:main`)
   }
 
+  /** Makes sessions, with their queue modes, before anything is sent to them. */
+  async create(modes: readonly (QueueMode | null | undefined)[], client: Observer): Promise<void> {
+    for (const [n, key] of this.sessions.entries()) {
+      const mode = modes[n % modes.length]
+      if (mode !== undefined) await client.call('sessions.create', { queueMode: mode }, key)
+    }
+  }
+
   /** Resolves when it was answered, or when the connection ended. */
   async perform(action: Action, client: Observer): Promise<void> {
     switch (action.do) {
@@ -117,9 +125,7 @@ export class World {
 
   /** Sends again, with the same key, what has no answer: as a client does that wants to know. */
   async settle(client: Observer): Promise<void> {
-    const answered = new Set(
-      this.#sends.filter((call) => call.outcome === 'ok' || isRefusal(call)).map(nameOf),
-    )
+    const answered = new Set(this.#sends.filter(({ outcome }) => outcome !== 'lost').map(nameOf))
     const open = new Map<string, Call>()
     for (const call of this.#sends) {
       if (call.params.idempotencyKey !== undefined && !answered.has(nameOf(call)))

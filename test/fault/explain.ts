@@ -67,7 +67,11 @@ function* callLines({ calls }: History): Iterable<Line> {
     const words = `${JSON.stringify([params, result]).replaceAll(/["\\]/g, ' ')} ${sessionKey} ${client} `
     const what = `${client}: ${method} ${JSON.stringify(params)} ${sessionKey ?? ''}`
     if (outcome === 'lost' || outcome === 'open') {
-      yield { at: call.sentAt, text: `${what} -> no answer`, words }
+      yield {
+        at: call.sentAt,
+        text: `${what} -> ${error === null ? 'no answer' : `perhaps: ${error.code}`}`,
+        words,
+      }
       continue
     }
     const answer = outcome === 'ok' ? short(result) : `${error.code}: ${error.message}`

@@ -47,7 +47,10 @@ export interface Connection {
   closedAt: number
 }
 
-/** A request and what became of it. `lost`: the connection ended first, so it may have been executed, or not. */
+/**
+ * A request and what became of it. `refused`: nothing was done. `lost`: the connection ended first, or its answer says as much
+ * as that, so it may have been executed, or not.
+ */
 export interface Call {
   readonly client: string
   readonly connection: number
@@ -65,15 +68,12 @@ export interface Call {
   readonly repeats: boolean
 }
 
-/** Errors by which a gateway says that it stored nothing. */
-const REFUSALS = ['CONFLICT', 'INVALID_REQUEST', 'FORBIDDEN', 'RATE_LIMITED']
+/** Errors by which a gateway says that it did nothing. */
+const REFUSALS = ['CONFLICT', 'INVALID_REQUEST', 'FORBIDDEN', 'NOT_FOUND', 'RATE_LIMITED', 'AGENT_TIMEOUT']
 
-/** Whether nothing was stored. A gateway that ends answers what is in flight with `UNAVAILABLE`, stored or not. */
-export function isRefusal({ outcome, error }: Call): boolean {
-  if (outcome !== 'refused') return false
-  return (
-    REFUSALS.includes(error.code) || (error.code === 'UNAVAILABLE' && error.details?.reason !== undefined)
-  )
+/** A gateway that ends answers what is in flight with `UNAVAILABLE`, done or not; a refusal has a reason. */
+export function isRefusal({ code, details }: Frame['error']): boolean {
+  return REFUSALS.includes(code) || (code === 'UNAVAILABLE' && details?.reason !== undefined)
 }
 
 /** Everything that clients did and saw over all lives of one state folder, as it happened. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
+import { QUEUE_MODES } from '../../src/protocol/index.js'
 import { temporaryFolder } from '../helpers/app.js'
 import { type Action, actionArbitrary, World, waits } from './actions.js'
 import { conclude } from './ending.js'
@@ -29,7 +30,7 @@ interface Round {
 
 const action = actionArbitrary({
   lanes: LANES,
-  scripts: ['quick', 'quick', 'quick', 'slow', 'streamed', 'flaky', 'broken', 'dead'],
+  scripts: ['quick', 'quick', 'slow', 'slow', 'open', 'streamed', 'flaky', 'broken', 'dead'],
   operators: 1,
 })
 
@@ -86,6 +87,8 @@ for (const seed of runs) {
       const world = new World(LANES)
       const clients = ['alice', 'bob', 'carol'].map((name) => new Observer(history, name))
       await host.start()
+      await clients[0]!.connect(host.wsUrl)
+      await world.create(QUEUE_MODES, clients[0]!)
       const library = await LibraryClient.connect(history, host.wsUrl)
       t.teardown(() => library.disconnect())
       const sent: Promise<unknown>[] = []

@@ -2,7 +2,15 @@ import { createNodeClient, type GatewayClient } from '../../src/client/node.js'
 import { GatewayError } from '../../src/protocol/errors.js'
 import { sessionsSend } from '../../src/protocol/index.js'
 import { until } from '../helpers/until.js'
-import { type Call, type Connection, EVERY_LIFE, type History, now, type Position } from './history.js'
+import {
+  type Call,
+  type Connection,
+  EVERY_LIFE,
+  type History,
+  isRefusal,
+  now,
+  type Position,
+} from './history.js'
 import type { Watcher } from './observer.js'
 import { contentOf } from './witness.js'
 
@@ -54,9 +62,9 @@ export class LibraryClient implements Watcher {
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error
       call.error = error
-      call.outcome = this.#client.state.status === 'closed' ? 'lost' : 'refused'
+      call.outcome = isRefusal(error) ? 'refused' : 'lost'
     }
-    call.answeredAt = now()
+    if (call.outcome !== 'lost') call.answeredAt = now()
     return call
   }
 

@@ -1,6 +1,6 @@
 import { WebSocket } from 'ws'
 import type { Frame } from '../helpers/socket.js'
-import { type Call, type Connection, type History, now, type Position } from './history.js'
+import { type Call, type Connection, type History, isRefusal, now, type Position } from './history.js'
 
 const HELLO = {
   type: 'hello',
@@ -78,14 +78,13 @@ export class Observer implements Watcher {
       const target = sessionKey === null ? {} : { sessionKey }
       this.#socket!.send(JSON.stringify({ type: 'request', id, method, params, ...target }))
     })
-    if (answer === null) {
-      call.outcome = 'lost'
-      return call
+    call.error = answer?.error ?? null
+    if (answer === null || (answer.error !== null && !isRefusal(answer.error))) call.outcome = 'lost'
+    else {
+      call.outcome = answer.error === null ? 'ok' : 'refused'
+      call.result = answer.result
+      call.answeredAt = now()
     }
-    call.answeredAt = now()
-    call.outcome = answer.error === null ? 'ok' : 'refused'
-    call.result = answer.result
-    call.error = answer.error
     return call
   }
 

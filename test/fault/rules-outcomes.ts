@@ -34,7 +34,7 @@ function* finalProblems(fact: Fact): Iterable<Problem> {
 }
 
 function* waiterProblems(call: Call, all: Facts): Iterable<Problem> {
-  if (call.outcome === 'refused' && call.error.code === 'INTERNAL_ERROR')
+  if (call.error?.code === 'INTERNAL_ERROR')
     yield { about: [call.client], says: `${call.method} was answered INTERNAL_ERROR`, at: call.sentAt }
   if (call.outcome !== 'ok') return
   if (call.method === 'agent.abort') {

@@ -59,7 +59,8 @@ function* mergedProblems(fact: Fact, final: Frame, all: Facts): Iterable<Problem
   const modes = modesOf(fact.session, all)
   if (!modes.has('collect') && !modes.has('steer'))
     yield text('and its session was only ever to run them one by one')
-  if (fact.message === null || lead?.message === null) yield text('and only messages are')
+  if (fact.message === null) yield text('and only messages are')
+  if (lead?.message === null && !modes.has('steer')) yield text('and only messages are collected')
   if (lead === undefined) yield text('which does not exist')
   else if (lead.session !== fact.session) yield text('which is another session’s')
   else if (
@@ -98,11 +99,13 @@ export function aborts({ method, outcome, params, sessionKey }: Call, fact: Fact
   return params.runId === undefined ? sessionKey === fact.session : params.runId === fact.runId
 }
 
+const SETTING = ['sessions.create', 'sessions.patch']
+
 /** The modes that a session may ever have had. */
 export function modesOf(session: string | null, { history }: Facts): Set<QueueMode> {
   const modes = new Set<QueueMode>(['followup'])
   for (const { method, params, outcome, sessionKey } of history.calls) {
-    if (method !== 'sessions.patch' || sessionKey !== session || outcome === 'refused') continue
+    if (!SETTING.includes(method) || sessionKey !== session || outcome === 'refused') continue
     if (params.queueMode) modes.add(params.queueMode as QueueMode)
   }
   return modes

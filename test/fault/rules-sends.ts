@@ -1,5 +1,4 @@
 import { type Fact, type Facts, groupBy, type Send } from './facts.js'
-import { isRefusal } from './history.js'
 import type { Problem } from './model.js'
 
 /** What is acknowledged exists, as it was sent; what is not exists once or not at all, and its repeat says which. */
@@ -11,7 +10,7 @@ export function* sendProblems(all: Facts): Iterable<Problem> {
     const about = [label, ...facts.map(({ runId }) => runId)]
     const text = (says: string) => ({ about, says })
     if (facts.length > 1) yield text(`${label} exists ${facts.length} times`)
-    const isSure = sends.every(({ call }) => isRefusal(call))
+    const isSure = sends.every(({ call }) => call.outcome === 'refused')
     if (isSure && facts.length > 0) yield text(`${label} was refused each time, and yet it exists`)
     for (const send of sends) yield* ackProblems(send, facts[0], all)
   }

@@ -8,7 +8,7 @@ export interface KeptSeed {
   readonly found: string
   readonly seed?: number
   /** A history as it was printed. */
-  readonly steps?: readonly unknown[]
+  readonly story?: unknown
 }
 
 /** The seeds of failures; this file is compiled to dist/test/fault. */

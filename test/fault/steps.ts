@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
+import { QUEUE_MODES, type QueueMode } from '../../src/protocol/index.js'
 import { type Action, actionArbitrary, World, waits } from './actions.js'
 import { conclude } from './ending.js'
 import { explain } from './explain.js'
@@ -18,10 +19,17 @@ export type Step =
   /** The gateway ends in the midst of these, and the next one starts. */
   | { step: 'end'; how: LifeEnd; client: number; actions: readonly Action[]; afterMs: number }
 
+/** What a history is made of. */
+export interface Story {
+  /** Of the session of each lane that is there from the start on; undefined: its first event makes it. */
+  readonly modes: readonly (QueueMode | null | undefined)[]
+  readonly steps: readonly Step[]
+}
+
 const CLIENTS = ['alice', 'bob', 'carol']
 const LANES = 3
 
-export function stepsArbitrary(ends: readonly LifeEnd[], length: number): fc.Arbitrary<Step[]> {
+export function storyArbitrary(ends: readonly LifeEnd[], length: number): fc.Arbitrary<Story> {
   const scripts = Object.keys(SCRIPTS) as Script[]
   const action = actionArbitrary({ lanes: LANES, scripts: ['quick', ...scripts], operators: 4 })
   const client = fc.nat(CLIENTS.length - 1)
@@ -47,12 +55,15 @@ export function stepsArbitrary(ends: readonly LifeEnd[], length: number): fc.Arb
       }),
     },
   )
-  return fc.array(step, { minLength: Math.floor(length / 2), maxLength: length })
+  return fc.record({
+    modes: fc.array(fc.constantFrom(undefined, ...QUEUE_MODES), { minLength: LANES, maxLength: LANES }),
+    steps: fc.array(step, { minLength: 1, maxLength: length, size: 'max' }),
+  })
 }
 
 /** Does the steps, lets everything come to its end, and throws what is wrong. */
 export async function live(
-  steps: readonly Step[],
+  { modes, steps }: Story,
   hostOf: (history: History) => Promise<Host>,
 ): Promise<void> {
   const history = new History()
@@ -68,6 +79,8 @@ export async function live(
   }
   try {
     await host.start()
+    await clients[0]!.connect(host.wsUrl)
+    await world.create(modes, clients[0]!)
     for (const step of steps) {
       if (step.step === 'do') await perform(clients[step.client]!, step.actions)
       else if (step.step === 'leave') await clients[step.client]!.disconnect()
