@@ -1,5 +1,6 @@
 import { LaneDispatcher } from '../src/lanes/dispatcher.js'
 import type { Task } from '../src/lanes/lane.js'
+import type { Sender } from '../src/lanes/ready-list.js'
 import { printTable } from './table.js'
 
 const TASKS = 1_000_000
@@ -9,6 +10,8 @@ class NoOp implements Task {
   next: Task | null = null
   readonly rank = 0
   readonly bytes = 0
+
+  constructor(readonly sender: Sender) {}
 }
 
 function createDispatcher() {
@@ -37,7 +40,8 @@ function measure(keys: number, wave: number): number {
   for (let sent = 0; sent < TASKS; ) {
     for (const end = Math.min(sent + wave, TASKS); sent < end; sent++) {
       const name = names[sent % keys]!
-      dispatcher.enqueue(dispatcher.admit(name, 0), new NoOp())
+      const task = new NoOp(dispatcher.sender('bench'))
+      dispatcher.enqueue(dispatcher.admit(name, task), task)
     }
     finish()
   }

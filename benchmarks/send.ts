@@ -44,7 +44,10 @@ const rates: number[] = []
 const cpu: number[] = []
 const handled: number[] = []
 // Room for all that one round sends: what is measured is the pace, not the refusals.
-const server = await BenchServer.start('gateway', { LURKBOT_GATEWAY__LANES__CAPACITY: String(PER_SENDER) })
+const server = await BenchServer.start('gateway', {
+  LURKBOT_GATEWAY__LANES__CAPACITY: String(PER_SENDER),
+  LURKBOT_GATEWAY__LANES__MAX_PENDING_PER_PRINCIPAL: String(SENDERS * PER_SENDER),
+})
 for (let round = 0; round < 4; round++) {
   const sockets = await connectAll(server.url, SENDERS)
   for (const socket of sockets) {

@@ -10,7 +10,7 @@ declare module 'fastify' {
 /** Collects the checks of the other plugins. */
 export default fp<{ version: string }>(
   async (app, { version }) => {
-    const { lifecycle, journal, lanes, metrics } = app
+    const { lifecycle, journal, lanes, metrics, overload } = app
     const health = new Health(version, lifecycle.startedAt)
     health.add('lifecycle', () =>
       lifecycle.stopping ? { status: 'failing', message: 'stopping' } : { status: 'ok' },
@@ -22,11 +22,13 @@ export default fp<{ version: string }>(
         ? { status: 'ok' }
         : { status: 'degraded', message: 'full: new events are refused' }
     })
+    health.add('memory', () => overload.memory.health())
+    health.add('eventLoop', () => overload.loopDelay.health())
     app.decorate('health', health)
     metrics.instruments.gauge('gateway_health', '1: ok, 0.5: degraded, 0: failing.', ['check'], (set) => {
       const value = { ok: 1, degraded: 0.5, failing: 0 }
       for (const [check, { status }] of Object.entries(health.report().checks)) set({ check }, value[status])
     })
   },
-  { name: 'health', dependencies: ['lifecycle', 'journal', 'lanes', 'metrics'], fastify: '5.x' },
+  { name: 'health', dependencies: ['lifecycle', 'journal', 'lanes', 'metrics', 'overload'], fastify: '5.x' },
 )

@@ -59,11 +59,12 @@ export default fp<LanesPluginOptions>(
     const dispatcher = new LaneDispatcher<QueuedEvent>({
       ...config.lanes,
       run: runner.start,
-      onFull: (lane, retryAfterMs) => {
+      hasMemory: (bytes) => app.overload.memory.hasRoom(bytes, performance.now()),
+      onFull: (sessionKey, retryAfterMs) => {
         const payload = JSON.stringify({ capacity: config.lanes.capacity, retryAfterMs })
         broadcaster.broadcast({
           event: EVENTS.laneFull.name,
-          sessionKey: lane.key,
+          sessionKey,
           at: Date.now(),
           payload,
           seq: 0,
@@ -98,7 +99,11 @@ export default fp<LanesPluginOptions>(
       await lanes.drain(config.shutdown.drainTimeoutMs, config.lanes.abortGraceMs * 2)
     })
   },
-  { name: 'lanes', dependencies: ['metrics', 'journal', 'events', 'hooks', 'agents'], fastify: '5.x' },
+  {
+    name: 'lanes',
+    dependencies: ['metrics', 'overload', 'journal', 'events', 'hooks', 'agents'],
+    fastify: '5.x',
+  },
 )
 
 function measure(instruments: Instruments, dispatcher: LaneDispatcher<QueuedEvent>, runner: Runner): void {

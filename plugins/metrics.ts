@@ -1,4 +1,3 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import fp from 'fastify-plugin'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { createInstruments, type Instruments } from '../src/metrics/instruments.js'
@@ -23,23 +22,8 @@ export default fp(
     const instruments = createInstruments(registry)
     collectDefaultMetrics({ register: registry })
     for (const name of REJECTED) registry.removeSingleMetric(name)
-    const loopDelay = monitorEventLoopDelay({ resolution: 20 })
-    loopDelay.enable()
-    instruments.gauge(
-      'gateway_event_loop_delay_seconds',
-      'Delay of the event loop since the last scrape.',
-      // Not `quantile`: that label is for summaries.
-      ['statistic'],
-      (set) => {
-        set({ statistic: 'p50' }, loopDelay.percentile(50) / 1e9)
-        set({ statistic: 'p99' }, loopDelay.percentile(99) / 1e9)
-        set({ statistic: 'max' }, loopDelay.max / 1e9)
-        loopDelay.reset()
-      },
-    )
     app.decorate('metrics', { registry, instruments })
     app.addHook('onClose', async () => {
-      loopDelay.disable()
       registry.clear()
     })
   },

@@ -49,6 +49,8 @@ export default fp<WebsocketPluginOptions>(
     const options = {
       server: app.webSocketUpgrades,
       maxPayload: config.connection.maxPayloadBytes,
+      maxBufferedChunks: maxPieces(config),
+      maxFragments: maxPieces(config),
       perMessageDeflate: false,
       clientTracking: false,
       // Pongs are sent by the connection, which looks at its outbox first.
@@ -59,6 +61,9 @@ export default fp<WebsocketPluginOptions>(
     // The plugin's own `preClose` would wait for every peer.
     await app.register(websocket, { options, preClose: (done) => done() })
     measure(instruments, connections)
+    app.overload.onSample(() => {
+      if (app.overload.memory.over !== null) connections.shedSlowReaders()
+    })
 
     app.addHook('preClose', async () => {
       await connections.closeAll(app.lifecycle.restarting ? 'RESTARTING' : 'SHUTTING_DOWN')
@@ -66,10 +71,18 @@ export default fp<WebsocketPluginOptions>(
   },
   {
     name: 'websocket',
-    dependencies: ['metrics', 'lifecycle', 'auth', 'journal', 'events', 'methods', 'lanes'],
+    dependencies: ['metrics', 'overload', 'lifecycle', 'auth', 'journal', 'events', 'methods', 'lanes'],
     fastify: '5.x',
   },
 )
+
+/**
+ * How many reads, or fragments, one message may come in. Each is kept apart until the message is whole, for some hundred bytes
+ * beside its own: a megabyte sent byte by byte would take up a hundred.
+ */
+function maxPieces({ connection }: Config): number {
+  return Math.max(1_024, Math.ceil(connection.maxPayloadBytes / 256))
+}
 
 /** Method names come from the registry: what a client made up is `unknown`. */
 function rpcObserver(instruments: Instruments) {

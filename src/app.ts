@@ -9,11 +9,12 @@ import lanes from '../plugins/lanes.js'
 import lifecycle from '../plugins/lifecycle.js'
 import methods from '../plugins/methods.js'
 import metrics from '../plugins/metrics.js'
+import overload from '../plugins/overload.js'
 import rateLimit from '../plugins/rate-limit.js'
 import thirdParty from '../plugins/third-party.js'
 import tls from '../plugins/tls.js'
 import websocket from '../plugins/websocket.js'
-import { answerError, answerNotFound } from '../routes/errors.js'
+import { answerClientError, answerError, answerNotFound } from '../routes/errors.js'
 import healthRoutes from '../routes/health.js'
 import infoRoutes from '../routes/info.js'
 import agentMethods from '../routes/methods/agents.js'
@@ -62,12 +63,17 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     trustProxy: config.trustProxy,
     bodyLimit: config.connection.maxPayloadBytes,
     frameworkErrors: answerError,
+    clientErrorHandler: answerClientError,
+    requestTimeout: config.connection.requestTimeoutMs,
+    connectionTimeout: config.connection.idleTimeoutMs,
     // It bounds `preClose` as well, which waits for the lanes to drain.
     pluginTimeout: Math.min(drainMs + PLUGIN_TIMEOUT_MS, MAX_TIMEOUT_MS),
     // Probes are answered while the lanes drain.
     return503OnClosing: false,
     forceCloseConnections: true,
-    ...(material === null ? {} : { https: secureContextOptions(material) }),
+    ...(material === null
+      ? { http: serverLimits(config) }
+      : { https: { ...secureContextOptions(material), ...serverLimits(config) } }),
   }) as unknown as FastifyInstance
   app.setErrorHandler(answerError)
   app.setNotFoundHandler(answerNotFound)
@@ -80,6 +86,18 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   return app
 }
 
+/** How long a peer may take over its handshake and its requests: half of one and then silence holds nothing for ever. */
+function serverLimits({ connection }: Config) {
+  const { handshakeTimeoutMs, requestTimeoutMs } = connection
+  const headersTimeout = Math.min(handshakeTimeoutMs, requestTimeoutMs)
+  return {
+    handshakeTimeout: handshakeTimeoutMs,
+    headersTimeout,
+    requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: Math.min(1_000, headersTimeout),
+  }
+}
+
 async function compose(
   app: FastifyInstance,
   { config, home, baseDir, checkResults }: AppOptions,
@@ -89,9 +107,10 @@ async function compose(
   const { httpRefused } = app.metrics.instruments
   await app.register(auth, { config, home, onRefused: (kind) => httpRefused.inc({ kind }) })
   await app.register(rateLimit, { config, onRefused: (kind) => httpRefused.inc({ kind }) })
+  await app.register(overload, { config })
   await app.register(tls, { material })
   await app.register(journal, { config, home })
-  await app.register(hooks)
+  await app.register(hooks, { config })
   await app.register(events)
   await app.register(lifecycle, { config })
   await app.register(agents, { config, baseDir })

@@ -56,7 +56,8 @@ export default async function eventMethods(app: FastifyInstance): Promise<void> 
     return toResult(kept)
   })
 
-  app.method(eventsPublish, ({ source = 'ws', ...incoming }, { principal, sessionKey }) =>
-    app.intake.accept({ ...incoming, source, sessionKey: sessionKey! }, principal),
-  )
+  app.method(eventsPublish, ({ source = 'ws', ...incoming }, { principal, sessionKey, connection }) => {
+    const origin = connection.id
+    return app.intake.accept({ ...incoming, source, sessionKey: sessionKey!, origin }, principal)
+  })
 }

@@ -43,7 +43,7 @@ export default async function sessionMethods(app: FastifyInstance): Promise<void
   app.method(
     sessionsSend,
     async ({ wait, priority, idempotencyKey, content, attachments, metadata }, context) => {
-      const { principal, sessionKey } = context
+      const { principal, sessionKey, connection } = context
       const accepted = await intake.accept(
         {
           type: MESSAGE_RECEIVED,
@@ -52,6 +52,7 @@ export default async function sessionMethods(app: FastifyInstance): Promise<void
           payload: { content, attachments, metadata, sender: principal.name },
           priority,
           idempotencyKey,
+          origin: connection.id,
         },
         principal,
       )

@@ -22,7 +22,7 @@ export interface RunContext {
   readonly log: Log
   /**
    * The conversation until now, oldest first, each answer after what it answers: the newest `limit` messages (default: the
-   * configured window) without this event's own and those that still wait.
+   * configured window) without this event's own and those that still wait. One read at a time; rejects after the run's end.
    */
   history(limit?: number): Promise<HistoryMessage[]>
   /**
@@ -31,7 +31,10 @@ export interface RunContext {
    * of the event.
    */
   onSteer(listener: SteerListener): void
-  /** Streams a piece of the answer to everyone who watches. */
+  /**
+   * Streams a piece of the answer to everyone who watches; pieces of one turn of the event loop may go out together. Throws
+   * `UNAVAILABLE` once all of them are longer than an answer may be.
+   */
   delta(text: string): void
 }
 

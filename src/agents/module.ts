@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { Type } from '@sinclair/typebox'
 import { resolveConfigPath } from '../config/paths.js'
@@ -112,14 +113,19 @@ function loadFailure(error: unknown): string {
   return `${error.name}: ${error.message}${hint}`
 }
 
+/** A generator that never waits for anything would keep the others waiting, and its own time limit: so many yields a turn. */
+const YIELDS_A_TURN = 100
+
 /** Streams what a generator yields. A generator that hangs is left behind: nobody waits for its `return`. */
 async function drain(iterable: AsyncIterable<unknown>, run: RunContext): Promise<AgentReply> {
   const iterator = iterable[Symbol.asyncIterator]()
   let text = ''
   let ended = false
   try {
-    for (;;) {
-      const step = await abortable(iterator.next(), run.signal)
+    for (let yields = 1; ; yields++) {
+      if (yields % YIELDS_A_TURN === 0) await nextTurn()
+      // Made by hand, it may give what is no promise.
+      const step = await abortable(Promise.resolve(iterator.next()), run.signal)
       ended = step.done === true
       if (step.done) return reply(step.value, text)
       if (typeof step.value !== 'string') throw badAnswer(step.value, 'yielded', 'text')
@@ -128,8 +134,14 @@ async function drain(iterable: AsyncIterable<unknown>, run: RunContext): Promise
       run.delta(step.value)
     }
   } finally {
-    if (!ended) iterator.return?.().then(undefined, () => {})
+    if (!ended) leave(iterator)
   }
+}
+
+function leave(iterator: AsyncIterator<unknown>): void {
+  Promise.resolve()
+    .then(() => iterator.return?.())
+    .catch(() => {})
 }
 
 /** @param streamed what a generator yielded, its answer where it returns none */

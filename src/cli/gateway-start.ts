@@ -70,11 +70,12 @@ export async function start(options: StartOptions): Promise<void> {
     const { drainTimeoutMs } = config.shutdown
     const delay = drainTimeoutMs + config.connection.closeGraceMs + STOP_MARGIN_MS
     const logger = { error: (message: unknown) => app.log.error(message) }
-    const { close } = closeWithGrace({ delay, logger, skip: [...STOP_SIGNALS] }, async ({ err }) => {
-      if (err) {
+    const { close } = closeWithGrace({ delay, logger, skip: [...STOP_SIGNALS] }, async (cause) => {
+      if ('err' in cause) {
         // The state in memory can no longer be trusted, so nothing is drained: the journal has all that was accepted.
-        app.log.fatal({ err }, 'uncaught error')
-        return
+        app.log.fatal({ err: cause.err ?? String(cause.err) }, 'uncaught error')
+        // `undefined` may be thrown as well, which would pass for an orderly end.
+        process.exit(EXIT.FAILED)
       }
       app.log.info({ drainTimeoutMs }, 'stopping')
       await app.close()

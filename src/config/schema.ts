@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { QueueMode } from '../protocol/primitives.js'
 import { age, bytes, closed, count, ms, named, section } from './schema-kinds.js'
+import { Overload } from './schema-overload.js'
 import { Auth, RateLimits, Tls } from './schema-security.js'
 
 export type { Role } from './schema-security.js'
@@ -17,7 +18,17 @@ const Connection = section(
       16_384,
     ),
     heartbeatMs: ms(25_000, 'Ping interval; two pings unanswered end the connection.', 100),
-    handshakeTimeoutMs: ms(10_000, 'How long a connection may be without a hello.', 10),
+    handshakeTimeoutMs: ms(
+      10_000,
+      'How long each step of a new connection may take: TLS, the head of its request, its hello.',
+      10,
+    ),
+    requestTimeoutMs: ms(30_000, 'How long an HTTP request may take to arrive whole; past it: 408.', 10),
+    idleTimeoutMs: ms(
+      120_000,
+      'How long an HTTP connection may pass nothing, neither way, before it is destroyed.',
+      10,
+    ),
     maxInFlight: count(256, 'Unanswered requests of one connection; more are RATE_LIMITED.'),
     maxConnections: count(50_000, 'Connections in all; further ones are closed with 1013.'),
     closeGraceMs: ms(2_000, 'How long a closed peer may take to answer before its socket is destroyed.'),
@@ -74,6 +85,22 @@ const Lanes = section(
     capacity: count(100, 'Waiting events of one session; more are refused.'),
     maxPending: count(100_000, 'Waiting and running events in all; more are refused.'),
     maxPendingBytes: bytes(67_108_864, 'Payload of the waiting and running events in all; more is refused.'),
+    maxPendingPerPrincipal: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 100_000_000,
+        description:
+          'Of these, events of one token, or of one connection while authentication is off; more are RATE_LIMITED. Default: half of `lanes.maxPending`.',
+      }),
+    ),
+    maxPendingBytesPerPrincipal: Type.Optional(
+      Type.Integer({
+        minimum: 1024,
+        maximum: 1_073_741_824,
+        description: 'The same of their payload. Default: half of `lanes.maxPendingBytes`.',
+        unit: 'bytes',
+      }),
+    ),
     concurrency: count(64, 'Runs at the same time.'),
     runTimeoutMs: ms(600_000, 'How long one try of a run may take.'),
     maxReplyBytes: bytes(1_048_576, 'An agent’s whole answer; a longer one fails the run.'),
@@ -203,8 +230,18 @@ export const ConfigSchema = Type.Object(
     connection: Connection,
     rateLimit: RateLimits,
     lanes: Lanes,
+    overload: Overload,
     sessions: Sessions,
     journal: Journal,
+    hooks: section(
+      {
+        timeoutMs: ms(
+          5_000,
+          'How long the `message:received` hooks of one event may take; past it the event is refused.',
+        ),
+      },
+      'Code of plugins that runs at internal events.',
+    ),
     shutdown: section(
       {
         drainTimeoutMs: ms(

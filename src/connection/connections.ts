@@ -12,7 +12,8 @@ export interface ConnectionStats {
   framesBad: number
   framesLimited: number
   slowConsumers: number
-  readonly closes: Partial<Record<CloseReason, number>>
+  /** `LOST`: by the heartbeat, without a close code. */
+  readonly closes: Partial<Record<CloseReason | 'LOST', number>>
 }
 
 export interface ConnectionsOptions {
@@ -110,6 +111,11 @@ export class Connections implements ConnectionServices {
     if (this.#size === 0) this.#onEmpty?.()
   }
 
+  /** Closes those that leave much unread, which is memory that nobody else gets; they resume where they were. */
+  shedSlowReaders(): void {
+    for (const connection of [...this]) if (connection.outbox.congested) connection.onOverflow()
+  }
+
   /** Closes every connection, and resolves when their sockets are gone. Twice is fine. */
   closeAll(reason: 'SHUTTING_DOWN' | 'RESTARTING'): Promise<void> {
     this.#closing ??= this.#closeAll(reason)
@@ -128,7 +134,7 @@ export class Connections implements ConnectionServices {
   #beat(): void {
     this.#turn = (this.#turn + 1) % HEARTBEAT_TURNS
     for (const connection of this.#turns[this.#turn]!) {
-      if (connection.unansweredPings >= 2) connection.socket.terminate()
+      if (connection.unansweredPings >= 2) connection.lost()
       else if (connection.state !== 'closed') {
         connection.unansweredPings++
         connection.socket.ping()

@@ -21,6 +21,7 @@ export function publishFrame(connection: Connection, frame: Record<string, unkno
     source: 'ws',
     sessionKey: event.sessionKey,
     payload: event.payload ?? {},
+    origin: connection.id,
   }
   intake.accept(incoming, connection.principal).catch((error: unknown) => {
     const { log } = connection.services

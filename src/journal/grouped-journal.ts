@@ -1,12 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { GatewayError, type InboundEvent } from '../protocol/index.js'
+import { GatewayError } from '../protocol/index.js'
 import { WRITE } from './cells.js'
 import type { Engine } from './engine.js'
-import { idsOfSuffix, suffixOfEvent, suffixOfRun } from './ids.js'
+import { idsOfSuffix, suffixesOfEvents, suffixOfEvent, suffixOfRun } from './ids.js'
 import type {
   AppendRequest,
   AppendResult,
   CompleteRequest,
+  DeadLetterQuery,
   DeadLetterRecord,
   DeadLetterStats,
   Duplicate,
@@ -15,6 +16,7 @@ import type {
   JournalHealth,
   JournalStats,
   Lease,
+  PendingEvent,
   RunOutcome,
   SessionQuery,
   SessionRecord,
@@ -30,8 +32,8 @@ import { AppendWrite, CompleteWrite, EventWrite, RemoveWrite, SaveWrite, type Wr
 
 /** Rows that are looked at in one go, before others have their turn. */
 const PAGE_ROWS = 500
-/** Rows of an index that are counted in one go: about 1 ms. */
-const COUNT_ROWS = 20_000
+/** Rows of an index that are counted in one go: less than 1 ms. */
+const COUNT_ROWS = 5_000
 
 /** A journal of one process over an engine: groups writes, numbers what was committed, pages through what is read. */
 export class GroupedJournal implements Journal {
@@ -115,7 +117,9 @@ export class GroupedJournal implements Journal {
     const mergedInto = run === null ? null : suffixOfRun(run)
     if (run !== null && mergedInto === null) throw new TypeError(`not the id of a run: ${run}`)
     if (!ids.every((id) => id !== null) || !this.#leases.isCurrent(request.lease)) return false
-    return this.#write(new CompleteWrite(request, ids, mergedInto))
+    const done = await this.#write(new CompleteWrite(request, ids, mergedInto))
+    if (done) this.#engine.marks.ended(ids, request.status === 'failed')
+    return done
   }
 
   outcome(runId: string): Promise<RunOutcome | null> {
@@ -123,14 +127,23 @@ export class GroupedJournal implements Journal {
     return this.#read((reads) => (id === null ? null : reads.outcome(id)))
   }
 
-  async pending(): Promise<InboundEvent[]> {
-    const found: InboundEvent[] = []
+  async pending(): Promise<readonly PendingEvent[]> {
+    const { marks } = this.#engine
+    const found: PendingEvent[] = []
     for (;;) {
-      const page = await this.#read((reads) => reads.pending(found.at(-1)?.seq ?? 0, PAGE_ROWS))
-      found.push(...page)
+      const page = await this.#read((reads) => reads.pending(found.at(-1)?.event.seq ?? 0, PAGE_ROWS))
+      for (const event of page) found.push({ event, crashes: marks.crashes(suffixOfEvent(event.id) ?? '') })
       if (page.length < PAGE_ROWS) return found
       await nextTurn()
     }
+  }
+
+  begun(eventIds: readonly string[]): void {
+    this.#engine.marks.begun(suffixesOfEvents(eventIds))
+  }
+
+  released(eventIds: readonly string[]): void {
+    this.#engine.marks.released(suffixesOfEvents(eventIds))
   }
 
   replay(after: number, upTo: number, limit: number): Promise<StoredEntry[]> {
@@ -187,13 +200,8 @@ export class GroupedJournal implements Journal {
     return newestFirst.reverse()
   }
 
-  async deadLetters(options: {
-    readonly sessionKey?: string
-    readonly accept?: (key: string) => boolean
-    readonly limit: number
-    readonly after?: number
-  }): Promise<DeadLetterRecord[]> {
-    const { sessionKey, accept, limit, after = 0 } = options
+  async deadLetters(query: DeadLetterQuery): Promise<DeadLetterRecord[]> {
+    const { sessionKey, accept, limit, after = 0 } = query
     const matches = (key: string) =>
       (sessionKey === undefined || key === sessionKey) && (accept === undefined || accept(key))
     return this.#collect(after, limit, (reads, from) => reads.deadLetters(from, PAGE_ROWS, matches))
@@ -205,14 +213,10 @@ export class GroupedJournal implements Journal {
   }
 
   async deadLetterStats(): Promise<DeadLetterStats> {
-    let count = 0
-    for (let after: number | null = 0; after !== null; ) {
-      const from: number = after
-      const part = await this.#read((reads) => reads.countDeadLetters(from, COUNT_ROWS))
-      count += part.count
-      after = part.last
-      if (after !== null) await nextTurn()
-    }
+    const counts = await this.#collect(0, Number.POSITIVE_INFINITY, (reads, after) =>
+      reads.countDeadLetters(after, COUNT_ROWS),
+    )
+    const count = counts.reduce((sum, part) => sum + part, 0)
     return { count, oldestAt: await this.#read((reads) => reads.oldestDeath()) }
   }
 

@@ -51,6 +51,10 @@ export const eventIdOfRun = (runId: string): string | null =>
 export const suffixOfEvent = (eventId: string): string | null =>
   eventId.length > EVENT.length && eventId.startsWith(EVENT) ? eventId.slice(EVENT.length) : null
 
+/** Of those that are event ids. */
+export const suffixesOfEvents = (eventIds: readonly string[]): string[] =>
+  eventIds.map(suffixOfEvent).filter((id) => id !== null)
+
 export const suffixOfRun = (runId: string): string | null => suffixOfEvent(eventIdOfRun(runId) ?? '')
 
 /** The inverse of `suffixOfEvent` and `suffixOfRun`. */

@@ -96,10 +96,26 @@ export interface DeadLetterRecord {
   readonly mergedInto: string | null
 }
 
+export interface DeadLetterQuery {
+  readonly sessionKey?: string
+  /** Only of keys for which this is true; applied while paging, so that pages stay full. */
+  readonly accept?: (key: string) => boolean
+  readonly limit: number
+  /** `seq` of the last one of the page before. */
+  readonly after?: number
+}
+
 export interface DeadLetterStats {
   readonly count: number
   /** When the one that has been dead longest died. Milliseconds since the Unix epoch; null where there is none. */
   readonly oldestAt: number | null
+}
+
+/** An accepted event without an outcome. */
+export interface PendingEvent {
+  readonly event: InboundEvent
+  /** How often the process died, rather than closed the journal, while a handler was at work with the event. */
+  readonly crashes: number
 }
 
 export interface SessionQuery {
@@ -155,7 +171,14 @@ export interface Journal {
   /** The state of the run of that id; null where the journal does not hold it. */
   outcome(runId: string): Promise<RunOutcome | null>
   /** Every accepted event without an outcome, in order; read at start. */
-  pending(): Promise<InboundEvent[]>
+  pending(): Promise<readonly PendingEvent[]>
+  /**
+   * A handler starts with these events now, until `complete` or `released`. Returns at once and never throws: should the
+   * process die before, the next one's `pending` counts it. A journal that does not outlive its process counts nothing.
+   */
+  begun(eventIds: readonly string[]): void
+  /** No handler is at work with these events any more though they have no outcome, as while they wait for another try. */
+  released(eventIds: readonly string[]): void
 
   /** Entries with `after < seq <= upTo`, in order, at most `limit`. */
   replay(after: number, upTo: number, limit: number): Promise<StoredEntry[]>
@@ -178,13 +201,8 @@ export interface Journal {
   /** The `session.message` entries after the session's reset and before `before`, newest `limit` of them, oldest first. */
   history(key: string, options: { readonly limit: number; readonly before?: number }): Promise<StoredEntry[]>
 
-  deadLetters(options: {
-    readonly sessionKey?: string
-    readonly accept?: (key: string) => boolean
-    readonly limit: number
-    /** `seq` of the last one of the page before. */
-    readonly after?: number
-  }): Promise<DeadLetterRecord[]>
+  /** In the order of their acceptance. */
+  deadLetters(query: DeadLetterQuery): Promise<DeadLetterRecord[]>
   deadLetter(eventId: string): Promise<DeadLetterRecord | null>
   /** For metrics: reads an index, no letter. */
   deadLetterStats(): Promise<DeadLetterStats>

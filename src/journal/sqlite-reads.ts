@@ -163,9 +163,9 @@ export class SqliteReads implements Reads {
     return row === undefined ? null : deadLetterOf(row)
   }
 
-  countDeadLetters(after: number, limit: number) {
+  countDeadLetters(after: number, limit: number): Page<number, number> {
     const { count, last } = this.#sql.countDeadLetters.get(after, limit) ?? { count: 0, last: null }
-    return { count, last: count < limit ? null : last }
+    return { items: [count], last: count < limit ? null : last }
   }
 
   oldestDeath(): number | null {

@@ -8,6 +8,7 @@ import type { JournalHealth } from './journal.js'
 import { JournalError } from './journal-error.js'
 import type { MaintenanceStep } from './maintenance.js'
 import type { SqliteJournalOptions } from './options.js'
+import { FileRunningMarks } from './running-marks.js'
 import { describeFailure, errorCode, isDamage } from './sqlite-errors.js'
 import { type JournalFile, openJournalFile } from './sqlite-file.js'
 import type { JournalLock } from './sqlite-lock.js'
@@ -26,6 +27,7 @@ class SqliteEngine implements Engine {
   readonly seq: number
   readonly purged: number
   readonly reads: SqliteReads
+  readonly marks: FileRunningMarks
   readonly #path: string
   readonly #identity: string
   readonly #lock: JournalLock
@@ -44,6 +46,12 @@ class SqliteEngine implements Engine {
     this.seq = file.seq
     this.purged = file.purged
     this.reads = reads
+    this.marks = new FileRunningMarks({
+      path: `${file.path}.running`,
+      epoch: file.epoch,
+      isPending: (id) => reads.outcome(id)?.status === 'pending',
+      log: options.log,
+    })
     this.#path = file.path
     this.#identity = identityOf(file.path)
     this.#lock = file.lock
@@ -92,6 +100,7 @@ class SqliteEngine implements Engine {
 
   async close(): Promise<void> {
     this.#condition.stop()
+    this.marks.close()
     // The last connection that closes removes the log, and one that only reads cannot.
     this.reads.close()
     try {

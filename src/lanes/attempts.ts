@@ -6,6 +6,7 @@ import type { Journal, SessionRecord } from '../journal/journal.js'
 import type { Log } from '../log.js'
 import { EVENTS, GatewayError, type InboundEvent } from '../protocol/index.js'
 import { type Sessions, toMessage } from '../sessions/sessions.js'
+import { DeltaStream } from './delta-stream.js'
 import { completed, type Ended, failed, stopped } from './ended.js'
 import type { Lane } from './lane.js'
 import { combined } from './modes.js'
@@ -29,6 +30,9 @@ export interface AttemptsOptions {
 /** What the gateway keeps track of during a try. */
 interface Watch {
   ended: boolean
+  readonly deltas: DeltaStream
+  /** The read of the history that was asked for last. */
+  reading: Promise<unknown>
   /** The gateway's own failure, which is not the agent's. */
   fault: { readonly error: unknown } | null
 }
@@ -53,11 +57,14 @@ export class Attempts {
     const controller = new AbortController()
     task.controller = controller
     const timer = setTimeout(() => task.abort({ kind: 'timeout', timeoutMs }), timeoutMs)
-    const watch: Watch = { ended: false, fault: null }
+    const watch = this.#watch(task, controller.signal)
     const context = this.#context(lane, record, controller.signal, watch)
     this.#announce(task)
     try {
-      const reply = await this.#withGrace(async () => agent.run(combined(task), context), controller.signal)
+      const reply = await this.#withGrace(
+        async () => agent.run(copyOf(combined(task)), context),
+        controller.signal,
+      )
       return task.abortCause === null
         ? completed(task, reply, this.#options.maxReplyBytes)
         : stopped(task.abortCause)
@@ -69,11 +76,26 @@ export class Attempts {
       }
       return this.#failed(task, error)
     } finally {
+      watch.deltas.flush()
       watch.ended = true
       task.controller = null
       task.steer = null
       clearTimeout(timer)
     }
+  }
+
+  #watch({ event }: QueuedEvent, signal: AbortSignal): Watch {
+    const { broadcaster, maxReplyBytes } = this.#options
+    const { sessionKey, runId } = event
+    const send = (text: string) => {
+      if (watch.ended || signal.aborted) return
+      const payload = JSON.stringify({ runId, text })
+      const at = Date.now()
+      broadcaster.broadcast({ event: EVENTS.agentDelta.name, sessionKey, at, payload, seq: 0 }, true)
+    }
+    const deltas = new DeltaStream(send, maxReplyBytes)
+    const watch: Watch = { ended: false, deltas, reading: Promise.resolve(), fault: null }
+    return watch
   }
 
   /** The reply; or, once aborted, an end within the grace, whatever the agent does. */
@@ -99,24 +121,22 @@ export class Attempts {
   }
 
   #context(lane: Lane<QueuedEvent>, record: SessionRecord, signal: AbortSignal, watch: Watch): RunContext {
-    const { sessions, broadcaster, historyLimit, log } = this.#options
+    const { sessions, historyLimit, log } = this.#options
     const task = lane.running!
     const { event, attempt } = task
-    const { sessionKey, runId } = event
+    const session = sessions.summary(record)
     return {
-      session: sessions.summary(record),
-      runId,
-      events: eventsOf(task),
+      session: { ...session, metadata: { ...session.metadata } },
+      runId: event.runId,
+      events: eventsOf(task).map(copyOf),
       attempt,
       signal,
       log,
-      history: async (limit = historyLimit) => {
-        try {
-          return limit === 0 ? [] : await this.#history(lane, task, limit)
-        } catch (error) {
-          watch.fault = { error }
-          throw error
-        }
+      history: (limit = historyLimit) => {
+        // One read at a time: an agent that asks a thousand times at once waits, and the journal is there for the others.
+        const read = watch.reading.then(() => this.#history(lane, task, limit, watch))
+        watch.reading = read.catch(() => {})
+        return read
       },
       onSteer: (listener) => {
         if (watch.ended || signal.aborted) return
@@ -125,19 +145,29 @@ export class Attempts {
       },
       delta: (text) => {
         if (watch.ended || signal.aborted || typeof text !== 'string' || text === '') return
-        const payload = JSON.stringify({ runId, text })
-        const at = Date.now()
-        broadcaster.broadcast({ event: EVENTS.agentDelta.name, sessionKey, at, payload, seq: 0 }, true)
+        watch.deltas.push(text)
       },
     }
   }
 
-  async #history(lane: Lane<QueuedEvent>, task: QueuedEvent, limit: number): Promise<HistoryMessage[]> {
+  async #history(
+    lane: Lane<QueuedEvent>,
+    task: QueuedEvent,
+    limit: number,
+    watch: Watch,
+  ): Promise<HistoryMessage[]> {
+    if (watch.ended) throw new GatewayError('CANCELLED', 'The run has ended.')
+    if (limit === 0) return []
     const { sessionKey } = task.event
     const unanswered = new Set(eventsOf(task).map(({ id }) => id))
     for (const { event } of lane) unanswered.add(event.id)
     const { journal } = this.#options
-    const entries = await journal.history(sessionKey, { limit: limit + unanswered.size })
+    const entries = await journal
+      .history(sessionKey, { limit: limit + unanswered.size })
+      .catch((error: unknown) => {
+        watch.fault = { error }
+        throw error
+      })
     const messages = entries.map(toMessage).filter(({ eventId }) => !unanswered.has(eventId))
     return inTurns(messages).slice(-limit)
   }
@@ -168,15 +198,24 @@ export class Attempts {
 
   /** What is no `GatewayError` says nothing of itself to clients, and may be over by the next try. */
   #failed({ event, agent, attempt }: QueuedEvent, error: unknown): Ended {
-    const fields = { err: error, eventId: event.id, agent, attempt }
-    if (error instanceof GatewayError) {
-      this.#options.log.warn(fields, 'agent failed')
-      return failed(error)
+    const fields = { eventId: event.id, agent, attempt }
+    try {
+      if (error instanceof GatewayError) {
+        this.#options.log.warn({ ...fields, err: error }, 'agent failed')
+        return failed(error)
+      }
+      this.#options.log.error({ ...fields, err: error }, 'agent failed')
+    } catch {
+      this.#options.log.error(fields, 'agent failed with something that cannot even be read')
     }
-    this.#options.log.error(fields, 'agent failed')
     const message = 'The agent failed; the gateway log has the cause.'
     return failed(new GatewayError('INTERNAL_ERROR', message, { retryable: true }))
   }
+}
+
+/** What an agent does to its event, another try or the outcome does not see. */
+function copyOf(event: InboundEvent): InboundEvent {
+  return { ...event, payload: { ...event.payload } }
 }
 
 /** While an answer is made other messages may come: it goes before them, to what it answers. Event ids sort as they came. */

@@ -1,13 +1,8 @@
-import { GatewayError } from '../protocol/errors.js'
-import { Lane, type Task } from './lane.js'
+import { Admission, type AdmissionLimits, Refusal, type RefusalReason } from './admission.js'
+import { Lane, type Place, type Task } from './lane.js'
+import { ReadyList, type Sender } from './ready-list.js'
 
-export interface DispatcherLimits {
-  /** Waiting tasks of one lane. */
-  readonly capacity: number
-  /** Waiting and running tasks in all. */
-  readonly maxPending: number
-  /** Bytes of the waiting and running tasks in all. */
-  readonly maxPendingBytes: number
+export interface DispatcherLimits extends AdmissionLimits {
   /** Tasks that run at the same time. */
   readonly concurrency: number
 }
@@ -15,34 +10,26 @@ export interface DispatcherLimits {
 export interface DispatcherOptions<T extends Task> extends DispatcherLimits {
   /** Starts a task. It must lead to exactly one `done`, `park` or `hold` of the lane, and must not throw. */
   readonly run: (task: T, lane: Lane<T>) => void
+  /** Whether the process has memory for a task of so many bytes. */
+  readonly hasMemory?: (bytes: number) => boolean
   /** A lane refuses for the first time since it last had room. */
-  readonly onFull?: (lane: Lane<T>, retryAfterMs: number) => void
+  readonly onFull?: (key: string, retryAfterMs: number) => void
 }
 
-export type RefusalReason = 'lane_full' | 'gateway_full' | 'memory' | 'stopping'
-
 /**
- * Runs the tasks of each lane one at a time, in order, and those of different lanes side by side, round robin, up to
- * `concurrency` (spec §3.3). Keeps nothing of an idle lane: no timer, no promise, no object.
+ * Runs the tasks of each lane one at a time, in order, and those of different lanes side by side, up to `concurrency`, the
+ * senders and their lanes in turn (spec §3.3). Keeps nothing of an idle lane: no timer, no promise, no object.
  */
 export class LaneDispatcher<T extends Task> {
   readonly limits: DispatcherLimits
-  /** Counters that only grow. */
-  readonly refusals: Record<RefusalReason, number> = { lane_full: 0, gateway_full: 0, memory: 0, stopping: 0 }
   readonly #lanes = new Map<string, Lane<T>>()
   readonly #run: DispatcherOptions<T>['run']
   readonly #onFull: DispatcherOptions<T>['onFull']
-  #readyHead: Lane<T> | null = null
-  #readyTail: Lane<T> | null = null
+  readonly #admission: Admission
+  readonly #ready = new ReadyList<T>()
   #running = 0
-  #pending = 0
-  #pendingBytes = 0
   #pumping = false
   #stopped = false
-  /** Completions since `#sampledAt`, and the rate of the sample before, for `retryAfterMs`. */
-  #completed = 0
-  #sampledAt = performance.now()
-  #ratePerMs = 0
   #onIdle: (() => void) | null = null
   #idle: Promise<void> | null = null
 
@@ -50,6 +37,7 @@ export class LaneDispatcher<T extends Task> {
     this.limits = options
     this.#run = options.run
     this.#onFull = options.onFull
+    this.#admission = new Admission(options, options.hasMemory ?? (() => true))
   }
 
   /** Lanes that have work or are paused. */
@@ -61,13 +49,18 @@ export class LaneDispatcher<T extends Task> {
     return this.#running
   }
 
+  /** Counters that only grow. */
+  get refusals(): Readonly<Record<RefusalReason, number>> {
+    return this.#admission.refusals
+  }
+
   /** Waiting, running and reserved tasks. */
   get pending(): number {
-    return this.#pending
+    return this.#admission.pending
   }
 
   get pendingBytes(): number {
-    return this.#pendingBytes
+    return this.#admission.pendingBytes
   }
 
   lanes(): IterableIterator<Lane<T>> {
@@ -78,41 +71,33 @@ export class LaneDispatcher<T extends Task> {
     return this.#lanes.get(key)
   }
 
+  /** The one who is counted under this name. To be asked for anew for each event: nothing is kept of who has none. */
+  sender(name: string): Sender {
+    return this.#admission.sender(name)
+  }
+
   /**
    * Reserves a place for a task that is not stored yet; give it back by `enqueue` or `release`.
-   * @throws `UNAVAILABLE` with `retryAfterMs` when there is no room or the dispatcher is stopping.
+   * @throws Refusal with `retryAfterMs` when there is no room or the dispatcher is stopping; tell `refused` if it stands.
    */
-  admit(key: string, bytes: number): Lane<T> {
-    if (this.#stopped) throw this.#refuse('stopping', 'the gateway is stopping', 1000)
+  admit(key: string, place: Place): Lane<T> {
     const lane = this.#lanes.get(key)
-    if (lane !== undefined && lane.waiting + lane.reserved >= this.limits.capacity) {
-      const retryAfterMs = this.#retryAfterMs()
-      if (!lane.announcedFull) {
-        lane.announcedFull = true
-        this.#onFull?.(lane, retryAfterMs)
-      }
-      throw this.#refuse(
-        'lane_full',
-        `the session already has ${this.limits.capacity} waiting events`,
-        retryAfterMs,
-      )
-    }
-    if (this.#pending >= this.limits.maxPending) {
-      throw this.#refuse('gateway_full', `${this.limits.maxPending} events are waiting`, this.#retryAfterMs())
-    }
-    if (this.#pendingBytes + bytes > this.limits.maxPendingBytes && this.#pending > 0) {
-      throw this.#refuse(
-        'memory',
-        'the waiting events take up the memory that is set aside for them',
-        this.#retryAfterMs(),
-      )
-    }
+    if (this.#stopped) throw new Refusal('stopping', 'the gateway is stopping', 1000)
+    const refusal = this.#admission.refusal(lane, place, this.#running)
+    if (refusal !== null) throw refusal
     const admitted = lane ?? this.#create(key)
     admitted.announcedFull = false
     admitted.reserved++
-    this.#pending++
-    this.#pendingBytes += bytes
+    this.#admission.take(place)
     return admitted
+  }
+
+  /** Counts a refusal, which is one only once nothing else answers the event: a repeated send is answered all the same. */
+  refused({ reason, full, retryAfterMs }: Refusal): void {
+    this.#admission.refusals[reason]++
+    if (full === null || full.announcedFull) return
+    full.announcedFull = true
+    this.#onFull?.(full.key, retryAfterMs!)
   }
 
   /** Puts a stored task into the place that `admit` reserved. */
@@ -124,9 +109,9 @@ export class LaneDispatcher<T extends Task> {
   }
 
   /** Gives a reserved place back. */
-  release(lane: Lane<T>, bytes: number): void {
+  release(lane: Lane<T>, place: Place): void {
     lane.reserved--
-    this.#forget(bytes)
+    this.#admission.give(place)
     this.#drop(lane)
   }
 
@@ -137,8 +122,7 @@ export class LaneDispatcher<T extends Task> {
   restore(tasks: Iterable<readonly [key: string, task: T]>): void {
     for (const [key, task] of tasks) {
       const lane = this.#lanes.get(key) ?? this.#create(key)
-      this.#pending++
-      this.#pendingBytes += task.bytes
+      this.#admission.take(task)
       lane.push(task)
       this.#makeReady(lane)
     }
@@ -151,8 +135,8 @@ export class LaneDispatcher<T extends Task> {
     if (lane.state === 'running') this.#running--
     lane.running = null
     lane.state = 'resting'
-    this.#completed++
-    this.#forget(task.bytes)
+    this.#admission.completed()
+    this.#admission.give(task)
     if (lane.waiting > 0) this.#makeReady(lane)
     else this.#drop(lane)
     this.#pump()
@@ -239,29 +223,19 @@ export class LaneDispatcher<T extends Task> {
     if (lane.idle && this.#lanes.get(lane.key) === lane) this.#lanes.delete(lane.key)
   }
 
-  #forget(bytes: number): void {
-    this.#pending--
-    this.#pendingBytes -= bytes
-  }
-
   #makeReady(lane: Lane<T>): void {
     if (lane.ready || lane.state === 'running' || lane.state === 'parked') return
     if (lane.state === 'resting' && (lane.waiting === 0 || lane.paused || lane.heldFor !== null)) return
     lane.ready = true
-    if (this.#readyTail === null) this.#readyHead = lane
-    else this.#readyTail.nextReady = lane
-    this.#readyTail = lane
+    this.#ready.push(lane)
   }
 
   /** A loop, not a recursion: tasks that end at once do not pile up on the stack. */
   #pump(): void {
     if (this.#pumping) return
     this.#pumping = true
-    while (!this.#stopped && this.#running < this.limits.concurrency && this.#readyHead !== null) {
-      const lane = this.#readyHead
-      this.#readyHead = lane.nextReady
-      if (this.#readyHead === null) this.#readyTail = null
-      lane.nextReady = null
+    while (!this.#stopped && this.#running < this.limits.concurrency && !this.#ready.empty) {
+      const lane = this.#ready.shift()!
       lane.ready = false
       if (lane.state === 'parked') continue
       if (lane.state === 'resting' && !lane.paused) lane.running = lane.shift()
@@ -275,26 +249,5 @@ export class LaneDispatcher<T extends Task> {
     }
     this.#pumping = false
     if (this.#running === 0 && this.#onIdle !== null) this.#onIdle()
-  }
-
-  #refuse(reason: RefusalReason, why: string, retryAfterMs: number): GatewayError {
-    this.refusals[reason]++
-    return new GatewayError('UNAVAILABLE', `Refused: ${why}; try again later.`, {
-      details: { reason },
-      retryAfterMs,
-    })
-  }
-
-  /** By Little's law the runs at hand over the rate of completions is how long one takes: when a place will be free. */
-  #retryAfterMs(): number {
-    const now = performance.now()
-    const elapsed = now - this.#sampledAt
-    if (elapsed >= 1000) {
-      this.#ratePerMs = this.#completed / elapsed
-      this.#completed = 0
-      this.#sampledAt = now
-    }
-    const estimate = this.#ratePerMs > 0 ? Math.max(this.#running, 1) / this.#ratePerMs : 1000
-    return Math.round(Math.min(Math.max(estimate, 100), 30_000))
   }
 }

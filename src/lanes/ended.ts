@@ -25,13 +25,24 @@ const validateReply = compileValidator(Reply, 'reply')
  *   fit into JSON; another try would do no better.
  */
 export function completed(task: QueuedEvent, reply: unknown, maxBytes: number): Ended {
+  // Before anything is made of it: it may be a hundred megabytes.
+  if (contentLength(reply) > maxBytes) throw tooLong(maxBytes)
   const { status, content, entries } = encode(task, reply)
   if (entries.reduce((bytes, { payload }) => bytes + Buffer.byteLength(payload), 0) <= maxBytes) {
     return { status, content, entries }
   }
-  throw new GatewayError('UNAVAILABLE', `The agent’s reply is longer than ${maxBytes} bytes.`, {
+  throw tooLong(maxBytes)
+}
+
+export function tooLong(maxBytes: number): GatewayError {
+  return new GatewayError('UNAVAILABLE', `The agent’s reply is longer than ${maxBytes} bytes.`, {
     retryable: false,
   })
+}
+
+function contentLength(reply: unknown): number {
+  const content = typeof reply === 'object' && reply !== null && 'content' in reply ? reply.content : ''
+  return typeof content === 'string' ? content.length : 0
 }
 
 function encode(task: QueuedEvent, reply: unknown): Ended & { status: 'completed' } {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type Static, Type } from '@sinclair/typebox'
-import type { Principal } from '../auth/principal.js'
+import { ANONYMOUS, type Principal } from '../auth/principal.js'
 import type { Hooks } from '../hooks/hooks.js'
 import { newEventIds, newMessageId } from '../journal/ids.js'
 import type { AppendRequest, AppendResult, Duplicate, Entry, Journal } from '../journal/journal.js'
@@ -18,8 +18,9 @@ import {
 import { compileValidator } from '../protocol/validation.js'
 import { entry, newSessionRecord, type Sessions } from '../sessions/sessions.js'
 import { Turns } from '../sessions/turns.js'
+import { Refusal } from './admission.js'
 import type { LaneDispatcher } from './dispatcher.js'
-import type { Lane } from './lane.js'
+import type { Lane, Place } from './lane.js'
 import type { Outcomes } from './outcomes.js'
 import { QueuedEvent } from './queued-event.js'
 
@@ -32,6 +33,8 @@ export interface Incoming {
   readonly payload: JsonObject
   readonly priority?: Priority
   readonly idempotencyKey?: string
+  /** Where it comes from, such as a connection's id: tells senders apart while authentication is off. */
+  readonly origin?: string
 }
 
 export type AcceptedEvent = Static<typeof Accepted>
@@ -64,6 +67,8 @@ export class Intake {
   readonly #options: IntakeOptions
   /** However long its hooks take, the order of a session is that of arrival. */
   readonly #asking = new Turns()
+  /** Payload of the events that wait for a change of their session. */
+  #changingBytes = 0
 
   constructor(options: IntakeOptions) {
     this.#options = options
@@ -71,7 +76,8 @@ export class Intake {
 
   /**
    * Resolves once the event is on disk.
-   * @throws `FORBIDDEN` without permission, `UNAVAILABLE` without room or disk, `CONFLICT` when the idempotency key was
+   * @throws `FORBIDDEN` without permission, `UNAVAILABLE` without room or disk, `RATE_LIMITED` when the sender's share of the
+   * room is taken, `CONFLICT` when the idempotency key was
    * used for something else, `INVALID_REQUEST` for a message without content, or what a hook refuses with.
    */
   async accept(incoming: Incoming, principal: Principal): Promise<AcceptedEvent> {
@@ -85,33 +91,34 @@ export class Intake {
 
     // What was asked for before holds for this event: it goes to the session's new agent.
     const changing = this.#options.sessions.changing(event.sessionKey)
-    if (changing !== null) await changing
+    if (changing !== null) await this.#change(changing, payload.length)
+    const sender = dispatcher.sender(senderName(principal, incoming))
+    const place: Place = { bytes: payload.length, sender }
     let lane: Lane<QueuedEvent>
     try {
-      lane = dispatcher.admit(event.sessionKey, payload.length)
+      lane = dispatcher.admit(event.sessionKey, place)
     } catch (refusal) {
       // A repeated send is answered even where a new one would find no room.
-      if (digest === undefined) throw refusal
-      const { sessionKey, idempotencyKey } = event
-      const duplicate = await this.#options.journal.findDuplicate(sessionKey, idempotencyKey!)
-      if (duplicate === null) throw refusal
-      return this.#repeated(duplicate, digest)
+      const duplicate = digest === undefined ? null : await this.#duplicate(event)
+      if (duplicate !== null) return this.#repeated(duplicate, digest!)
+      if (refusal instanceof Refusal) dispatcher.refused(refusal)
+      throw refusal
     }
     let result: AppendResult
     try {
       result = await this.#store(event, principal, digest)
     } catch (error) {
-      dispatcher.release(lane, payload.length)
+      dispatcher.release(lane, place)
       throw error
     }
     if (result.duplicate !== null) {
-      dispatcher.release(lane, payload.length)
+      dispatcher.release(lane, place)
       return this.#repeated(result.duplicate, digest!)
     }
     this.#options.observeEvent(event.type, event.source)
     this.#options.sessions.touched(event.sessionKey, event.at)
     const { seq } = result
-    const task = new QueuedEvent({ ...event, seq }, payload.length)
+    const task = new QueuedEvent({ ...event, seq }, payload.length, sender)
     const queued = lane.ahead(task.rank)
     dispatcher.enqueue(lane, task)
     this.#options.onQueued(lane)
@@ -134,6 +141,23 @@ export class Intake {
     throw new GatewayError('CONFLICT', 'This idempotency key was used for another event.', {
       details: { eventId },
     })
+  }
+
+  /** Waits for a session's change; what waits here has no place yet, so it has a bound of its own: that of all places. */
+  async #change(changing: Promise<void>, bytes: number): Promise<void> {
+    const { dispatcher } = this.#options
+    if (this.#changingBytes + bytes > dispatcher.limits.maxPendingBytes && this.#changingBytes > 0) {
+      const refusal = new Refusal('gateway_full', 'too many events wait for a change of their session', 1_000)
+      dispatcher.refused(refusal)
+      throw refusal
+    }
+    this.#changingBytes += bytes
+    await changing
+    this.#changingBytes -= bytes
+  }
+
+  #duplicate({ sessionKey, idempotencyKey }: NewEvent): Promise<Duplicate | null> {
+    return this.#options.journal.findDuplicate(sessionKey, idempotencyKey!)
   }
 
   /** The permission check that every event passes before anything is stored. */
@@ -188,6 +212,11 @@ export class Intake {
     const record = newSessionRecord(sessionKey, at)
     return { record, entry: this.#options.sessions.createdEntry(record, true) }
   }
+}
+
+/** Under which name an event is counted. While authentication is off all are the same principal: there a connection counts. */
+function senderName(principal: Principal, { origin }: Incoming): string {
+  return principal === ANONYMOUS && origin !== undefined ? origin : principal.name
 }
 
 function newEvent(incoming: Incoming): NewEvent {

@@ -1,11 +1,18 @@
 import type { Lease } from '../journal/journal.js'
+import type { Sender } from './ready-list.js'
+
+/** What an event takes up from its admission to its end. */
+export interface Place {
+  /** Payload size, for the dispatcher's bounds. */
+  readonly bytes: number
+  /** Whose it is; null: nobody's, as it was accepted before the start. */
+  readonly sender: Sender | null
+}
 
 /** What a lane queues. The link is part of the task, so that queueing allocates nothing. */
-export interface Task {
+export interface Task extends Place {
   /** Index into the protocol's `PRIORITIES`: 0 is the most urgent class. */
   readonly rank: 0 | 1 | 2
-  /** Payload size, for the dispatcher's bound. */
-  readonly bytes: number
   /** Owned by the lane. */
   next: Task | null
 }

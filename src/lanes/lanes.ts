@@ -38,7 +38,7 @@ export class Lanes {
   async recover(): Promise<number> {
     for (const key of await this.#journal.pausedSessions()) this.dispatcher.pause(key)
     const pending = await this.#journal.pending()
-    this.dispatcher.restore(pending.map((event) => [event.sessionKey, queued(event)]))
+    this.dispatcher.restore(pending.map(({ event, crashes }) => [event.sessionKey, queued(event, crashes)]))
     return pending.length
   }
 
@@ -149,7 +149,7 @@ export class Lanes {
 }
 
 function queued(event: InboundEvent, crashes = 0): QueuedEvent {
-  return new QueuedEvent(event, JSON.stringify(event.payload).length, crashes)
+  return new QueuedEvent(event, JSON.stringify(event.payload).length, null, crashes)
 }
 
 function describe(lane: Lane<QueuedEvent>): LaneReport {

@@ -1,5 +1,6 @@
 import { type InboundEvent, MESSAGE_RECEIVED, PRIORITIES } from '../protocol/index.js'
 import type { Task } from './lane.js'
+import type { Sender } from './ready-list.js'
 
 /** Why a run was stopped before it answered. */
 export type AbortCause =
@@ -32,11 +33,13 @@ export class QueuedEvent implements Task {
 
   /**
    * @param bytes payload size
+   * @param sender whose place it takes; null: nobody's, after a restart
    * @param crashes how often the process died while it handled this event
    */
   constructor(
     readonly event: InboundEvent,
     readonly bytes: number,
+    readonly sender: Sender | null = null,
     readonly crashes = 0,
   ) {
     this.rank = PRIORITIES.indexOf(event.priority) as Task['rank']

@@ -10,7 +10,7 @@ import { type Ended, failed, stopped } from './ended.js'
 import type { Lane } from './lane.js'
 import { type CollectLimits, collectable, newestMessage, nextMessage, turnOf } from './modes.js'
 import type { Outcomes } from './outcomes.js'
-import type { AbortCause, QueuedEvent } from './queued-event.js'
+import { type AbortCause, eventsOf, type QueuedEvent } from './queued-event.js'
 import { Settlement } from './settlement.js'
 
 export type RunOutcomeLabel = 'completed' | 'failed' | 'aborted' | 'retried' | 'interrupted'
@@ -103,7 +103,7 @@ export class Runner {
     task.agent = router.agent(sessionKey, await sessions.find(sessionKey).catch(() => null))
     const ended = stopped(cause)
     const written = await this.#settlement.write(task, lane, ended)
-    this.#dispatcher.release(lane, task.bytes)
+    this.#dispatcher.release(lane, task)
     if (written) this.#settlement.tell(task, ended)
   }
 
@@ -123,7 +123,7 @@ export class Runner {
 
   async #run(task: QueuedEvent, lane: Lane<QueuedEvent>): Promise<void> {
     task.clearTimer()
-    const { sessions, router, agents, maxCrashes } = this.#options
+    const { sessions, router, agents, journal, maxCrashes } = this.#options
     const { sessionKey, at } = task.event
     await this.#settlement.lease(lane)
     const record = (await sessions.find(sessionKey)) ?? newSessionRecord(sessionKey, at)
@@ -139,6 +139,7 @@ export class Runner {
     else if (maxCrashes > 0 && task.crashes >= maxCrashes) ended = poisonous(task.crashes)
     else {
       task.attempt++
+      journal.begun(eventsOf(task).map(({ id }) => id))
       ended = await this.#attempts.run(lane, record, built)
     }
     // Stopped in the very turn in which it failed: no other try, and no dead letter.
@@ -215,6 +216,7 @@ export class Runner {
   }
 
   #park(task: QueuedEvent, lane: Lane<QueuedEvent>, retryInMs: number): void {
+    this.#options.journal.released(eventsOf(task).map(({ id }) => id))
     if (!this.#settlement.closed) task.later(retryInMs, () => this.#dispatcher.unpark(lane))
     this.#dispatcher.park(lane)
   }
@@ -253,13 +255,14 @@ export class Runner {
 
   /** The running agent gets the waiting messages, in order, as long as it takes them. */
   #steer(lane: Lane<QueuedEvent>, running: QueuedEvent): void {
-    const { broadcaster } = this.#options
+    const { broadcaster, journal } = this.#options
     for (;;) {
       const next = nextMessage(lane)
       if (next === null || running.steer === null || running.abortCause !== null) return
       if (!running.steer(next.event)) return
       this.#dispatcher.remove(lane, (task) => task === next)
       running.others = [...running.others, next]
+      journal.begun([next.event.id])
       const { id: eventId, runId, sessionKey } = next.event
       const payload = JSON.stringify({
         runId,
@@ -274,7 +277,7 @@ export class Runner {
 
   async #end(task: QueuedEvent, lane: Lane<QueuedEvent>, ended: Ended): Promise<void> {
     const written = await this.#settlement.write(task, lane, ended)
-    for (const { bytes } of task.others) this.#dispatcher.release(lane, bytes)
+    for (const other of task.others) this.#dispatcher.release(lane, other)
     this.#dispatcher.done(lane)
     if (written) this.#settlement.tell(task, ended)
   }

@@ -45,7 +45,7 @@ export function createInstruments(registry: Registry) {
     ),
     httpRefused: counter(
       'gateway_http_refused_total',
-      'HTTP requests and upgrades refused by rate limits, origin or credentials.',
+      'HTTP requests and upgrades refused by rate limits, origin, credentials or want of memory.',
       ['kind'],
     ),
 
@@ -64,6 +64,22 @@ export function createInstruments(registry: Registry) {
         collect() {
           this.reset()
           read((labels, value) => this.set(labels, value))
+        },
+      })
+    },
+
+    /** A gauge whose value has to be waited for. While `ask` rejects it is left out, and the scrape goes on. */
+    askedGauge(name: string, help: string, ask: () => Promise<number>): void {
+      new Gauge({
+        name,
+        help,
+        registers,
+        async collect() {
+          try {
+            this.set(await ask())
+          } catch {
+            this.remove()
+          }
         },
       })
     },

@@ -54,7 +54,7 @@ export function deadLetterTests(within: DefineJournalTest): void {
     assert.equal(await journal.revive(event.id), true)
     assert.equal(await journal.revive(event.id), false)
     assert.deepEqual(
-      (await journal.pending()).map(({ id }) => id),
+      (await journal.pending()).map(({ event }) => event.id),
       [event.id, next.event.id],
     )
     const outcome = await journal.outcome(event.runId)

@@ -33,7 +33,7 @@ export function eventTests(within: DefineJournalTest): void {
     assert.deepEqual(await journal.append(bare), { duplicate: null, seq: 2 })
     assert.deepEqual(await journal.append(sampleAppend(KEY, 'next')), { duplicate: null, seq: 3 })
     assert.deepEqual(
-      (await journal.pending()).map(({ seq }) => seq),
+      (await journal.pending()).map(({ event }) => event.seq),
       [2, 3],
     )
   })
@@ -47,10 +47,10 @@ export function eventTests(within: DefineJournalTest): void {
       idempotencyKey: 'k',
     })
     await journal.append(request)
-    assert.deepEqual(await journal.pending(), [{ ...request.event, seq: 1 }])
+    assert.deepEqual(await journal.pending(), [{ event: { ...request.event, seq: 1 }, crashes: 0 }])
     const plain = sampleAppend(KEY, 'y')
     await journal.append(plain)
-    assert.deepEqual((await journal.pending())[1], { ...plain.event, seq: 2 })
+    assert.deepEqual((await journal.pending())[1]?.event, { ...plain.event, seq: 2 })
   })
 
   within('answers a repeated idempotency key with the first event, and does nothing else', async (test) => {
@@ -209,7 +209,7 @@ export function eventTests(within: DefineJournalTest): void {
     const expected = requests.filter((_, n) => n % 3 !== 0).map(({ event }) => event.id)
     const again = test.harness.durable ? await test.reopen() : journal
     assert.deepEqual(
-      (await again.pending()).map(({ id }) => id),
+      (await again.pending()).map(({ event }) => event.id),
       expected,
     )
   })

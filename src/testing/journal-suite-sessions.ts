@@ -135,7 +135,7 @@ export function sessionTests(within: DefineJournalTest): void {
     assert.equal(await journal.outcome(done.event.runId), null)
     assert.equal(await journal.findDuplicate(KEY, 'done'), null)
     assert.equal((await journal.findDuplicate(KEY, 'waiting'))?.eventId, waiting.event.id)
-    assert.deepEqual(await journal.pending(), [{ ...waiting.event, seq: 3 }])
+    assert.deepEqual(await journal.pending(), [{ event: { ...waiting.event, seq: 3 }, crashes: 0 }])
     assert.equal(journal.holds(0), true)
   })
 

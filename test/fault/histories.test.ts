@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { temporaryFolder } from '../helpers/app.js'
-import type { History, LifeEnd } from './history.js'
-import { AppHost, type Host, ProcessHost } from './hosts.js'
-import { keptSeeds, runsOf, seedOfRun } from './runs.js'
-import { live, type Story, storyArbitrary } from './steps.js'
+import type { History, LifeEnd } from './model/history.js'
+import { AppHost, type Host, ProcessHost } from './model/hosts.js'
+import { keptSeeds, runsOf, seedOfRun } from './model/runs.js'
+import { live, type Story, storyArbitrary } from './model/steps.js'
 
 /** Looking for a smaller history that fails as well takes at most so long. */
 const SEARCH_MS = 30_000

@@ -255,7 +255,7 @@ async function compare(model: Model, journal: Journal): Promise<void> {
   const ids = (status: ModelEvent['status']) =>
     model.events.filter((event) => event.status === status).sort((a, b) => a.seq - b.seq)
   assert.deepEqual(
-    (await journal.pending()).map(({ id, seq }) => ({ id, seq })),
+    (await journal.pending()).map(({ event: { id, seq } }) => ({ id, seq })),
     ids('pending').map(({ id, seq }) => ({ id, seq })),
   )
   assert.deepEqual(

@@ -51,7 +51,7 @@ t.test('takes over everything from a journal of the first version', async (t) =>
   t.equal((await journal.history(KEY, { limit: 100 })).length, 7)
   const waiting = await journal.pending()
   t.strictSame(
-    waiting.map(({ id, seq }) => [id, seq]),
+    waiting.map(({ event }) => [event.id, event.seq]),
     [6, 7, 8].map((n) => [`evt_00000000${n}`, n + 3]),
   )
   t.equal((await journal.findDuplicate(KEY, 'w'))?.eventId, 'evt_000000006')

@@ -58,7 +58,7 @@ t.test('makes its folder and files for its owner only', async (t) => {
   const journal = await openTestJournal(t, path)
   await journal.append(sampleAppend('a', 'secret'))
   t.equal(statSync(folder).mode & 0o777, 0o700)
-  for (const file of [path, `${path}-wal`, `${path}-shm`, `${path}.lock`]) {
+  for (const file of [path, `${path}-wal`, `${path}-shm`, `${path}.lock`, `${path}.running`]) {
     t.equal(statSync(file).mode & 0o777, 0o600, file)
   }
 })
@@ -74,6 +74,7 @@ t.test('leaves nothing but the database and its lock behind when it is closed', 
   const path = await filledJournal(t)
   t.notOk(statSync(`${path}-wal`, { throwIfNoEntry: false }))
   t.notOk(statSync(`${path}-shm`, { throwIfNoEntry: false }))
+  t.notOk(statSync(`${path}.running`, { throwIfNoEntry: false }))
 })
 
 t.test('refuses a file that is no database', async (t) => {

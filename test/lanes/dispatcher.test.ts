@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type DispatcherLimits, LaneDispatcher } from '../../src/lanes/dispatcher.js'
+import { Refusal } from '../../src/lanes/admission.js'
+import { type DispatcherOptions, LaneDispatcher } from '../../src/lanes/dispatcher.js'
 import type { Lane, Task } from '../../src/lanes/lane.js'
+import type { Sender } from '../../src/lanes/ready-list.js'
 import { GatewayError } from '../../src/protocol/errors.js'
 
 class TestTask implements Task {
@@ -11,11 +13,15 @@ class TestTask implements Task {
     readonly key: string,
     readonly name: string,
     readonly rank: Task['rank'] = 0,
+    readonly sender: Sender | null = null,
   ) {}
 }
 
+/** What nobody in particular sends. */
+const place = (bytes = 1) => ({ bytes, sender: null })
+
 /** A dispatcher whose runs end when the test says so. */
-function setUp(limits: Partial<DispatcherLimits> = {}) {
+function setUp(limits: Partial<DispatcherOptions<TestTask>> = {}) {
   const running: { task: TestTask; lane: Lane<TestTask> }[] = []
   const started: string[] = []
   const full: string[] = []
@@ -29,16 +35,30 @@ function setUp(limits: Partial<DispatcherLimits> = {}) {
       started.push(task.name)
       running.push({ task, lane })
     },
-    onFull: (lane) => full.push(lane.key),
+    onFull: (key) => full.push(key),
   })
-  const send = (key: string, name: string, rank: Task['rank'] = 0) =>
-    dispatcher.enqueue(dispatcher.admit(key, 1), new TestTask(key, name, rank))
+  const send = (key: string, name: string, rank: Task['rank'] = 0, from?: string) => {
+    const task = new TestTask(key, name, rank, from === undefined ? null : dispatcher.sender(from))
+    dispatcher.enqueue(dispatcher.admit(key, task), task)
+  }
   const finish = (name: string) => {
     const index = running.findIndex(({ task }) => task.name === name)
     const [{ lane }] = running.splice(index, 1) as [(typeof running)[number]]
     dispatcher.done(lane)
   }
   return { dispatcher, running, started, full, send, finish }
+}
+
+/** The refusal that `admit` throws, as it stands. */
+function refuse(dispatcher: LaneDispatcher<TestTask>, key: string): Refusal {
+  try {
+    dispatcher.admit(key, place())
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    dispatcher.refused(error)
+    return error
+  }
+  throw new Error('expected a refusal')
 }
 
 /** The reason of the refusal that `action` meets. */
@@ -91,10 +111,10 @@ t.test('lanes run side by side up to the concurrency, and take turns', async (t)
 t.test('nothing is kept of a lane without work', async (t) => {
   const { dispatcher, send, finish } = setUp()
   send('a', 'a1')
-  const reserved = dispatcher.admit('b', 1)
+  const reserved = dispatcher.admit('b', place())
   t.equal(dispatcher.size, 2)
   finish('a1')
-  dispatcher.release(reserved, 1)
+  dispatcher.release(reserved, place())
   t.equal(dispatcher.size, 0)
   t.equal(dispatcher.pending, 0)
   t.equal(dispatcher.pendingBytes, 0)
@@ -104,7 +124,7 @@ t.test('a full lane refuses, says when to come back, and is announced once', asy
   const { dispatcher, send, finish, full } = setUp({ capacity: 2 })
   for (const name of ['running', 'w1', 'w2']) send('a', name)
   for (let i = 0; i < 3; i++) {
-    t.throws(() => dispatcher.admit('a', 1), {
+    t.match(refuse(dispatcher, 'a'), {
       code: 'UNAVAILABLE',
       retryable: true,
       details: { reason: 'lane_full' },
@@ -115,34 +135,118 @@ t.test('a full lane refuses, says when to come back, and is announced once', asy
   send('b', 'other lanes have room')
   finish('running')
   send('a', 'w3')
-  t.throws(() => dispatcher.admit('a', 1))
+  refuse(dispatcher, 'a')
   t.same(full, ['a', 'a'], 'announced anew after there was room')
 })
 
 t.test('reserved places count: nobody is accepted for whom there is no room', async (t) => {
   const { dispatcher } = setUp({ capacity: 2 })
-  const first = dispatcher.admit('a', 1)
-  dispatcher.admit('a', 1)
-  t.throws(() => dispatcher.admit('a', 1), { code: 'UNAVAILABLE' })
-  dispatcher.release(first, 1)
-  t.doesNotThrow(() => dispatcher.admit('a', 1))
+  const first = dispatcher.admit('a', place())
+  dispatcher.admit('a', place())
+  t.throws(() => dispatcher.admit('a', place()), { code: 'UNAVAILABLE' })
+  dispatcher.release(first, place())
+  t.doesNotThrow(() => dispatcher.admit('a', place()))
 })
 
 t.test('the whole is bounded in number and in bytes', async (t) => {
   const byNumber = setUp({ maxPending: 2 }).dispatcher
-  byNumber.admit('a', 1)
-  byNumber.admit('b', 1)
+  byNumber.admit('a', place())
+  byNumber.admit('b', place())
   t.equal(
-    refusalOf(() => byNumber.admit('c', 1)),
+    refusalOf(() => byNumber.admit('c', place())),
     'gateway_full',
   )
   const byBytes = setUp({ maxPendingBytes: 10 }).dispatcher
-  byBytes.admit('a', 8)
+  byBytes.admit('a', place(8))
   t.equal(
-    refusalOf(() => byBytes.admit('b', 3)),
-    'memory',
+    refusalOf(() => byBytes.admit('b', place(3))),
+    'gateway_full',
   )
-  t.doesNotThrow(() => byBytes.admit('b', 2))
+  t.doesNotThrow(() => byBytes.admit('b', place(2)))
+})
+
+t.test('a refusal that does not stand is neither counted nor announced', async (t) => {
+  const { dispatcher, send, full } = setUp({ capacity: 1 })
+  for (const name of ['running', 'w1']) send('a', name)
+  t.throws(() => dispatcher.admit('a', place()), { code: 'UNAVAILABLE' })
+  t.equal(dispatcher.refusals.lane_full, 0)
+  t.same(full, [])
+})
+
+t.test('one sender has a share of the room, in number and in bytes; the others have the rest', async (t) => {
+  const { dispatcher, send, finish } = setUp({ maxPending: 10, maxPendingPerPrincipal: 3 })
+  for (const name of ['a1', 'a2', 'b1']) send(name.slice(0, 1), name, 0, 'flood')
+  const next = { bytes: 1, sender: dispatcher.sender('flood') }
+  t.throws(() => dispatcher.admit('c', next), {
+    code: 'RATE_LIMITED',
+    retryable: true,
+    details: { reason: 'principal_full' },
+  })
+  t.doesNotThrow(() => send('a', 'polite', 0, 'polite'), 'in the very lane of the other')
+  finish('a1')
+  t.doesNotThrow(() => dispatcher.admit('c', next), 'there is room again when one has ended')
+
+  const bytes = setUp({ maxPendingBytes: 100, maxPendingBytesPerPrincipal: 10 }).dispatcher
+  const sender = bytes.sender('flood')
+  const lane = bytes.admit('a', { bytes: 50, sender })
+  const refusal = () => refusalOf(() => bytes.admit('b', { bytes: 1, sender }))
+  t.equal(refusal(), 'principal_full', 'a large one alone is let in, and nothing beside it')
+  bytes.release(lane, { bytes: 50, sender })
+  bytes.admit('b', { bytes: 9, sender: bytes.sender('flood') })
+  bytes.admit('b', { bytes: 1, sender: bytes.sender('flood') })
+  t.equal(
+    refusalOf(() => bytes.admit('b', { bytes: 1, sender: bytes.sender('flood') })),
+    'principal_full',
+  )
+})
+
+t.test('the share is half of the whole unless it is set', async (t) => {
+  const { dispatcher, send } = setUp({ maxPending: 4 })
+  for (const name of ['a', 'b']) send(name, name, 0, 'flood')
+  t.equal(
+    refusalOf(() => send('c', 'c', 0, 'flood')),
+    'principal_full',
+  )
+  for (const name of ['d', 'e']) send(name, name, 0, 'other')
+  t.equal(
+    refusalOf(() => send('f', 'f', 0, 'third')),
+    'gateway_full',
+  )
+  t.equal(dispatcher.pending, 4)
+})
+
+t.test('what was accepted before the start is nobody’s', async (t) => {
+  const { dispatcher, send } = setUp({ maxPendingPerPrincipal: 1 })
+  dispatcher.restore([
+    ['a', new TestTask('a', 'a1')],
+    ['b', new TestTask('b', 'b1')],
+  ])
+  t.doesNotThrow(() => send('a', 'a2', 0, 'someone'))
+})
+
+t.test('senders take turns: over however many lanes one floods, another waits for one task', async (t) => {
+  const { send, finish, started } = setUp({ concurrency: 1 })
+  for (let i = 0; i < 5; i++) send(`flood${i}`, `f${i}`, 0, 'flood')
+  send('polite', 'p1', 0, 'polite')
+  send('polite', 'p2', 0, 'polite')
+  for (const name of ['f0', 'f1', 'p1', 'f2', 'p2', 'f3']) finish(name)
+  t.same(started, ['f0', 'f1', 'p1', 'f2', 'p2', 'f3', 'f4'])
+})
+
+t.test('past the memory’s watermark nothing new is taken, and what waits goes on', async (t) => {
+  let over = false
+  const { dispatcher, send, finish, started } = setUp({ hasMemory: () => !over })
+  send('a', 'a1')
+  send('a', 'a2')
+  over = true
+  const refusal = refuse(dispatcher, 'b')
+  t.match(refusal, { code: 'UNAVAILABLE', retryable: true, details: { reason: 'memory' } })
+  t.ok(refusal.retryAfterMs! >= 1_000)
+  t.equal(dispatcher.refusals.memory, 1)
+  finish('a1')
+  t.same(started, ['a1', 'a2'])
+  over = false
+  t.doesNotThrow(() => send('b', 'b1'))
 })
 
 t.test('a parked task gives its place away and its lane stands still until it goes on', async (t) => {
@@ -198,11 +302,11 @@ t.test('a task that was taken out keeps its place until it is given back', async
   for (const name of ['a1', 'a2', 'a3']) send('a', name)
   const lane = dispatcher.lane('a')!
   const [removed] = dispatcher.remove(lane, ({ name }) => name === 'a2')
-  t.throws(() => dispatcher.admit('a', 1), { code: 'UNAVAILABLE' })
+  t.throws(() => dispatcher.admit('a', place()), { code: 'UNAVAILABLE' })
   finish('a1')
   finish('a3')
   t.equal(dispatcher.lane('a'), lane, 'the lane stays as long')
-  dispatcher.release(lane, removed!.bytes)
+  dispatcher.release(lane, removed!)
   t.equal(dispatcher.size, 0)
   t.equal(dispatcher.pending, 0)
 })
@@ -229,7 +333,7 @@ t.test('stopping refuses new tasks, starts no waiting one and resolves when none
   send('a', 'a2')
   const stopped = dispatcher.stop()
   t.equal(
-    refusalOf(() => dispatcher.admit('b', 1)),
+    refusalOf(() => dispatcher.admit('b', place())),
     'stopping',
   )
   finish('a1')
@@ -251,14 +355,15 @@ t.test('tasks that end at once do not pile up on the stack', async (t) => {
     },
   })
   dispatcher.pause('a')
-  for (let i = 0; i < 100_000; i++) dispatcher.enqueue(dispatcher.admit('a', 1), new TestTask('a', String(i)))
+  for (let i = 0; i < 100_000; i++)
+    dispatcher.enqueue(dispatcher.admit('a', place()), new TestTask('a', String(i)))
   dispatcher.resume('a')
   t.equal(runs, 100_000)
   t.equal(dispatcher.size, 0)
 })
 
 type Op =
-  | { op: 'send'; lane: number; rank: 0 | 1 | 2 }
+  | { op: 'send'; lane: number; rank: 0 | 1 | 2; from: string | undefined }
   | { op: 'finish' | 'park' | 'unpark'; pick: number }
   | { op: 'pause' | 'resume' | 'remove'; lane: number }
 
@@ -270,6 +375,7 @@ const op: fc.Arbitrary<Op> = fc.oneof(
       op: fc.constant('send' as const),
       lane,
       rank: fc.constantFrom(0, 1, 2),
+      from: fc.constantFrom('one', 'two', undefined),
     }) as fc.Arbitrary<Op>,
   },
   {
@@ -293,7 +399,8 @@ t.test(
   async (t) => {
     fc.assert(
       fc.property(fc.array(op, { maxLength: 200 }), fc.integer({ min: 1, max: 3 }), (ops, concurrency) => {
-        const { dispatcher, running, started, send } = setUp({ concurrency, capacity: 10 })
+        const limits = { concurrency, capacity: 10, maxPendingPerPrincipal: 8 }
+        const { dispatcher, running, started, send } = setUp(limits)
         const parked: (typeof running)[number][] = []
         const sent: string[] = []
         const ended: string[] = []
@@ -306,7 +413,7 @@ t.test(
           if (step.op === 'send') {
             const name = `${step.lane}/${step.rank}/${sent.length}`
             try {
-              send(`lane${step.lane}`, name, step.rank)
+              send(`lane${step.lane}`, name, step.rank, step.from)
               sent.push(name)
             } catch (error) {
               if (!(error instanceof GatewayError)) throw error
@@ -325,7 +432,7 @@ t.test(
             if (lane === undefined) continue
             for (const task of dispatcher.remove(lane, (task) => task.rank === 2)) {
               ended.push(task.name)
-              dispatcher.release(lane, task.bytes)
+              dispatcher.release(lane, task)
             }
           }
           if (running.length > concurrency) return false
@@ -348,9 +455,10 @@ t.test(
           }),
         )
         const all = [...ended].sort().join() === [...sent].sort().join()
-        return (
-          inOrder && all && dispatcher.size === 0 && dispatcher.pending === 0 && dispatcher.pendingBytes === 0
-        )
+        const senders = ['one', 'two'].map((name) => dispatcher.sender(name))
+        const left = [dispatcher, ...senders].map(({ pending }) => pending)
+        const bytes = [dispatcher.pendingBytes, ...senders.map((sender) => sender.pendingBytes)]
+        return inOrder && all && dispatcher.size === 0 && [...left, ...bytes].every((count) => count === 0)
       }),
       { numRuns: 500 },
     )

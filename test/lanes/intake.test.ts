@@ -212,10 +212,10 @@ t.test('a full lane refuses, says when to come back, tells it once, and drops no
 
 t.test('the gateway as a whole is bounded in events and in bytes', async (t) => {
   const { connect, agent, app } = await startScripted(t, { lanes: { maxPending: 2 } })
-  const socket = await connect()
+  const [socket, other] = [await connect(), await connect()]
   await socket.call('sessions.send', { content: 'one' }, 'a')
-  await socket.call('sessions.send', { content: 'two' }, 'b')
-  const error = await socket.refused('sessions.send', { content: 'three' }, 'c')
+  await other.call('sessions.send', { content: 'two' }, 'b')
+  const error = await (await connect()).refused('sessions.send', { content: 'three' }, 'c')
   t.match(error, { code: 'UNAVAILABLE', retryable: true, details: { reason: 'gateway_full' } })
   t.match(await socket.call('gateway.health'), {
     status: 'degraded',
@@ -227,13 +227,81 @@ t.test('the gateway as a whole is bounded in events and in bytes', async (t) => 
   t.equal(app.lanes.dispatcher.pending, 2)
 
   const small = await startScripted(t, { lanes: { maxPendingBytes: 1_024 } })
-  const sender = await small.connect()
-  await sender.call('sessions.send', { content: 'x'.repeat(600) }, 'a')
-  t.match(await sender.refused('sessions.send', { content: 'x'.repeat(600) }, 'b'), {
+  const [first, second] = [await small.connect(), await small.connect()]
+  await first.call('sessions.send', { content: 'x'.repeat(600) }, 'a')
+  t.match(await second.refused('sessions.send', { content: 'x'.repeat(600) }, 'b'), {
     code: 'UNAVAILABLE',
-    details: { reason: 'memory' },
+    details: { reason: 'gateway_full' },
   })
-  await sender.call('sessions.send', { content: 'small' }, 'b')
+  await second.call('sessions.send', { content: 'small' }, 'b')
+})
+
+const SHARE = { lanes: { maxPendingPerPrincipal: 2 } }
+const RATE_LIMITED = { code: 'RATE_LIMITED', retryable: true, details: { reason: 'principal_full' } }
+
+t.test('without authentication each connection has a share of the room, however it sends', async (t) => {
+  const { connect, agent } = await startScripted(t, SHARE)
+  const [flood, polite] = [await connect(), await connect()]
+  await flood.call('sessions.send', { content: 'one' }, 'a')
+  await flood.call('events.publish', { type: 'user.command', payload: {} }, 'b')
+  const error = await flood.refused('sessions.send', { content: 'three' }, 'c')
+  t.match(error, RATE_LIMITED)
+  t.ok(error.retryAfterMs > 0)
+  t.match(await flood.refused('events.publish', { type: 'user.command', payload: {} }, 'c'), RATE_LIMITED)
+  flood.send({ type: 'event', id: 'frame', event: 'user.command', sessionKey: 'c', payload: {} })
+  t.match((await flood.next(({ id }) => id === 'frame')).error, RATE_LIMITED)
+  await polite.call('sessions.send', { content: 'mine' }, 'c')
+  ;(await agent.next()).reply()
+  await flood.event('agent.completed')
+  t.ok(await flood.call('sessions.send', { content: 'three' }, 'c'), 'a place that is free is given again')
+})
+
+t.test('with authentication a token has a share of the room, over all its connections', async (t) => {
+  const tokens = ['flood', 'polite'].map((name) => ({
+    name,
+    token: name,
+    scopes: ['read' as const, 'write' as const],
+  }))
+  const { connect } = await startScripted(t, { ...SHARE, auth: { tokens } })
+  const as = (token: string) => connect({ auth: { token } })
+  await (await as('flood')).call('sessions.send', { content: 'one' }, 'a')
+  await (await as('flood')).call('sessions.send', { content: 'two' }, 'b')
+  t.match(await (await as('flood')).refused('sessions.send', { content: 'three' }, 'c'), RATE_LIMITED)
+  t.ok(await (await as('polite')).call('sessions.send', { content: 'mine' }, 'a'))
+})
+
+t.test('a place is given back by an abort, a failure and a repeated send', async (t) => {
+  const { connect, agent } = await startScripted(t, SHARE)
+  const socket = await connect()
+  const send = (content: string, key: string, idempotencyKey?: string) =>
+    socket.call('sessions.send', { content, idempotencyKey }, key)
+  const { runId } = await send('runs', 'a')
+  const waits = await send('waits', 'a')
+  for (const run of [waits.runId, runId]) await socket.call('agent.abort', { runId: run })
+  const again = (await send('once', 'b', 'key')).runId
+  t.equal((await send('once', 'b', 'key')).runId, again)
+  const fails = await send('fails', 'c')
+  await agent.begun(3)
+  agent.runs.at(-1)!.fail(new GatewayError('NOT_LINKED', 'no'))
+  await socket.event('agent.failed', ({ payload }) => payload.runId === fails.runId)
+  t.ok(await send('room', 'd'))
+  t.match(await socket.refused('sessions.send', { content: 'x' }, 'e'), RATE_LIMITED)
+})
+
+t.test('a repeated send that is answered although there is no room counts as no refusal', async (t) => {
+  const { connect, app } = await startScripted(t, { lanes: { capacity: 1 } })
+  const socket = await connect()
+  const send = (content: string) => socket.call('sessions.send', { content, idempotencyKey: content }, KEY)
+  await send('runs')
+  const { runId } = await send('waits')
+  t.equal((await send('waits')).runId, runId)
+  t.equal(app.lanes.dispatcher.refusals.lane_full, 0)
+  t.notOk(socket.events().some(({ event }) => event === 'lane.full'))
+  t.match(await socket.refused('sessions.send', { content: 'new', idempotencyKey: 'new' }, KEY), {
+    details: { reason: 'lane_full' },
+  })
+  t.equal(app.lanes.dispatcher.refusals.lane_full, 1)
+  await socket.event('lane.full')
 })
 
 t.test('an event of any type is handled; only a message is part of the conversation', async (t) => {

@@ -11,8 +11,8 @@ export const DeadLetter = Type.Object(
     error: ErrorShape,
     attempts: Type.Integer({ minimum: 0 }),
     diedAt: Timestamp,
-    mergedInto: Type.Union([Type.String(), Type.Null()], {
-      description: 'The run that it failed in, where that is another event’s.',
+    mergedInto: Type.Union([Id, Type.Null()], {
+      description: 'The run that handled the event together with its own, and failed.',
     }),
   },
   { $id: 'DeadLetter' },

@@ -1,5 +1,5 @@
+import type { Problem } from './check.js'
 import { type Fact, type Facts, groupBy, type Send } from './facts.js'
-import type { Problem } from './model.js'
 
 /** What is acknowledged exists, as it was sent; what is not exists once or not at all, and its repeat says which. */
 export function* sendProblems(all: Facts): Iterable<Problem> {

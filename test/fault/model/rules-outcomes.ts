@@ -1,7 +1,7 @@
-import type { Frame } from '../helpers/socket.js'
+import type { Frame } from '../../helpers/socket.js'
+import type { Problem } from './check.js'
 import { aboutOf, type Fact, type Facts, groupBy, nameOf, statusOf } from './facts.js'
 import type { Call } from './history.js'
-import type { Problem } from './model.js'
 
 /** Every accepted event ends exactly once, and everyone is told the same of it. */
 export function* outcomeProblems(all: Facts): Iterable<Problem> {

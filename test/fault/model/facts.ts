@@ -1,5 +1,5 @@
-import { PRIORITIES, type Priority } from '../../src/protocol/index.js'
-import type { Frame } from '../helpers/socket.js'
+import { PRIORITIES, type Priority } from '../../../src/protocol/index.js'
+import type { Frame } from '../../helpers/socket.js'
 import type { Call, History } from './history.js'
 import { labelsIn, type WitnessLine } from './witness.js'
 

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Frame } from '../helpers/socket.js'
+import type { Frame } from '../../helpers/socket.js'
+import type { Problem } from './check.js'
 import { type Facts, isFinal } from './facts.js'
 import { type Connection, EVERY_LIFE, type Seen } from './history.js'
-import type { Problem } from './model.js'
 
 /** Each connection shows every durable event after its position once, in order, without a gap; the others where they belong. */
 export function* streamProblems(all: Facts): Iterable<Problem> {

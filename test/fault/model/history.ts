@@ -1,4 +1,4 @@
-import type { Frame } from '../helpers/socket.js'
+import type { Frame } from '../../helpers/socket.js'
 
 /** Microseconds of the machine's monotonic clock: the same in this process and in those that it starts. */
 export function now(): number {

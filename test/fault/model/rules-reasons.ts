@@ -1,8 +1,8 @@
-import type { QueueMode } from '../../src/protocol/index.js'
-import type { Frame } from '../helpers/socket.js'
+import type { QueueMode } from '../../../src/protocol/index.js'
+import type { Frame } from '../../helpers/socket.js'
+import type { Problem } from './check.js'
 import { aboutOf, type Fact, type Facts, nameOf, statusOf } from './facts.js'
 import type { Call } from './history.js'
-import type { Problem } from './model.js'
 import { answerTo, isFatal } from './witness.js'
 
 /** Nothing completes, fails, is aborted or merged without a cause that is known from outside. */

@@ -1,6 +1,6 @@
-import type { Frame } from '../helpers/socket.js'
+import type { Frame } from '../../helpers/socket.js'
+import type { Problem } from './check.js'
 import { type Facts, groupBy } from './facts.js'
-import type { Problem } from './model.js'
 
 /** `sessions.history` is what was said since the last reset: each message once, in the order of the journal. */
 export function* conversationProblems(all: Facts): Iterable<Problem> {

@@ -1,7 +1,7 @@
-import type { Frame } from '../helpers/socket.js'
+import type { Frame } from '../../helpers/socket.js'
+import type { Problem } from './check.js'
 import type { Ending } from './facts.js'
 import type { History } from './history.js'
-import type { Problem } from './model.js'
 import type { WitnessLine } from './witness.js'
 
 const MAX_PROBLEMS = 4

@@ -1,6 +1,6 @@
+import type { Problem } from './check.js'
 import { aboutOf, type Fact, type Facts, groupBy, nameOf } from './facts.js'
 import type { Call } from './history.js'
-import type { Problem } from './model.js'
 import { aborts, modesOf } from './rules-reasons.js'
 import type { WitnessLine } from './witness.js'
 

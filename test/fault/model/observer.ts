@@ -1,5 +1,5 @@
 import { WebSocket } from 'ws'
-import type { Frame } from '../helpers/socket.js'
+import type { Frame } from '../../helpers/socket.js'
 import { type Call, type Connection, type History, isRefusal, now, type Position } from './history.js'
 
 const HELLO = {

@@ -1,7 +1,7 @@
-import { createNodeClient, type GatewayClient } from '../../src/client/node.js'
-import { GatewayError } from '../../src/protocol/errors.js'
-import { sessionsSend } from '../../src/protocol/index.js'
-import { until } from '../helpers/until.js'
+import { createNodeClient, type GatewayClient } from '../../../src/client/node.js'
+import { GatewayError } from '../../../src/protocol/errors.js'
+import { sessionsSend } from '../../../src/protocol/index.js'
+import { until } from '../../helpers/until.js'
 import {
   type Call,
   type Connection,

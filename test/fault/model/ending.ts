@@ -1,5 +1,5 @@
-import type { Frame } from '../helpers/socket.js'
-import { until } from '../helpers/until.js'
+import type { Frame } from '../../helpers/socket.js'
+import { until } from '../../helpers/until.js'
 import type { World } from './actions.js'
 import { type Ending, isFinal } from './facts.js'
 import { now } from './history.js'
