@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { type Priority, QUEUE_MODES, type QueueMode } from '../../../src/protocol/index.js'
 import type { Call } from './history.js'
 import type { Observer } from './observer.js'
-import { contentOf, type Script } from './witness.js'
+import { contentOf, isFatal, type Script } from './witness.js'
 
 /** What a client may do. `lane` is an index of the sessions; `pick` chooses among what was done before. */
 export type Action =
@@ -158,7 +158,10 @@ export class World {
     { do: what, pick }: Action & { do: 'abortRun' | 'wait' | 'retry' | 'discard' },
     client: Observer,
   ): Promise<void> {
-    const accepted = this.#sends.filter(({ outcome }) => outcome === 'ok')
+    const isOfInterest = what === 'abortRun' || what === 'wait' ? () => true : isFatal
+    const accepted = this.#sends.filter(
+      ({ outcome, params }) => outcome === 'ok' && isOfInterest(JSON.stringify(params)),
+    )
     if (accepted.length === 0) return
     // The newest are those of which something is still to come.
     const { runId, eventId } = accepted[accepted.length - 1 - (pick % Math.min(accepted.length, 12))]!.result

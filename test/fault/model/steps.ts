@@ -5,10 +5,11 @@ import { type Action, actionArbitrary, World, waits } from './actions.js'
 import { check } from './check.js'
 import { conclude } from './ending.js'
 import { explain } from './explain.js'
+import type { Ending } from './facts.js'
 import { History, type LifeEnd } from './history.js'
 import type { Host } from './hosts.js'
 import { Observer } from './observer.js'
-import { readWitness, SCRIPTS, type Script } from './witness.js'
+import { readWitness, SCRIPTS, type Script, type WitnessLine } from './witness.js'
 
 /** A piece of a history. Those that do something come back first where they had left. */
 export type Step =
@@ -31,7 +32,11 @@ const LANES = 3
 
 export function storyArbitrary(ends: readonly LifeEnd[], length: number): fc.Arbitrary<Story> {
   const scripts = Object.keys(SCRIPTS) as Script[]
-  const action = actionArbitrary({ lanes: LANES, scripts: ['quick', ...scripts], operators: 4 })
+  const action = actionArbitrary({
+    lanes: LANES,
+    scripts: ['quick', 'open', 'slow', ...scripts],
+    operators: 4,
+  })
   const client = fc.nat(CLIENTS.length - 1)
   const step: fc.Arbitrary<Step> = fc.oneof(
     {
@@ -61,11 +66,25 @@ export function storyArbitrary(ends: readonly LifeEnd[], length: number): fc.Arb
   })
 }
 
+/** All that is known of a story that was lived. */
+export interface Record {
+  readonly history: History
+  readonly witness: readonly WitnessLine[]
+  readonly ending: Ending
+}
+
 /** Does the steps, lets everything come to its end, and throws what is wrong. */
-export async function live(
+export async function live(story: Story, hostOf: (history: History) => Promise<Host>): Promise<void> {
+  const { history, witness, ending } = await record(story, hostOf)
+  const problems = check(history, witness, ending)
+  if (problems.length > 0) throw new Error(explain(problems, history, witness, ending))
+}
+
+/** Does the steps and lets everything come to its end. */
+export async function record(
   { modes, steps }: Story,
   hostOf: (history: History) => Promise<Host>,
-): Promise<void> {
+): Promise<Record> {
   const history = new History()
   const host = await hostOf(history)
   const world = new World(LANES)
@@ -77,28 +96,25 @@ export async function live(
     waiting.push(...done.filter(({ action }) => waits(action)).map(({ ended }) => ended))
     await Promise.all(done.filter(({ action }) => !waits(action)).map(({ ended }) => ended))
   }
+  const take = async (step: Step) => {
+    if (step.step === 'do') return perform(clients[step.client]!, step.actions)
+    if (step.step === 'leave') return clients[step.client]!.disconnect()
+    if (step.step === 'pause') return sleep(step.ms)
+    const performing = perform(clients[step.client]!, step.actions)
+    await sleep(step.afterMs)
+    await host.end(step.how)
+    await performing
+    await host.start()
+  }
   try {
     await host.start()
     await clients[0]!.connect(host.wsUrl)
     await world.create(modes, clients[0]!)
-    for (const step of steps) {
-      if (step.step === 'do') await perform(clients[step.client]!, step.actions)
-      else if (step.step === 'leave') await clients[step.client]!.disconnect()
-      else if (step.step === 'pause') await sleep(step.ms)
-      else {
-        const performing = perform(clients[step.client]!, step.actions)
-        await sleep(step.afterMs)
-        await host.end(step.how)
-        await performing
-        await host.start()
-      }
-    }
+    for (const step of steps) await take(step)
     await host.end('stopped')
     const ending = await conclude(host, world, clients)
     await Promise.all(waiting)
-    const witness = await readWitness(host.home)
-    const problems = check(history, witness, ending)
-    if (problems.length > 0) throw new Error(explain(problems, history, witness, ending))
+    return { history, witness: await readWitness(host.home), ending }
   } finally {
     for (const client of clients) await client.disconnect()
     await host.close()
