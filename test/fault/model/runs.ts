@@ -11,9 +11,9 @@ export interface KeptSeed {
   readonly story?: unknown
 }
 
-/** The seeds of failures; this file is compiled to dist/test/fault. */
+/** The seeds of failures; this file is compiled to dist/test/fault/model. */
 export function keptSeeds(test: string): KeptSeed[] {
-  const path = fileURLToPath(new URL('../../../test/fault/history-seeds.json', import.meta.url))
+  const path = fileURLToPath(new URL('../../../../test/fault/history-seeds.json', import.meta.url))
   const seeds = JSON.parse(readFileSync(path, 'utf8')) as KeptSeed[]
   return seeds.filter((seed) => seed.test === test)
 }
