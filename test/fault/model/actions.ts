@@ -73,11 +73,13 @@ export const waits = (action: Action): boolean =>
 /** The sends of one history: their labels, their keys, and which of them are to be repeated. */
 export class World {
   readonly sessions: readonly string[]
+  /** Which session lane 0 is. */
+  first = 0
   readonly #sends: Call[] = []
   #labels = 0
 
-  constructor(lanes: number) {
-    this.sessions = Array.from({ length: lanes }, (_, n) => `web:${n}:main`)
+  constructor(sessions: number) {
+    this.sessions = Array.from({ length: sessions }, (_, n) => `web:${n}:main`)
   }
 
   /** Makes sessions, with their queue modes, before anything is sent to them. */
@@ -106,17 +108,17 @@ export class World {
         return
       }
       case 'abortLane':
-        await client.call('agent.abort', {}, this.sessions[action.lane])
+        await client.call('agent.abort', {}, this.#session(action.lane))
         return
       case 'pause':
       case 'resume':
-        await client.call(`lanes.${action.do}`, {}, this.sessions[action.lane])
+        await client.call(`lanes.${action.do}`, {}, this.#session(action.lane))
         return
       case 'reset':
-        await client.call('sessions.reset', {}, this.sessions[action.lane])
+        await client.call('sessions.reset', {}, this.#session(action.lane))
         return
       case 'mode':
-        await client.call('sessions.patch', { queueMode: action.mode }, this.sessions[action.lane])
+        await client.call('sessions.patch', { queueMode: action.mode }, this.#session(action.lane))
         return
       default:
         return this.#operate(action, client)
@@ -131,7 +133,11 @@ export class World {
       if (call.params.idempotencyKey !== undefined && !answered.has(nameOf(call)))
         open.set(nameOf(call), call)
     }
-    for (const call of open.values()) await this.#repeat(call, client)
+    for (const call of open.values()) if (client.connected) await this.#repeat(call, client)
+  }
+
+  #session(lane: number): string {
+    return this.sessions[(this.first + lane) % this.sessions.length]!
   }
 
   #label(): string {
@@ -150,7 +156,7 @@ export class World {
       ? { type: 'system.note', source: 'test', payload: { content }, ...options }
       : { content, ...(wait ? { wait } : {}), ...options }
     await this.#remember(
-      client.call(publish ? 'events.publish' : 'sessions.send', params, this.sessions[lane]),
+      client.call(publish ? 'events.publish' : 'sessions.send', params, this.#session(lane)),
     )
   }
 
