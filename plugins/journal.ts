@@ -22,7 +22,7 @@ export default fp<JournalPluginOptions>(
     const { path = join(home, 'journal.db'), ...options } = config.journal
     const journal = await openJournal({ ...options, path, log: app.log })
     app.decorate('journal', journal)
-    app.addHook('onClose', async () => journal.close())
+    app.addHook('onClose', async () => app.closing.step('journal', () => journal.close()))
 
     const { instruments } = app.metrics
     const { stats } = journal
@@ -56,7 +56,7 @@ export default fp<JournalPluginOptions>(
     )
     observeDeadLetters(journal, instruments)
   },
-  { name: 'journal', dependencies: ['metrics'], fastify: '5.x' },
+  { name: 'journal', dependencies: ['closing', 'metrics'], fastify: '5.x' },
 )
 
 function observeDeadLetters(journal: Journal, instruments: Instruments): void {

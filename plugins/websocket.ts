@@ -66,12 +66,23 @@ export default fp<WebsocketPluginOptions>(
     })
 
     app.addHook('preClose', async () => {
-      await connections.closeAll(app.lifecycle.restarting ? 'RESTARTING' : 'SHUTTING_DOWN')
+      const reason = app.lifecycle.restarting ? 'RESTARTING' : 'SHUTTING_DOWN'
+      await app.closing.step('connections', () => connections.closeAll(reason))
     })
   },
   {
     name: 'websocket',
-    dependencies: ['metrics', 'overload', 'lifecycle', 'auth', 'journal', 'events', 'methods', 'lanes'],
+    dependencies: [
+      'closing',
+      'metrics',
+      'overload',
+      'lifecycle',
+      'auth',
+      'journal',
+      'events',
+      'methods',
+      'lanes',
+    ],
     fastify: '5.x',
   },
 )

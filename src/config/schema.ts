@@ -249,8 +249,13 @@ export const ConfigSchema = Type.Object(
           'How long running runs may take to end at a stop; the rest continues after the start.',
           0,
         ),
+        closeTimeoutMs: ms(
+          10_000,
+          'How long the rest of a stop may take after that: plugins, connections, the journal. What hangs is named in the log and left behind.',
+          100,
+        ),
       },
-      'Stopping.',
+      'Stopping and restarting.',
     ),
     metrics: section(
       {

@@ -162,7 +162,10 @@ export class Connection implements Subscriber, OutboxOwner {
   /** The same for a stopping gateway: requests in flight are answered before. */
   shutDown(reason: 'SHUTTING_DOWN' | 'RESTARTING'): void {
     this.#requests?.refuseAll(
-      new GatewayError('UNAVAILABLE', CLOSE[reason].description, { retryAfterMs: 1000 }),
+      new GatewayError('UNAVAILABLE', CLOSE[reason].description, {
+        details: { reason: 'stopping' },
+        retryAfterMs: 1000,
+      }),
     )
     this.close(reason)
   }

@@ -89,6 +89,10 @@ export class GroupedJournal implements Journal {
     return this.#head
   }
 
+  get waitingWrites(): number {
+    return this.#queue.waiting
+  }
+
   onCommit(listener: (entries: readonly StoredEntry[]) => void): void {
     this.#listeners.push(listener)
   }

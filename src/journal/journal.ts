@@ -157,6 +157,8 @@ export interface Journal {
   /** The position of the newest entry that has been handed to `onCommit`. */
   readonly head: number
   readonly stats: JournalStats
+  /** Writes that are not on disk yet. */
+  readonly waitingWrites: number
 
   /** Called once with the entries of each commit, in order of `seq`, before the writes of that commit resolve. */
   onCommit(listener: (entries: readonly StoredEntry[]) => void): void

@@ -55,6 +55,10 @@ export class WriteQueue {
     this.#options = options
   }
 
+  get waiting(): number {
+    return this.#waitingWrites
+  }
+
   /** Fails the write at once where too much waits or the engine cannot write. */
   push(write: PendingWrite) {
     const refusal = this.#options.engine.refusal() ?? this.#overload()

@@ -10,7 +10,7 @@ import { DeltaStream } from './delta-stream.js'
 import { completed, type Ended, failed, stopped } from './ended.js'
 import type { Lane } from './lane.js'
 import { combined } from './modes.js'
-import { eventsOf, mergedOf, type QueuedEvent } from './queued-event.js'
+import { eventsOf, idsOf, mergedOf, type QueuedEvent } from './queued-event.js'
 
 export interface AttemptsOptions {
   readonly journal: Journal
@@ -159,7 +159,7 @@ export class Attempts {
     if (watch.ended) throw new GatewayError('CANCELLED', 'The run has ended.')
     if (limit === 0) return []
     const { sessionKey } = task.event
-    const unanswered = new Set(eventsOf(task).map(({ id }) => id))
+    const unanswered = new Set(idsOf(task))
     for (const { event } of lane) unanswered.add(event.id)
     const { journal } = this.#options
     const entries = await journal

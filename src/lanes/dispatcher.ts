@@ -28,6 +28,8 @@ export class LaneDispatcher<T extends Task> {
   readonly #admission: Admission
   readonly #ready = new ReadyList<T>()
   #running = 0
+  /** The places that `reserved` of the lanes counts, in all. */
+  #reserved = 0
   #pumping = false
   #stopped = false
   #onIdle: (() => void) | null = null
@@ -88,6 +90,7 @@ export class LaneDispatcher<T extends Task> {
     const admitted = lane ?? this.#create(key)
     admitted.announcedFull = false
     admitted.reserved++
+    this.#reserved++
     this.#admission.take(place)
     return admitted
   }
@@ -103,6 +106,7 @@ export class LaneDispatcher<T extends Task> {
   /** Puts a stored task into the place that `admit` reserved. */
   enqueue(lane: Lane<T>, task: T): void {
     lane.reserved--
+    this.#reserved--
     lane.push(task)
     this.#makeReady(lane)
     this.#pump()
@@ -111,8 +115,10 @@ export class LaneDispatcher<T extends Task> {
   /** Gives a reserved place back. */
   release(lane: Lane<T>, place: Place): void {
     lane.reserved--
+    this.#reserved--
     this.#admission.give(place)
     this.#drop(lane)
+    this.#tellIdle()
   }
 
   /**
@@ -195,17 +201,21 @@ export class LaneDispatcher<T extends Task> {
   remove(lane: Lane<T>, predicate: (task: T) => boolean): T[] {
     const removed = lane.remove(predicate)
     lane.reserved += removed.length
+    this.#reserved += removed.length
     if (lane.heldFor !== null && removed.includes(lane.heldFor)) this.unhold(lane)
     return removed
   }
 
-  /** Refuses new tasks and starts no other; resolves once none runs. What waits stays in the journal. */
+  /**
+   * Refuses new tasks and starts no other; resolves once none runs and none is on its way to the disk, so that whoever sent
+   * it hears of it. What waits stays in the journal.
+   */
   stop(): Promise<void> {
     this.#stopped = true
     this.#idle ??= new Promise((resolve) => {
       this.#onIdle = resolve
     })
-    if (this.#running === 0) this.#onIdle!()
+    this.#tellIdle()
     return this.#idle
   }
 
@@ -248,6 +258,10 @@ export class LaneDispatcher<T extends Task> {
       this.#run(lane.running, lane)
     }
     this.#pumping = false
-    if (this.#running === 0 && this.#onIdle !== null) this.#onIdle()
+    this.#tellIdle()
+  }
+
+  #tellIdle(): void {
+    if (this.#running === 0 && this.#reserved === 0) this.#onIdle?.()
   }
 }

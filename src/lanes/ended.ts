@@ -4,7 +4,7 @@ import type { Entry } from '../journal/journal.js'
 import { type ErrorShape, EVENTS, GatewayError, JsonObject, toErrorShape } from '../protocol/index.js'
 import { compileValidator } from '../protocol/validation.js'
 import { entry } from '../sessions/sessions.js'
-import { type AbortCause, eventsOf, mergedOf, type QueuedEvent } from './queued-event.js'
+import { type AbortCause, idsOf, mergedOf, type QueuedEvent } from './queued-event.js'
 
 /** How a try of a run ended. */
 export type Ended =
@@ -53,7 +53,7 @@ function encode(task: QueuedEvent, reply: unknown): Ended & { status: 'completed
     const merged = mergedOf(task)
     const entries = [logEntry(task, EVENTS.agentCompleted.name, { messageId, usage, merged })]
     if (messageId !== null) {
-      const answers = task.others.length === 0 ? undefined : eventsOf(task).map(({ id }) => id)
+      const answers = task.others.length === 0 ? undefined : idsOf(task)
       const message = { messageId, role: 'assistant', content, answers, metadata }
       entries.unshift(logEntry(task, EVENTS.sessionMessage.name, message))
     }

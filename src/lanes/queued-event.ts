@@ -75,6 +75,10 @@ export function eventsOf(task: QueuedEvent): readonly InboundEvent[] {
   return task.others.length === 0 ? [task.event] : [task.event, ...task.others.map(({ event }) => event)]
 }
 
+export function idsOf(task: QueuedEvent): readonly string[] {
+  return task.others.length === 0 ? [task.event.id] : eventsOf(task).map(({ id }) => id)
+}
+
 /** The ids of what a run handles besides its own event, as outbound events name them. */
 export function mergedOf(task: QueuedEvent): { eventId: string; runId: string }[] | undefined {
   if (task.others.length === 0) return undefined

@@ -1,16 +1,17 @@
 import type { RetryPolicy } from '../agents/agent.js'
 import type { AgentEntry } from '../agents/registry.js'
 import type { SessionRecord } from '../journal/journal.js'
-import { type ErrorShape, EVENTS, GatewayError, type QueueMode } from '../protocol/index.js'
+import { type ErrorShape, EVENTS, GatewayError } from '../protocol/index.js'
 import type { Router } from '../sessions/routing.js'
 import { newSessionRecord } from '../sessions/sessions.js'
+import { Arrivals } from './arrivals.js'
 import { Attempts, type AttemptsOptions } from './attempts.js'
 import type { LaneDispatcher } from './dispatcher.js'
 import { type Ended, failed, stopped } from './ended.js'
 import type { Lane } from './lane.js'
-import { type CollectLimits, collectable, newestMessage, nextMessage, turnOf } from './modes.js'
+import { type CollectLimits, collectable, turnOf } from './modes.js'
 import type { Outcomes } from './outcomes.js'
-import { type AbortCause, eventsOf, type QueuedEvent } from './queued-event.js'
+import { type AbortCause, idsOf, type QueuedEvent } from './queued-event.js'
 import { Settlement } from './settlement.js'
 
 export type RunOutcomeLabel = 'completed' | 'failed' | 'aborted' | 'retried' | 'interrupted'
@@ -41,16 +42,24 @@ export class Runner {
   readonly #options: RunnerOptions
   readonly #attempts: Attempts
   readonly #settlement: Settlement
+  readonly #arrivals: Arrivals
   #dispatcher!: LaneDispatcher<QueuedEvent>
 
   constructor(options: RunnerOptions) {
     this.#options = options
     this.#attempts = new Attempts({ ...options, onSteerable: (lane) => this.arrived(lane) })
     this.#settlement = new Settlement(options)
+    this.#arrivals = new Arrivals(options, this)
   }
 
   attach(dispatcher: LaneDispatcher<QueuedEvent>): void {
     this.#dispatcher = dispatcher
+    this.#arrivals.attach(dispatcher)
+  }
+
+  /** An event was queued, or the running agent begins to take messages: the queue mode may want something done at once. */
+  arrived(lane: Lane<QueuedEvent>): void {
+    this.#arrivals.arrived(lane)
   }
 
   /** Runs whose agent ignored its signal; only grows. */
@@ -65,22 +74,6 @@ export class Runner {
       this.#options.log.error({ err: error, eventId: task.event.id }, 'run failed unexpectedly')
       this.#park(task, lane, FAULT_BACKOFF_MS)
     })
-  }
-
-  /** An event was queued, or the running agent begins to take messages: the queue mode may want something done at once. */
-  arrived(lane: Lane<QueuedEvent>): void {
-    if (lane.waiting === 0 || (lane.running === null && lane.heldFor === null)) return
-    const { sessions, router, log } = this.#options
-    const record = sessions.cached(lane.key)
-    if (record !== undefined) {
-      this.#apply(lane, router.queueMode(lane.key, record))
-      return
-    }
-    sessions.find(lane.key).then(
-      (found) => this.#apply(lane, router.queueMode(lane.key, found)),
-      // What waits is handled as a followup then.
-      (error: unknown) => log.warn({ err: error, sessionKey: lane.key }, 'queue mode unknown'),
-    )
   }
 
   /** Stops the run at the head of a lane; what it did until then is not kept. Its outcome follows. */
@@ -139,7 +132,7 @@ export class Runner {
     else if (maxCrashes > 0 && task.crashes >= maxCrashes) ended = poisonous(task.crashes)
     else {
       task.attempt++
-      journal.begun(eventsOf(task).map(({ id }) => id))
+      journal.begun(idsOf(task))
       ended = await this.#attempts.run(lane, record, built)
     }
     // Stopped in the very turn in which it failed: no other try, and no dead letter.
@@ -181,7 +174,7 @@ export class Runner {
     if (this.#isInterrupted(ended, retry)) {
       // Without an outcome it stays in the journal and runs again after the start.
       observe('interrupted')
-      this.#dispatcher.done(lane)
+      this.#leave(task, lane)
     } else if (retry !== null) {
       observe('retried')
       this.#announceRetry(task, retry)
@@ -216,7 +209,7 @@ export class Runner {
   }
 
   #park(task: QueuedEvent, lane: Lane<QueuedEvent>, retryInMs: number): void {
-    this.#options.journal.released(eventsOf(task).map(({ id }) => id))
+    this.#options.journal.released(idsOf(task))
     if (!this.#settlement.closed) task.later(retryInMs, () => this.#dispatcher.unpark(lane))
     this.#dispatcher.park(lane)
   }
@@ -226,60 +219,16 @@ export class Runner {
     this.#dispatcher.hold(lane)
   }
 
-  #apply(lane: Lane<QueuedEvent>, mode: QueueMode): void {
-    const { running, heldFor } = lane
-    if (heldFor !== null) {
-      // Weighed anew: enough may wait, or something more urgent.
-      if (lane.head !== heldFor || lane.waiting >= this.#options.collect.maxMessages || mode !== 'collect') {
-        this.#dispatcher.unhold(lane)
-      }
-    } else if (running !== null) {
-      if (mode === 'interrupt') this.#interrupt(lane, running)
-      else if (mode === 'steer') this.#steer(lane, running)
-    }
-  }
-
-  /** Of the messages only the newest is to be handled. */
-  #interrupt(lane: Lane<QueuedEvent>, running: QueuedEvent): void {
-    const newest = newestMessage(lane)
-    if (newest === null) return
-    const cause: AbortCause = { kind: 'interrupted', by: newest.event.runId }
-    const older = this.#dispatcher.remove(lane, (task) => task.isMessage && task !== newest)
-    const ends = older.map((task) => this.abortWaiting(task, lane, cause))
-    // What no person asked for is not stopped by what a person says.
-    if (running.isMessage) ends.push(this.abortCurrent(lane, cause))
-    for (const end of ends) {
-      end.catch((error: unknown) => this.#options.log.error({ err: error }, 'interrupt failed unexpectedly'))
-    }
-  }
-
-  /** The running agent gets the waiting messages, in order, as long as it takes them. */
-  #steer(lane: Lane<QueuedEvent>, running: QueuedEvent): void {
-    const { broadcaster, journal } = this.#options
-    for (;;) {
-      const next = nextMessage(lane)
-      if (next === null || running.steer === null || running.abortCause !== null) return
-      if (!running.steer(next.event)) return
-      this.#dispatcher.remove(lane, (task) => task === next)
-      running.others = [...running.others, next]
-      journal.begun([next.event.id])
-      const { id: eventId, runId, sessionKey } = next.event
-      const payload = JSON.stringify({
-        runId,
-        eventId,
-        agent: running.agent,
-        mergedInto: running.event.runId,
-      })
-      const at = Date.now()
-      broadcaster.broadcast({ event: EVENTS.agentSteered.name, sessionKey, at, payload, seq: 0 })
-    }
-  }
-
   async #end(task: QueuedEvent, lane: Lane<QueuedEvent>, ended: Ended): Promise<void> {
     const written = await this.#settlement.write(task, lane, ended)
+    this.#leave(task, lane)
+    if (written) this.#settlement.tell(task, ended)
+  }
+
+  /** The run is over, and with it the places of all that it handled are free. */
+  #leave(task: QueuedEvent, lane: Lane<QueuedEvent>): void {
     for (const other of task.others) this.#dispatcher.release(lane, other)
     this.#dispatcher.done(lane)
-    if (written) this.#settlement.tell(task, ended)
   }
 }
 

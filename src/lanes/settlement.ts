@@ -6,7 +6,7 @@ import type { Sessions } from '../sessions/sessions.js'
 import { type Ended, outcomeEntries } from './ended.js'
 import type { Lane } from './lane.js'
 import type { Outcomes } from './outcomes.js'
-import { eventsOf, type QueuedEvent } from './queued-event.js'
+import { eventsOf, idsOf, type QueuedEvent } from './queued-event.js'
 
 export interface SettlementOptions {
   readonly journal: Journal
@@ -42,7 +42,7 @@ export class Settlement {
     const { journal, log } = this.#options
     const { id: eventId, runId } = task.event
     const request = {
-      eventIds: eventsOf(task).map(({ id }) => id),
+      eventIds: idsOf(task),
       mergedInto: task.others.length === 0 ? null : runId,
       status: ended.status,
       error: ended.status === 'failed' ? ended.error : null,

@@ -11,6 +11,7 @@ import { SEEDS } from './seeds.js'
 /** More of them: `FUZZ_RUNS=5000 node dist/test/fault/fuzz.test.js`; those of a failure again: `FUZZ_SEED=…`. */
 const RUNS = Number(process.env.FUZZ_RUNS ?? 200)
 const SEED = process.env.FUZZ_SEED === undefined ? undefined : Number(process.env.FUZZ_SEED)
+t.setTimeout(60_000 + RUNS * 200)
 
 /** Fails for good, at once, or answers after a moment. */
 const AGENT = `
@@ -153,6 +154,7 @@ for (const { seed, path, why } of SEEDS) {
 }
 
 t.test('whatever is asked of any method is answered once, as documented, and harms nobody', async (t) => {
+  t.setTimeout(60_000 + RUNS * 200)
   await polite.during(fc.assert(calls, { seed: SEED, numRuns: RUNS }))
   await polite.verify(t)
   const { lanes } = await control.call('gateway.info')

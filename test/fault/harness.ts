@@ -113,8 +113,13 @@ export async function startFaulty(t: Test, options: FaultyOptions = {}): Promise
       // The first look compiles what looking takes.
       await inspect()
       const connections = await metric('gateway_connections')
-      const open = descriptors()
       const before = await inspect()
+      let open = descriptors()
+      // Without that of the look itself, which may not be closed yet.
+      for (let i = 0; i < 5; i++) {
+        await sleep(5)
+        open = Math.min(open, descriptors())
+      }
       return async (t) => {
         await until(async () => (await metric('gateway_connections')) === connections)
         await until(() => descriptors() <= open)
@@ -240,4 +245,16 @@ export async function history(socket: TestSocket, key: string): Promise<Frame['p
     cursor = page.nextCursor ?? undefined
   } while (cursor !== undefined)
   return pages.flat()
+}
+
+let besides = 0
+
+/** Misbehaves while a polite client asks on, which has to notice nothing, and leaves the gateway as it was. */
+export async function beside(t: Test, gateway: Faulty, misbehave: () => Promise<unknown>): Promise<void> {
+  const polite = await gateway.polite({ key: `polite:${besides++}:main` })
+  const restored = await gateway.restored()
+  await polite.during(misbehave())
+  await polite.verify(t)
+  await restored(t)
+  polite.socket.terminate()
 }

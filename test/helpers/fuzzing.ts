@@ -55,7 +55,9 @@ function somewhere(value: unknown, at: number): Record<string, unknown> | null {
 export function mutate(frame: unknown, mutations: readonly Mutation[]): string {
   const copy = JSON.parse(JSON.stringify(frame)) as unknown
   let text: string | null = null
-  for (const { kind, at, key, value } of mutations) {
+  for (const { kind, at, key, value: given } of mutations) {
+    // Constants are shared: one that was put into itself would have no end.
+    const value = structuredClone(given)
     const target = somewhere(copy, at)
     if (target === null) continue
     const keys = Object.keys(target)

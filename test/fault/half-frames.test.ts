@@ -1,43 +1,30 @@
-import { once } from 'node:events'
-import { connect as connectTcp, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
 import t, { type Test } from 'tap'
-import { createCertificate } from '../auth/certificates.js'
 import { clientFrame, frameHeader, HELLO, RawSocket, upgradeRequest } from '../helpers/raw-socket.js'
-import { type Faulty, startFaulty } from './harness.js'
+import { beside, startFaulty } from './harness.js'
 
 const TEXT = 0x1
 const CONTINUATION = 0x0
 const PING = 0x9
 const PONG = 0xa
 
-const config = {
-  connection: {
-    handshakeTimeoutMs: 600,
-    requestTimeoutMs: 900,
-    heartbeatMs: 600,
-    closeGraceMs: 200,
-    maxPayloadBytes: 262_144,
+const MAX_PAYLOAD = 262_144
+
+const gateway = await startFaulty(t, {
+  config: {
+    connection: {
+      handshakeTimeoutMs: 600,
+      heartbeatMs: 600,
+      closeGraceMs: 200,
+      maxPayloadBytes: MAX_PAYLOAD,
+    },
   },
-}
+})
 
-/** One gateway for all that misbehave: each of them leaves it as it was. */
-async function beside(t: Test, misbehave: (gateway: Faulty) => Promise<void>): Promise<void> {
-  const polite = await shared.polite({ key: `polite:${t.name.length}:${Math.random()}` })
-  const restored = await shared.restored()
-  await polite.during(misbehave(shared))
-  await polite.verify(t)
-  await restored(t)
-  polite.socket.terminate()
-}
-
-const shared = await startFaulty(t, { config })
-
-const closes = (reason: string) => shared.metric('gateway_connections_closed_total', { reason })
+const closes = (reason: string) => gateway.metric('gateway_connections_closed_total', { reason })
 
 async function raws(t: Test, count: number): Promise<RawSocket[]> {
   const sockets = await Promise.all(
-    Array.from({ length: count }, () => RawSocket.greeted(shared.process.url)),
+    Array.from({ length: count }, () => RawSocket.greeted(gateway.process.url)),
   )
   t.teardown(() => {
     for (const raw of sockets) raw.destroy()
@@ -46,7 +33,7 @@ async function raws(t: Test, count: number): Promise<RawSocket[]> {
 }
 
 t.test('half a hello and then silence: told after the time for it, and gone', async (t) => {
-  await beside(t, async (gateway) => {
+  await beside(t, gateway, async () => {
     const before = await closes('hello_timeout')
     const sockets = await Promise.all(
       Array.from({ length: 20 }, () => RawSocket.upgraded(gateway.process.url)),
@@ -61,7 +48,7 @@ t.test('half a hello and then silence: told after the time for it, and gone', as
 })
 
 t.test('half a frame and then silence: ended by the heartbeat, and counted', async (t) => {
-  await beside(t, async () => {
+  await beside(t, gateway, async () => {
     const before = await closes('lost')
     const sockets = await raws(t, 20)
     const frame = clientFrame(JSON.stringify({ type: 'request', id: 'never', method: 'gateway.ping' }))
@@ -74,77 +61,23 @@ t.test('half a frame and then silence: ended by the heartbeat, and counted', asy
   })
 })
 
-t.test('half an HTTP request and then silence: 408, and gone', async (t) => {
-  const whole = 'POST /health HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n\r\n12345'
-  await beside(t, async (gateway) => {
-    const cuts = [0, 1, 4, 12, 22, 30, whole.length - 9]
-    const sockets = cuts.map((cut) => {
-      const raw = new RawSocket(gateway.process.url)
-      raw.write(whole.slice(0, cut))
-      return raw
-    })
-    const slow = new RawSocket(gateway.process.url)
-    slow.write('GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n')
-    // It shows signs of life, of no use to anyone.
-    const trickle = setInterval(() => slow.write(`X-${Date.now()}: a\r\n`), 50)
-    t.teardown(() => clearInterval(trickle))
-    for (const raw of [...sockets, slow]) t.match(await raw.answer(), ERROR_408)
-    const upgrade = new RawSocket(gateway.process.url)
-    upgrade.write(upgradeRequest('/ws').slice(0, 60))
-    t.match(await upgrade.answer(), ERROR_408)
-  })
-})
-
-const ERROR_408 =
-  /^HTTP\/1.1 408 Request Timeout\r\n.*\r\n\r\n\{"error":\{"code":"INVALID_REQUEST","message":"The request did not arrive in time\."/s
-
-t.test('half a body and then silence: gone, whether it was asked for or not', async (t) => {
-  await beside(t, async (gateway) => {
-    for (const expects of ['', 'Expect: 100-continue\r\n']) {
-      const raw = new RawSocket(gateway.process.url)
-      raw.write(`POST /health HTTP/1.1\r\nHost: 127.0.0.1\r\n${expects}Content-Length: 10\r\n\r\n12345`)
-      t.match(await raw.answer(), / (404|408) /)
-    }
-  })
-})
-
-t.test('what is no HTTP gets the shape of all errors', async (t) => {
-  await beside(t, async (gateway) => {
-    const refused = {
-      'nonsense\r\n\r\n': 400,
-      'GET / HTTP/9.9\r\n\r\n': 400,
-      '\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001\u00fc': 400,
-      [`GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`]: 431,
-    }
-    for (const [request, status] of Object.entries(refused)) {
-      const raw = new RawSocket(gateway.process.url)
-      raw.write(Buffer.from(request, 'latin1'))
-      const [head, body] = (await raw.answer()).split('\r\n\r\n')
-      t.match(head, `HTTP/1.1 ${status} `)
-      t.match(JSON.parse(body!), {
-        error: { code: 'INVALID_REQUEST', message: String, details: null, retryable: false },
-      })
-    }
-  })
-})
-
 t.test('a frame that announces more than is allowed ends at its header', async (t) => {
-  await beside(t, async () => {
+  await beside(t, gateway, async () => {
     const before = await closes('too_big')
-    const sizes = [262_145n, 2n ** 31n, 2n ** 53n, 2n ** 60n, 2n ** 63n, 2n ** 64n - 1n]
+    const sizes = [BigInt(MAX_PAYLOAD) + 1n, 2n ** 31n, 2n ** 53n, 2n ** 60n, 2n ** 63n, 2n ** 64n - 1n]
     const sockets = await raws(t, sizes.length)
     for (const [i, raw] of sockets.entries()) raw.write(frameHeader(sizes[i]!))
     for (const raw of sockets) t.equal(await raw.closeCode(), 1009)
     t.equal((await closes('too_big')) - before, sizes.length)
     // In the very packet of the upgrade, before there is a connection that could be told.
-    const eager = new RawSocket(shared.process.url)
+    const eager = new RawSocket(gateway.process.url)
     eager.write(Buffer.concat([Buffer.from(upgradeRequest('/ws')), frameHeader(2n ** 60n)]))
     t.equal(await eager.closeCode(), 1009)
   })
 })
 
 t.test('breaches of the WebSocket protocol end with their code, and are counted', async (t) => {
-  await beside(t, async () => {
+  await beside(t, gateway, async () => {
     const breaches: [Buffer, number, string][] = [
       [Buffer.from([0x81, 2, 1, 2]), 1002, 'protocol_error'],
       [Buffer.from([0xf1, 0x80, 0, 0, 0, 0]), 1002, 'protocol_error'],
@@ -167,7 +100,7 @@ t.test('breaches of the WebSocket protocol end with their code, and are counted'
 })
 
 t.test('messages that are never finished take up what they may, and no more', async (t) => {
-  await beside(t, async (gateway) => {
+  await beside(t, gateway, async () => {
     const before = await gateway.inspect()
     const sockets = await raws(t, 20)
     const piece = Buffer.alloc(32_000, 'x')
@@ -176,7 +109,7 @@ t.test('messages that are never finished take up what they may, and no more', as
       for (let i = 1; i < 8; i++) raw.write(clientFrame(piece, CONTINUATION, false))
     }
     const { bytes } = await gateway.inspect()
-    t.ok(bytes - before.bytes < 20 * 262_144 + 8_000_000, `${bytes - before.bytes} bytes for all`)
+    t.ok(bytes - before.bytes < 20 * MAX_PAYLOAD + 8_000_000, `${bytes - before.bytes} bytes for all`)
     // One more piece is one too many.
     for (const raw of sockets.slice(0, 10)) raw.write(clientFrame(piece, CONTINUATION, false))
     for (const raw of sockets.slice(0, 10)) t.equal(await raw.closeCode(), 1009)
@@ -185,7 +118,7 @@ t.test('messages that are never finished take up what they may, and no more', as
 })
 
 t.test('a message in very many small pieces is refused, be they empty', async (t) => {
-  await beside(t, async (gateway) => {
+  await beside(t, gateway, async () => {
     const before = await closes('too_many_pieces')
     const { bytes } = await gateway.inspect()
     let most = 0
@@ -205,11 +138,11 @@ t.test('a message in very many small pieces is refused, be they empty', async (t
 })
 
 t.test('a frame that comes byte by byte is refused long before it is as large as it may be', async (t) => {
-  await beside(t, async () => {
+  await beside(t, gateway, async () => {
     const before = await closes('too_many_pieces')
     const [raw] = await raws(t, 1)
     raw!.socket.setNoDelay(true)
-    raw!.write(frameHeader(262_144))
+    raw!.write(frameHeader(MAX_PAYLOAD))
     let written = 0
     while (!raw!.socket.destroyed && written < 262_000) {
       raw!.write('x')
@@ -245,57 +178,3 @@ t.test('floods of pings and of pongs are answered up to the limit, then closed w
   await polite.verify(t)
   await restored(t)
 })
-
-t.test('half a TLS handshake and then silence: gone after the time for it', async (t) => {
-  const { cert, key } = await createCertificate()
-  const gateway = await startFaulty(t, {
-    config: {
-      connection: { handshakeTimeoutMs: 600, requestTimeoutMs: 900, closeGraceMs: 200 },
-      tls: { enabled: true, cert: './cert.pem', key: './key.pem' },
-    },
-    files: { 'cert.pem': cert, 'key.pem': key },
-    env: { NODE_TLS_REJECT_UNAUTHORIZED: '0' },
-  })
-  const polite = await gateway.polite()
-  const open = gateway.descriptors()
-  const port = Number(new URL(gateway.process.url).port)
-  const hello = await clientHello()
-  const sockets: Socket[] = []
-  for (const bytes of [
-    Buffer.alloc(0),
-    hello.subarray(0, 20),
-    hello,
-    Buffer.from('GET / HTTP/1.1\r\n\r\n'),
-  ]) {
-    for (let i = 0; i < 10; i++) {
-      const socket = connectTcp(port, '127.0.0.1').on('error', () => {})
-      socket.resume().write(bytes)
-      sockets.push(socket)
-    }
-  }
-  // Whole handshakes with half a request behind them.
-  for (let i = 0; i < 10; i++) {
-    const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false }).on('error', () => {})
-    socket.resume().write('GET / HT')
-    sockets.push(socket)
-  }
-  await polite.during(Promise.all(sockets.map((socket) => once(socket, 'close'))))
-  t.ok(gateway.descriptors() <= open, 'none is left')
-  await polite.verify(t)
-})
-
-/** The first bytes that a TLS client sends. */
-async function clientHello(): Promise<Buffer> {
-  const { createServer } = await import('node:net')
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  const client = connectTls({ port, host: '127.0.0.1' }).on('error', () => {})
-  const [socket] = (await once(server, 'connection')) as [Socket]
-  const [bytes] = (await once(socket, 'data')) as [Buffer]
-  client.destroy()
-  socket.destroy()
-  server.close()
-  return bytes
-}
