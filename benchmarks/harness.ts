@@ -43,19 +43,19 @@ export class BenchServer {
   }
 }
 
-const HELLO = JSON.stringify({
+export const HELLO = {
   type: 'hello',
   minProtocol: 1,
   maxProtocol: 1,
   client: { id: 'bench', version: '1.0.0', platform: 'node', mode: 'cli' },
   auth: { token: 'benchmark-token' },
-})
+}
 
 /** Connects, says hello and waits for the answer. */
 export async function connect(url: string): Promise<WebSocket> {
   const socket = new WebSocket(url, { perMessageDeflate: false })
   await once(socket, 'open')
-  socket.send(HELLO)
+  socket.send(JSON.stringify(HELLO))
   const [data] = await once(socket, 'message')
   const answer = JSON.parse(data.toString())
   if (answer.type !== 'hello-ok') throw new Error(`hello was answered with ${data}`)

@@ -75,7 +75,15 @@ async function measure(journal: Journal, senders: number, completes: boolean) {
   const keys = Array.from({ length: senders }, (_, n) => `bench:${n}:main`)
   for (const key of keys) {
     const at = Date.now()
-    const record = { key, channel: 'bench', title: null, agent: null, metadata: {}, paused: false }
+    const record = {
+      key,
+      channel: 'bench',
+      title: null,
+      agent: null,
+      metadata: {},
+      paused: false,
+      queueMode: null,
+    }
     await journal.saveSession({ ...record, createdAt: at, updatedAt: at, resetSeq: 0 }, [])
   }
   const run = async (ms: number) => {

@@ -2,6 +2,7 @@ import fp from 'fastify-plugin'
 import type { AgentFactory } from '../src/agents/agent.js'
 import { AgentRegistry } from '../src/agents/registry.js'
 import type { Config } from '../src/config/schema.js'
+import { OTHERS_SHARE } from './closing.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -25,7 +26,7 @@ export default fp<AgentsPluginOptions>(
     app.addHook('onReady', async () => {
       await agents.build(config.agents, { log: app.log, baseDir, env: process.env })
     })
-    app.addHook('onClose', async () => agents.close())
+    app.addHook('onClose', async () => app.closing.step('agents', () => agents.close(), OTHERS_SHARE))
   },
-  { name: 'agents', fastify: '5.x' },
+  { name: 'agents', dependencies: ['closing'], fastify: '5.x' },
 )

@@ -1,4 +1,5 @@
 import fp from 'fastify-plugin'
+import type { Config } from '../src/config/schema.js'
 import { type Hook, type HookName, Hooks } from '../src/hooks/hooks.js'
 
 declare module 'fastify' {
@@ -9,14 +10,25 @@ declare module 'fastify' {
   }
 }
 
+export interface HooksPluginOptions {
+  config: Config
+}
+
 /** Internal events for plugins. */
-export default fp(
-  async (app) => {
-    const hooks = new Hooks(app.log)
+export default fp<HooksPluginOptions>(
+  async (app, { config }) => {
+    const hooks = new Hooks(app.log, config.hooks.timeoutMs)
     app.decorate('hooks', hooks)
     app.decorate('on', (pattern, hook) => hooks.on(pattern, hook))
-    app.metrics.instruments.counted('gateway_hook_failures_total', 'Hooks that threw.', [], (set) =>
+    const { instruments } = app.metrics
+    instruments.counted('gateway_hook_failures_total', 'Hooks that threw.', [], (set) =>
       set({}, hooks.failures),
+    )
+    instruments.counted(
+      'gateway_hook_timeouts_total',
+      'Events refused because their hooks did not end in time.',
+      [],
+      (set) => set({}, hooks.timeouts),
     )
   },
   { name: 'hooks', dependencies: ['metrics'], fastify: '5.x' },

@@ -2,7 +2,8 @@ import { join } from 'node:path'
 import fp from 'fastify-plugin'
 import type { Config } from '../src/config/schema.js'
 import { openJournal } from '../src/journal/index.js'
-import type { Journal } from '../src/journal/journal.js'
+import type { DeadLetterStats, Journal } from '../src/journal/journal.js'
+import type { Instruments } from '../src/metrics/instruments.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -21,7 +22,7 @@ export default fp<JournalPluginOptions>(
     const { path = join(home, 'journal.db'), ...options } = config.journal
     const journal = await openJournal({ ...options, path, log: app.log })
     app.decorate('journal', journal)
-    app.addHook('onClose', async () => journal.close())
+    app.addHook('onClose', async () => app.closing.step('journal', () => journal.close()))
 
     const { instruments } = app.metrics
     const { stats } = journal
@@ -53,6 +54,32 @@ export default fp<JournalPluginOptions>(
     instruments.gauge('gateway_journal_head', 'Position of the newest durable event.', [], (set) =>
       set({}, journal.head),
     )
+    observeDeadLetters(journal, instruments)
   },
-  { name: 'journal', dependencies: ['metrics'], fastify: '5.x' },
+  { name: 'journal', dependencies: ['closing', 'metrics'], fastify: '5.x' },
 )
+
+function observeDeadLetters(journal: Journal, instruments: Instruments): void {
+  let asked: Promise<DeadLetterStats> | null = null
+  /** Both gauges of a scrape share one reading. */
+  const ask = () => {
+    asked ??= journal.deadLetterStats().finally(() => {
+      asked = null
+    })
+    return asked
+  }
+  instruments.askedGauge(
+    'gateway_dead_letters',
+    'Events whose handling failed for good and that were neither retried nor discarded.',
+    async () => (await ask()).count,
+  )
+  instruments.askedGauge(
+    'gateway_dead_letter_oldest_age_seconds',
+    'Time since the death of the oldest dead letter; 0 with none.',
+    async () => {
+      const { oldestAt } = await ask()
+      // A clock that was set back makes it no younger than new.
+      return oldestAt === null ? 0 : Math.max(0, Date.now() - oldestAt) / 1_000
+    },
+  )
+}

@@ -8,7 +8,7 @@ import type { QueuedEvent } from '../src/lanes/queued-event.js'
 import { Runner } from '../src/lanes/runner.js'
 import { boundedEventLabels, type Instruments } from '../src/metrics/instruments.js'
 import { EVENTS, GatewayError } from '../src/protocol/index.js'
-import { createRouter } from '../src/sessions/routing.js'
+import { Router } from '../src/sessions/routing.js'
 import { Sessions } from '../src/sessions/sessions.js'
 
 declare module 'fastify' {
@@ -45,7 +45,7 @@ export default fp<LanesPluginOptions>(
       journal,
       sessions,
       agents,
-      route: createRouter(config),
+      router: new Router(config),
       broadcaster,
       outcomes,
       hooks,
@@ -77,8 +77,10 @@ export default fp<LanesPluginOptions>(
       journal,
       sessions,
       dispatcher,
+      outcomes,
       hooks,
       log,
+      onQueued: (lane) => runner.arrived(lane),
       observeEvent: (type, source) => instruments.events.inc(boundedEventLabels(type, source)),
       observeRefusal: (reason) => instruments.refusals.inc({ reason }),
     })

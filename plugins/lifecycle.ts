@@ -12,7 +12,7 @@ export interface Lifecycle {
   readonly startedAt: number
   /** True from the first moment of a stop on: nothing new is accepted. */
   stopping: boolean
-  /** Set before `close()` when another process takes over: clients are told to come back (1012 instead of 1001). */
+  /** Set before `close()` when another instance takes over: clients are told to come back (1012 instead of 1001). */
   restarting: boolean
 }
 

@@ -6,6 +6,7 @@ import fp from 'fastify-plugin'
 import { formatPath, resolveConfigPath } from '../src/config/paths.js'
 import { ConfigError } from '../src/config/problems.js'
 import type { Config } from '../src/config/schema.js'
+import { boundHooks } from './closing.js'
 
 export interface ThirdPartyOptions {
   config: Config
@@ -16,18 +17,28 @@ export interface ThirdPartyOptions {
 export default fp<ThirdPartyOptions>(
   async (app, { config, baseDir }) => {
     for (const [index, { module, options = {} }] of config.plugins.entries()) {
-      const refuse = (message: string) =>
-        new ConfigError([{ path: formatPath(['plugins', index, 'module']), message }])
+      const refuse = refusal(index)
       const plugin = await load(module, baseDir, refuse)
+      const unbound = boundHooks(app, module)
       try {
         await app.register(plugin, options)
       } catch (error) {
         throw refuse(`the plugin '${module}' cannot start: ${messageOf(error)}`)
+      } finally {
+        unbound()
       }
     }
   },
-  { name: 'third-party', dependencies: ['methods', 'agents', 'hooks', 'lanes'], fastify: '5.x' },
+  { name: 'third-party', dependencies: ['closing', 'methods', 'agents', 'hooks', 'lanes'], fastify: '5.x' },
 )
+
+/** Loads the modules without starting their plugins. @throws ConfigError */
+export async function checkPlugins({ config, baseDir }: ThirdPartyOptions): Promise<void> {
+  for (const [index, { module }] of config.plugins.entries()) await load(module, baseDir, refusal(index))
+}
+
+const refusal = (index: number) => (message: string) =>
+  new ConfigError([{ path: formatPath(['plugins', index, 'module']), message }])
 
 async function load(
   module: string,

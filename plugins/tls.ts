@@ -1,4 +1,5 @@
 import type { Server } from 'node:https'
+import type { Socket } from 'node:net'
 import fp from 'fastify-plugin'
 import { secureContextOptions, type TlsMaterial } from '../src/auth/tls-material.js'
 import { TlsWatcher } from '../src/auth/tls-watcher.js'
@@ -56,7 +57,28 @@ export default fp(
     app.addHook('onClose', async () => {
       await watcher.close()
     })
+    closeHandshakes(server)
     await watcher.start()
   },
   { name: 'tls', fastify: '5.x' },
 )
+
+/**
+ * Node's `closeAllConnections` knows a connection once its handshake is done. One that is silent before that would hold a
+ * stop for two minutes.
+ */
+function closeHandshakes(server: Server): void {
+  const sockets = new Set<Socket>()
+  const forget = function (this: Socket) {
+    sockets.delete(this)
+  }
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', forget)
+  })
+  const closeAll = server.closeAllConnections.bind(server)
+  server.closeAllConnections = () => {
+    closeAll()
+    for (const socket of sockets) socket.destroy()
+  }
+}

@@ -49,6 +49,8 @@ export default fp<WebsocketPluginOptions>(
     const options = {
       server: app.webSocketUpgrades,
       maxPayload: config.connection.maxPayloadBytes,
+      maxBufferedChunks: maxPieces(config),
+      maxFragments: maxPieces(config),
       perMessageDeflate: false,
       clientTracking: false,
       // Pongs are sent by the connection, which looks at its outbox first.
@@ -64,15 +66,34 @@ export default fp<WebsocketPluginOptions>(
     })
 
     app.addHook('preClose', async () => {
-      await connections.closeAll(app.lifecycle.restarting ? 'RESTARTING' : 'SHUTTING_DOWN')
+      const reason = app.lifecycle.restarting ? 'RESTARTING' : 'SHUTTING_DOWN'
+      await app.closing.step('connections', () => connections.closeAll(reason))
     })
   },
   {
     name: 'websocket',
-    dependencies: ['metrics', 'overload', 'lifecycle', 'auth', 'journal', 'events', 'methods', 'lanes'],
+    dependencies: [
+      'closing',
+      'metrics',
+      'overload',
+      'lifecycle',
+      'auth',
+      'journal',
+      'events',
+      'methods',
+      'lanes',
+    ],
     fastify: '5.x',
   },
 )
+
+/**
+ * How many reads, or fragments, one message may come in. Each is kept apart until the message is whole, for some hundred bytes
+ * beside its own: a megabyte sent byte by byte would take up a hundred.
+ */
+function maxPieces({ connection }: Config): number {
+  return Math.max(1_024, Math.ceil(connection.maxPayloadBytes / 256))
+}
 
 /** Method names come from the registry: what a client made up is `unknown`. */
 function rpcObserver(instruments: Instruments) {

@@ -1,3 +1,5 @@
+import { type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { GatewayError, toErrorShape } from '../src/protocol/errors.js'
 
@@ -19,6 +21,30 @@ export function answerNotFound(request: FastifyRequest, reply: FastifyReply): vo
     `There is no ${request.method} ${request.url.split('?', 1)[0]}.`,
   )
   reply.code(404).send({ error: toErrorShape(error) })
+}
+
+/** What is not HTTP, or came too slowly: there is no request to answer, only a socket to say it on and to end. */
+export function answerClientError(
+  error: Error & { code?: string },
+  socket: Socket & { _httpMessage?: ServerResponse | null },
+): void {
+  const [status, message] = CLIENT_ERRORS[error.code ?? ''] ?? [400, 'This is not an HTTP request.']
+  // Into the middle of a response nothing can be said.
+  if (socket.writable && error.code !== 'ECONNRESET' && !socket._httpMessage?.headersSent) {
+    const body = JSON.stringify({ error: toErrorShape(new GatewayError('INVALID_REQUEST', message)) })
+    socket.write(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json; charset=utf-8\r\n` +
+        `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    )
+  }
+  // Not `destroySoon`: what is written before a TLS handshake is done waits for it.
+  socket.destroy()
+}
+
+const CLIENT_ERRORS: Readonly<Record<string, readonly [status: number, message: string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request did not arrive in time.'],
+  HPE_HEADER_OVERFLOW: [431, 'The headers are too large.'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'The chunk extensions are too large.'],
 }
 
 /** The framework's own refusals of a request (4xx) are the client's to know; anything else is not. */

@@ -12,9 +12,26 @@ export default async function metricsRoutes(
   app.get('/metrics', { onRequest }, async (request, reply) => {
     const openMetrics = request.headers.accept?.includes('application/openmetrics-text') ?? false
     const type = openMetrics ? Registry.OPENMETRICS_CONTENT_TYPE : Registry.PROMETHEUS_CONTENT_TYPE
-    registry.setContentType(type as typeof Registry.PROMETHEUS_CONTENT_TYPE)
-    // Read in the same turn: another scrape may ask for the other format.
-    const text = registry.metrics()
-    return reply.type(type).send(await text)
+    return reply.type(type).send(await inTurn(() => scrape(registry, type)))
   })
+}
+
+let last: Promise<unknown> = Promise.resolve()
+
+/** One scrape after the other, whichever gateway of this process it asks: they share metrics, and the format is a setting. */
+function inTurn(work: () => Promise<string>): Promise<string> {
+  const text = last.then(work)
+  last = text.catch(() => {})
+  return text
+}
+
+/** The text in one of the formats. OpenMetrics takes `_total` off the counters' names, which prom-client does for good. */
+async function scrape(registry: Registry, type: string): Promise<string> {
+  const names = registry.getMetricsAsArray().map((metric) => ({ metric, name: metric.name }))
+  registry.setContentType(type as typeof Registry.PROMETHEUS_CONTENT_TYPE)
+  try {
+    return await registry.metrics()
+  } finally {
+    for (const { metric, name } of names) metric.name = name
+  }
 }

@@ -15,7 +15,7 @@ function onMessage(this: WebSocket, data: Buffer, isBinary: boolean): void {
 }
 
 function onPong(this: WebSocket): void {
-  connectionOf.get(this)!.unansweredPings = 0
+  connectionOf.get(this)!.ponged()
 }
 
 function onPing(this: WebSocket, data: Buffer): void {

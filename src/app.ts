@@ -1,6 +1,7 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import agents from '../plugins/agents.js'
 import auth from '../plugins/auth.js'
+import closing from '../plugins/closing.js'
 import events from '../plugins/events.js'
 import health from '../plugins/health.js'
 import hooks from '../plugins/hooks.js'
@@ -11,10 +12,10 @@ import methods from '../plugins/methods.js'
 import metrics from '../plugins/metrics.js'
 import overload from '../plugins/overload.js'
 import rateLimit from '../plugins/rate-limit.js'
-import thirdParty from '../plugins/third-party.js'
+import thirdParty, { checkPlugins } from '../plugins/third-party.js'
 import tls from '../plugins/tls.js'
 import websocket from '../plugins/websocket.js'
-import { answerError, answerNotFound } from '../routes/errors.js'
+import { answerClientError, answerError, answerNotFound } from '../routes/errors.js'
 import healthRoutes from '../routes/health.js'
 import infoRoutes from '../routes/info.js'
 import agentMethods from '../routes/methods/agents.js'
@@ -24,6 +25,7 @@ import laneMethods from '../routes/methods/lanes.js'
 import sessionMethods from '../routes/methods/sessions.js'
 import metricsRoutes from '../routes/metrics.js'
 import websocketRoutes from '../routes/ws.js'
+import { AgentRegistry, isBuiltIn } from './agents/registry.js'
 import { loadTlsMaterial, secureContextOptions, type TlsMaterial } from './auth/tls-material.js'
 import { ConfigError } from './config/problems.js'
 import type { Config } from './config/schema.js'
@@ -43,6 +45,8 @@ export interface AppOptions {
 
 /** How long a plugin may take to load, and the steps of a stop beyond the drain. */
 const PLUGIN_TIMEOUT_MS = 10_000
+/** A peer may send HTTP requests ahead and read none of the answers, which are then all kept. */
+const MAX_REQUESTS_PER_SOCKET = 100
 /** The longest that a timer can wait. */
 const MAX_TIMEOUT_MS = 2_147_483_647
 
@@ -51,24 +55,29 @@ const MAX_TIMEOUT_MS = 2_147_483_647
  * order of start and of `preClose`, its reverse that of `onClose`.
  */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
-  const { config, baseDir } = options
+  const { config } = options
   refuseConnectors(config)
   const drainMs = config.shutdown.drainTimeoutMs + 2 * config.lanes.abortGraceMs
-  const material = config.tls.enabled
-    ? await loadTlsMaterial({ cert: config.tls.cert!, key: config.tls.key!, baseDir })
-    : null
+  const material = await loadTls(options)
   const app = Fastify({
     loggerInstance: options.logger,
     logController: new LogController({ disableRequestLogging: true }),
     trustProxy: config.trustProxy,
     bodyLimit: config.connection.maxPayloadBytes,
     frameworkErrors: answerError,
+    clientErrorHandler: answerClientError,
+    requestTimeout: config.connection.requestTimeoutMs,
+    maxRequestsPerSocket: MAX_REQUESTS_PER_SOCKET,
+    connectionTimeout: config.connection.idleTimeoutMs,
+    keepAliveTimeout: config.connection.idleTimeoutMs,
     // It bounds `preClose` as well, which waits for the lanes to drain.
     pluginTimeout: Math.min(drainMs + PLUGIN_TIMEOUT_MS, MAX_TIMEOUT_MS),
     // Probes are answered while the lanes drain.
     return503OnClosing: false,
     forceCloseConnections: true,
-    ...(material === null ? {} : { https: secureContextOptions(material) }),
+    ...(material === null
+      ? { http: serverLimits(config) }
+      : { https: { ...secureContextOptions(material), ...serverLimits(config) } }),
   }) as unknown as FastifyInstance
   app.setErrorHandler(answerError)
   app.setNotFoundHandler(answerNotFound)
@@ -81,11 +90,51 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   return app
 }
 
+/** How long a peer may take over its handshake and its requests: half of one and then silence holds nothing for ever. */
+function serverLimits({ connection }: Config) {
+  const { handshakeTimeoutMs, requestTimeoutMs } = connection
+  const headersTimeout = Math.min(handshakeTimeoutMs, requestTimeoutMs)
+  return {
+    handshakeTimeout: handshakeTimeoutMs,
+    headersTimeout,
+    requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: Math.min(1_000, headersTimeout),
+  }
+}
+
+/**
+ * What can be told of a configuration while another one is in use: that certificate, agents and plugins can be loaded. Opens
+ * nothing. @throws ConfigError
+ */
+export async function checkConfig({
+  config,
+  baseDir,
+  logger,
+}: Pick<AppOptions, 'config' | 'baseDir'> & { readonly logger: FastifyBaseLogger }): Promise<void> {
+  refuseConnectors(config)
+  await loadTls({ config, baseDir })
+  await checkPlugins({ config, baseDir })
+  const builtIn = Object.entries(config.agents).filter(([, { type }]) => isBuiltIn(type))
+  const agents = new AgentRegistry()
+  await agents.build(Object.fromEntries(builtIn), { log: logger, baseDir, env: process.env })
+  await agents.close()
+}
+
+/** Null: TLS is off. */
+async function loadTls({
+  config,
+  baseDir,
+}: Pick<AppOptions, 'config' | 'baseDir'>): Promise<TlsMaterial | null> {
+  const { enabled, cert, key } = config.tls
+  return enabled ? loadTlsMaterial({ cert: cert!, key: key!, baseDir }) : null
+}
+
 async function compose(
   app: FastifyInstance,
   { config, home, baseDir, checkResults }: AppOptions,
   material: TlsMaterial | null,
 ): Promise<void> {
+  await app.register(closing, { config })
   await app.register(metrics)
   const { httpRefused } = app.metrics.instruments
   await app.register(auth, { config, home, onRefused: (kind) => httpRefused.inc({ kind }) })
@@ -93,7 +142,7 @@ async function compose(
   await app.register(overload, { config })
   await app.register(tls, { material })
   await app.register(journal, { config, home })
-  await app.register(hooks)
+  await app.register(hooks, { config })
   await app.register(events)
   await app.register(lifecycle, { config })
   await app.register(agents, { config, baseDir })

@@ -22,3 +22,15 @@ t.test('a gateway can be closed twice, and another can then open its journal', a
   const { messages } = await (await second.connect()).call('sessions.history', {}, 'web:1:main')
   t.equal(messages.length, 2)
 })
+
+t.test('the process is watched once, however many gateways it runs one after the other', async (t) => {
+  const { app: first } = await startApp(t)
+  await first.close()
+  const { app: second, url } = await startApp(t)
+  const { app: third } = await startApp(t)
+  const name = 'nodejs_eventloop_lag_seconds'
+  const shared = second.metrics.registry.getSingleMetric(name)
+  t.ok(shared)
+  t.equal(shared, third.metrics.registry.getSingleMetric(name))
+  t.match(await (await fetch(`${url}/metrics`)).text(), /^nodejs_gc_duration_seconds_bucket.*/m)
+})

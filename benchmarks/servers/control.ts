@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs'
 import { cpuUsage, memoryUsage } from 'node:process'
 
 /** What the benchmark asks of a server process, over IPC. */
@@ -12,16 +13,30 @@ export interface Usage {
   readonly cpuUs: number
   readonly rss: number
   readonly heapUsed: number
+  /** What keeps the process going: sockets, timers, threads. */
+  readonly handles: number
+  /** Open files; 0 where the system does not tell. */
+  readonly descriptors: number
+  readonly journalBytes: number
 }
 
 /** Answers the benchmark's commands; `publish` sends one event. */
-export function serveControl(url: string, publish: (n: number) => void): void {
+export function serveControl(
+  url: string,
+  publish: (n: number) => void,
+  journalBytes: () => number = () => 0,
+): void {
   process.on('message', (command: Command) => {
     if (command.do === 'usage') {
       if (command.collect) globalThis.gc?.()
       const { user, system } = cpuUsage()
       const { rss, heapUsed } = memoryUsage()
-      process.send!({ cpuUs: user + system, rss, heapUsed } satisfies Usage)
+      const handles = process.getActiveResourcesInfo().length
+      process.send!({
+        ...{ cpuUs: user + system, rss, heapUsed, handles },
+        descriptors: process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0,
+        journalBytes: journalBytes(),
+      } satisfies Usage)
       return
     }
     let sent = 0

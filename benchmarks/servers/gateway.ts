@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,7 +21,8 @@ const { config } = await loadConfig({
 })
 const app = await buildApp({ config, home, baseDir: home })
 await app.listen({ host: config.host, port: config.port })
-serveControl(`ws://127.0.0.1:${(app.server.address() as AddressInfo).port}/ws`, (n) => {
+const url = `ws://127.0.0.1:${(app.server.address() as AddressInfo).port}/ws`
+const publish = (n: number) => {
   const payload = JSON.stringify({
     runId: 'run_benchmark',
     text: `piece ${n} of an answer that someone is waiting for`,
@@ -33,4 +34,7 @@ serveControl(`ws://127.0.0.1:${(app.server.address() as AddressInfo).port}/ws`, 
     payload,
     seq: 0,
   })
-})
+}
+const journalBytes = () =>
+  readdirSync(home).reduce((bytes, name) => bytes + statSync(join(home, name)).size, 0)
+serveControl(url, publish, journalBytes)

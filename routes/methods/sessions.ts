@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import { MESSAGE_RECEIVED } from '../../src/lanes/intake.js'
 import {
+  MESSAGE_RECEIVED,
   sessionsCreate,
   sessionsDelete,
   sessionsGet,

@@ -6,10 +6,15 @@ export type { Log }
 
 export type HistoryMessage = Static<typeof HistoryEntry>
 
+/** Takes a message while the run goes on; false: not this one, it gets a run of its own. */
+export type SteerListener = (message: InboundEvent) => boolean | undefined
+
 /** What a run has besides its event. */
 export interface RunContext {
   readonly session: SessionSummary
   readonly runId: string
+  /** What the run handles, in order: more than one event where messages were collected. `event` says what all of them say. */
+  readonly events: readonly InboundEvent[]
   /** 1 for the first try. */
   readonly attempt: number
   /** Aborts on `agent.abort`, the time limit and shutdown. An agent that ignores it is abandoned and its output is fenced off. */
@@ -17,10 +22,19 @@ export interface RunContext {
   readonly log: Log
   /**
    * The conversation until now, oldest first, each answer after what it answers: the newest `limit` messages (default: the
-   * configured window) without this event's own and those that still wait.
+   * configured window) without this event's own and those that still wait. One read at a time; rejects after the run's end.
    */
   history(limit?: number): Promise<HistoryMessage[]>
-  /** Streams a piece of the answer to everyone who watches. */
+  /**
+   * In the queue mode `steer`: messages of the session that come while the run goes on, those that wait already included. A
+   * message that the listener takes is handled by this run and shares its outcome; where the run is tried again it is part
+   * of the event.
+   */
+  onSteer(listener: SteerListener): void
+  /**
+   * Streams a piece of the answer to everyone who watches; pieces of one turn of the event loop may go out together. Throws
+   * `UNAVAILABLE` once all of them are longer than an answer may be.
+   */
   delta(text: string): void
 }
 

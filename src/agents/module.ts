@@ -1,11 +1,19 @@
 import { stat } from 'node:fs/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { Type } from '@sinclair/typebox'
 import { resolveConfigPath } from '../config/paths.js'
 import { ConfigError } from '../config/problems.js'
 import { GatewayError, type InboundEvent, JsonObject } from '../protocol/index.js'
 import { abortable, abortError } from './abort.js'
-import type { Agent, AgentFactoryContext, AgentReply, HistoryMessage, RunContext } from './agent.js'
+import type {
+  Agent,
+  AgentFactoryContext,
+  AgentReply,
+  HistoryMessage,
+  RunContext,
+  SteerListener,
+} from './agent.js'
 import { parseOptions } from './options.js'
 
 export const ModuleOptions = Type.Object(
@@ -26,7 +34,8 @@ export const ModuleOptions = Type.Object(
 )
 
 /** What a module's function is given besides the event. */
-export interface ModuleContext extends Pick<RunContext, 'session' | 'runId' | 'attempt' | 'signal' | 'log'> {
+export interface ModuleContext
+  extends Pick<RunContext, 'session' | 'runId' | 'events' | 'attempt' | 'signal' | 'log' | 'onSteer'> {
   /** The messages before the event's own, oldest first, as many as the configured window holds. */
   readonly history: readonly HistoryMessage[]
   /** The `options` of the agent's entry in the configuration. */
@@ -55,12 +64,14 @@ export async function createModuleAgent(options: JsonObject, context: AgentFacto
   return {
     type: 'module',
     async run(event, run) {
-      const { session, runId, attempt, signal, log } = run
+      const { session, runId, events, attempt, signal, log } = run
       if (signal.aborted) throw abortError(signal)
       try {
         const history = await abortable(run.history(), signal)
         const delta = (text: string) => run.delta(text)
-        const given = { session, history, runId, attempt, signal, log, options: moduleOptions, delta }
+        const onSteer = (listener: SteerListener) => run.onSteer(listener)
+        const options = moduleOptions
+        const given = { session, history, runId, events, attempt, signal, log, options, onSteer, delta }
         const result = await abortable(Promise.resolve(answer(event, given)), signal)
         return isAsyncIterable(result) ? await drain(result, run) : reply(result, undefined)
       } catch (error) {
@@ -102,14 +113,19 @@ function loadFailure(error: unknown): string {
   return `${error.name}: ${error.message}${hint}`
 }
 
+/** A generator that never waits for anything would keep the others waiting, and its own time limit: so many yields a turn. */
+const YIELDS_A_TURN = 100
+
 /** Streams what a generator yields. A generator that hangs is left behind: nobody waits for its `return`. */
 async function drain(iterable: AsyncIterable<unknown>, run: RunContext): Promise<AgentReply> {
   const iterator = iterable[Symbol.asyncIterator]()
   let text = ''
   let ended = false
   try {
-    for (;;) {
-      const step = await abortable(iterator.next(), run.signal)
+    for (let yields = 1; ; yields++) {
+      if (yields % YIELDS_A_TURN === 0) await nextTurn()
+      // Made by hand, it may give what is no promise.
+      const step = await abortable(Promise.resolve(iterator.next()), run.signal)
       ended = step.done === true
       if (step.done) return reply(step.value, text)
       if (typeof step.value !== 'string') throw badAnswer(step.value, 'yielded', 'text')
@@ -118,8 +134,14 @@ async function drain(iterable: AsyncIterable<unknown>, run: RunContext): Promise
       run.delta(step.value)
     }
   } finally {
-    if (!ended) iterator.return?.().then(undefined, () => {})
+    if (!ended) leave(iterator)
   }
+}
+
+function leave(iterator: AsyncIterator<unknown>): void {
+  Promise.resolve()
+    .then(() => iterator.return?.())
+    .catch(() => {})
 }
 
 /** @param streamed what a generator yielded, its answer where it returns none */

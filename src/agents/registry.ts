@@ -35,6 +35,9 @@ const BUILT_IN: Readonly<Record<string, AgentFactory>> = {
   openai: async (options, context) => (await import('./openai.js')).createOpenAiAgent(options, context),
 }
 
+/** Whether agents of that type need no plugin. */
+export const isBuiltIn = (type: string): boolean => Object.hasOwn(BUILT_IN, type)
+
 /** Which types of agents there are, and the agents of the configuration (spec §4). */
 export class AgentRegistry {
   readonly #factories = new Map(Object.entries(BUILT_IN))

@@ -3,7 +3,7 @@ export const EXIT = {
   OK: 0,
   /** The command was understood and failed: an error answer, a gateway that does not stop, a crash. */
   FAILED: 1,
-  /** `status`: no gateway is running. */
+  /** `status`, `restart`: no gateway is running. */
   NOT_RUNNING: 3,
   /** The command line is wrong: an unknown option, parameters that are no JSON. */
   USAGE: 64,
@@ -11,7 +11,7 @@ export const EXIT = {
   UNAVAILABLE: 69,
   /** The token was refused, or the system does not allow the port or the signal. */
   NO_PERMISSION: 77,
-  /** The configuration has problems, or names an address that this machine does not have. */
+  /** The configuration has problems (`restart`: and nothing has changed), or names an address that this machine does not have. */
   CONFIG: 78,
 } as const
 

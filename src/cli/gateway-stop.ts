@@ -3,6 +3,7 @@ import { resolveHome } from '../config/paths.js'
 import { CliError } from './cli-error.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { isRunning, type PidRecord, readPidFile, removePidFile } from './pid-file.js'
+import { signalGateway } from './signal-gateway.js'
 
 /** How often to look whether the process has gone: the system tells only its parent. */
 const POLL_MS = 50
@@ -21,7 +22,7 @@ export async function stop(options: StopOptions): Promise<ExitCode> {
     console.log('The gateway is not running.')
     return EXIT.OK
   }
-  terminate(record)
+  signalGateway(record, 'SIGTERM', 'stopped')
   const deadline = Date.now() + options.timeout * 1000
   while (isRunning(record)) {
     if (Date.now() > deadline) throw stillRunning(record, options.timeout)
@@ -31,17 +32,6 @@ export async function stop(options: StopOptions): Promise<ExitCode> {
   removePidFile(home, record)
   console.log(`The gateway has stopped (process ${record.pid}).`)
   return EXIT.OK
-}
-
-function terminate({ pid }: PidRecord): void {
-  try {
-    process.kill(pid, 'SIGTERM')
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    // Gone in the meantime: that is what was wanted.
-    if (code === 'ESRCH') return
-    throw new CliError(EXIT.NO_PERMISSION, `Process ${pid} cannot be stopped: ${message}`)
-  }
 }
 
 function stillRunning({ pid }: PidRecord, timeout: number): CliError {

@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { VERSION } from '../version.js'
 import { EXIT } from './exit-codes.js'
 import type { CallOptions } from './gateway-call.js'
+import type { RestartOptions } from './gateway-restart.js'
 import type { StartOptions } from './gateway-start.js'
 import type { StatusOptions } from './gateway-status.js'
 import type { StopOptions } from './gateway-stop.js'
@@ -32,6 +33,13 @@ gateway
   .description('stop the running gateway and wait until it has ended')
   .option('--timeout <seconds>', 'how long to wait', seconds, 60)
   .action(finish(async (options: StopOptions) => (await import('./gateway-stop.js')).stop(options)))
+
+gateway
+  .command('restart')
+  .description('restart the running gateway with its configuration read anew, and wait until it is ready')
+  .option('--timeout <seconds>', 'how long to wait', seconds, 60)
+  .option('--json', 'as JSON')
+  .action(finish(async (options: RestartOptions) => (await import('./gateway-restart.js')).restart(options)))
 
 talking('status')
   .description('say whether the gateway runs, and how it is')

@@ -1,6 +1,19 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { ExitCode } from './exit-codes.js'
 import { processExists, processIdentity } from './process-identity.js'
+
+/** What became of a restart in place, for the command that waits for it. */
+export interface RestartRecord {
+  /** Counts the restarts of this process, from 1. */
+  readonly number: number
+  /** `refused`: it goes on as it was; `failed`: it has ended. */
+  readonly status: 'underway' | 'restarted' | 'refused' | 'failed'
+  /** Why it was refused or has failed. */
+  readonly message: string | null
+  /** The exit code that stands for that. */
+  readonly exitCode: ExitCode
+}
 
 /** `gateway.pid` in the state folder: which process serves it, and where. */
 export interface PidRecord {
@@ -16,6 +29,8 @@ export interface PidRecord {
   readonly wsUrl: string
   /** The configuration file that it read. */
   readonly configFile: string | null
+  /** Null: it was not restarted since its process began. */
+  readonly lastRestart: RestartRecord | null
 }
 
 const pathIn = (home: string) => join(home, 'gateway.pid')

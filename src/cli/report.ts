@@ -6,22 +6,22 @@ import { EXIT, type ExitCode } from './exit-codes.js'
 
 /** Says on standard error why a command failed; a stack only where the failure is a bug. */
 export function report(error: unknown): ExitCode {
-  if (error instanceof CliError) {
-    console.error(error.message)
-    return error.exitCode
-  }
-  if (error instanceof ConfigError) {
-    console.error(formatProblems(error))
-    return EXIT.CONFIG
-  }
-  if (error instanceof JournalError) {
-    console.error(error.message)
-    return EXIT.FAILED
-  }
-  if (error instanceof GatewayError) {
-    console.error(`${error.code}: ${error.message}`)
-    return EXIT.FAILED
-  }
-  console.error(error)
-  return EXIT.FAILED
+  console.error(isExpected(error) ? explain(error) : error)
+  return exitCodeOf(error)
+}
+
+/** Why it failed, for people; without a stack. */
+export function explain(error: unknown): string {
+  if (error instanceof ConfigError) return formatProblems(error)
+  if (error instanceof GatewayError) return `${error.code}: ${error.message}`
+  return error instanceof Error ? error.message : String(error)
+}
+
+export function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof CliError) return error.exitCode
+  return error instanceof ConfigError ? EXIT.CONFIG : EXIT.FAILED
+}
+
+function isExpected(error: unknown): boolean {
+  return [CliError, ConfigError, JournalError, GatewayError].some((known) => error instanceof known)
 }

@@ -1,3 +1,4 @@
+import { CLOSE } from '../protocol/close-codes.js'
 import type { Contract, ResultOf } from '../protocol/contract.js'
 import { GatewayError } from '../protocol/errors.js'
 import type { EventFrame, HelloFrame, HelloOkFrame, ResumePosition } from '../protocol/frames.js'
@@ -25,6 +26,9 @@ const closedError = () => new GatewayError('CANCELLED', 'the client was closed')
 export function createClient(options: ClientOptions): GatewayClient {
   return new Client(options)
 }
+
+const isRestart = ({ details }: GatewayError): boolean =>
+  (details as { closeCode?: unknown } | null)?.closeCode === CLOSE.RESTARTING.code
 
 interface Opening {
   readonly promise: Promise<HelloOkFrame>
@@ -213,7 +217,9 @@ class Client implements GatewayClient {
     if (this.#state.status === 'open') this.#opening = createOpening()
     this.#requests.disconnected()
     // A connection that does not last is no success: otherwise a gateway that ends each at once would be asked without pause.
-    if (this.#openedAt > 0 && Date.now() - this.#openedAt > policy.maxMs) this.#attempt = 0
+    // One that a restart ended says when it comes back: now.
+    const lasted = this.#openedAt > 0 && Date.now() - this.#openedAt > policy.maxMs
+    if (lasted || (this.#openedAt > 0 && isRestart(error))) this.#attempt = 0
     this.#openedAt = 0
     const attempt = ++this.#attempt
     const delayMs = Math.max(backoffMs(policy, attempt), error.retryAfterMs ?? 0)

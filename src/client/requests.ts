@@ -1,4 +1,4 @@
-import { fromErrorShape, GatewayError } from '../protocol/errors.js'
+import { type ErrorShape, fromErrorShape, GatewayError } from '../protocol/errors.js'
 import type { RequestFrame, ResponseFrame } from '../protocol/frames.js'
 import type { JsonObject } from '../protocol/primitives.js'
 
@@ -78,8 +78,10 @@ export class Requests {
 
   answer(frame: ResponseFrame): void {
     const entry = frame.id === null ? undefined : this.#entries.get(frame.id)
-    if (frame.error === null) entry?.settle(null, frame.result)
-    else entry?.settle(fromErrorShape(frame.error))
+    if (entry === undefined) return
+    if (frame.error === null) entry.settle(null, frame.result)
+    else if (entry.repeatable && isStopping(frame.error)) this.#hold(entry)
+    else entry.settle(fromErrorShape(frame.error))
   }
 
   /** From now on requests are sent. `flush` sends those that wait. */
@@ -97,10 +99,8 @@ export class Requests {
     this.#send = null
     for (const entry of [...this.#entries.values()]) {
       if (!entry.sent) continue
-      if (entry.repeatable) {
-        entry.sent = false
-        this.#waiting++
-      } else {
+      if (entry.repeatable) this.#hold(entry)
+      else {
         entry.settle(
           new GatewayError(
             'UNAVAILABLE',
@@ -114,6 +114,12 @@ export class Requests {
   rejectAll(error: GatewayError): void {
     this.#send = null
     for (const entry of [...this.#entries.values()]) entry.settle(error)
+  }
+
+  /** It waits for the next connection, as long as its time limit lets it. */
+  #hold(entry: Entry): void {
+    if (entry.sent) this.#waiting++
+    entry.sent = false
   }
 
   #dispatch(entry: Entry): void {
@@ -131,6 +137,11 @@ export class Requests {
     this.#waiting--
     this.#send(entry.text)
   }
+}
+
+/** The connection ends next, and the gateway or its successor is there for another one. */
+function isStopping({ code, details }: ErrorShape): boolean {
+  return code === 'UNAVAILABLE' && (details as { reason?: unknown } | null)?.reason === 'stopping'
 }
 
 function cancelled(method: string): GatewayError {

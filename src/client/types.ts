@@ -60,8 +60,8 @@ export interface GatewayClient {
   connect(signal?: AbortSignal): Promise<HelloOkFrame>
   /**
    * Calls a method. While the connection is lost it waits for the next one, within its timeout. In flight when the
-   * connection is lost: sent again if `params` has an `idempotencyKey`, which makes that harmless; otherwise it rejects
-   * with `UNAVAILABLE`, and may or may not have been executed.
+   * connection is lost, or refused because the gateway stops: sent again if `params` has an `idempotencyKey`, which makes
+   * that harmless; otherwise it rejects with `UNAVAILABLE`, and may or may not have been executed.
    */
   request<P extends TSchema, R extends TSchema>(
     method: Contract<P, R>,

@@ -23,6 +23,7 @@ export const CHECKS: readonly Check[] = [
   { needs: ['host', 'auth'], find: openBind },
   { needs: ['auth'], find: tokens },
   { needs: ['agents', 'defaultAgent', 'routing'], find: agentNames },
+  { needs: ['routing'], find: emptyRules },
 ]
 
 function* host(config: Config): Generator<Finding> {
@@ -79,11 +80,20 @@ function* agentNames(config: Config): Generator<Finding> {
   const known = new Set(['echo', ...Object.keys(config.agents)])
   const named: [Path, string][] = [
     [['defaultAgent'], config.defaultAgent],
-    ...config.routing.map(({ agent }, index): [Path, string] => [['routing', index, 'agent'], agent]),
+    ...config.routing.flatMap(({ agent }, index): [Path, string][] =>
+      agent === undefined ? [] : [[['routing', index, 'agent'], agent]],
+    ),
   ]
   for (const [path, agent] of named) {
     if (known.has(agent)) continue
     const message = `expected an agent (${[...known].join(', ')}), found ${JSON.stringify(agent)}${didYouMean(agent, known)}`
     yield { path, message }
+  }
+}
+
+function* emptyRules(config: Config): Generator<Finding> {
+  for (const [index, { agent, queueMode }] of config.routing.entries()) {
+    if (agent !== undefined || queueMode !== undefined) continue
+    yield { path: ['routing', index], message: 'expected an agent, a queueMode or both, found neither' }
   }
 }

@@ -101,12 +101,12 @@ export const RateLimits = section(
     handshakeFailures: RateLimit(
       20,
       60_000,
-      'Refused hellos of one address; past it upgrades are refused until the window ends.',
+      'Refused hellos of one address; past it every hello is refused (4429) until the window ends.',
     ),
     frames: RateLimit(
       50_000,
       1_000,
-      'Frames of one connection; past it: RATE_LIMITED, past twice that: close 4429.',
+      'Frames of one connection, pings included; past it: RATE_LIMITED, past twice that: close 4429.',
     ),
     maxAddresses: count(10_000, 'Addresses that each limit remembers; older ones are forgotten first.'),
   },

@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { QueueMode } from '../protocol/primitives.js'
 import { age, bytes, closed, count, ms, named, section } from './schema-kinds.js'
 import { Overload } from './schema-overload.js'
 import { Auth, RateLimits, Tls } from './schema-security.js'
@@ -17,7 +18,17 @@ const Connection = section(
       16_384,
     ),
     heartbeatMs: ms(25_000, 'Ping interval; two pings unanswered end the connection.', 100),
-    handshakeTimeoutMs: ms(10_000, 'How long a connection may be without a hello.', 10),
+    handshakeTimeoutMs: ms(
+      10_000,
+      'How long each step of a new connection may take: TLS, the head of its request, its hello.',
+      10,
+    ),
+    requestTimeoutMs: ms(30_000, 'How long an HTTP request may take to arrive whole; past it: 408.', 10),
+    idleTimeoutMs: ms(
+      120_000,
+      'How long an HTTP connection may pass nothing, neither way, before it is destroyed.',
+      10,
+    ),
     maxInFlight: count(256, 'Unanswered requests of one connection; more are RATE_LIMITED.'),
     maxConnections: count(50_000, 'Connections in all; further ones are closed with 1013.'),
     closeGraceMs: ms(2_000, 'How long a closed peer may take to answer before its socket is destroyed.'),
@@ -60,6 +71,15 @@ const AgentRetry = Type.Object(
   { ...closed, description: 'How this agent’s failed runs are tried again.' },
 )
 
+const Collect = section(
+  {
+    quietMs: ms(1_000, 'The run begins when no further message came for so long.', 0),
+    maxMessages: count(20, 'Messages of one run; it begins at once when so many wait.'),
+    maxWaitMs: ms(10_000, 'The run begins so long after the first message even if more keep coming.', 0),
+  },
+  'How messages join into one run in the queue mode `collect`.',
+)
+
 const Lanes = section(
   {
     capacity: count(100, 'Waiting events of one session; more are refused.'),
@@ -86,6 +106,13 @@ const Lanes = section(
     maxReplyBytes: bytes(1_048_576, 'An agent’s whole answer; a longer one fails the run.'),
     abortGraceMs: ms(500, 'How long an aborted run may take to stop before its lane moves on without it.', 0),
     retry: Retry,
+    maxCrashes: count(
+      10,
+      'An event that was being handled so often when the process died is a dead letter; 0: never.',
+      0,
+    ),
+    queueMode: Type.Union(QueueMode.anyOf, { default: 'followup', description: QueueMode.description }),
+    collect: Collect,
   },
   'The serial queues of the sessions.',
 )
@@ -146,7 +173,8 @@ const Route = Type.Object(
       Type.String({ minLength: 1, description: 'The first segment of the session key.' }),
     ),
     sessionKey: Type.Optional(Type.String({ minLength: 1, description: 'A session-key pattern.' })),
-    agent: Type.String({ minLength: 1, description: 'A name from `agents`, or `echo`.' }),
+    agent: Type.Optional(Type.String({ minLength: 1, description: 'A name from `agents`, or `echo`.' })),
+    queueMode: Type.Optional(QueueMode),
   },
   closed,
 )
@@ -205,6 +233,15 @@ export const ConfigSchema = Type.Object(
     overload: Overload,
     sessions: Sessions,
     journal: Journal,
+    hooks: section(
+      {
+        timeoutMs: ms(
+          5_000,
+          'How long the `message:received` hooks of one event may take; past it the event is refused.',
+        ),
+      },
+      'Code of plugins that runs at internal events.',
+    ),
     shutdown: section(
       {
         drainTimeoutMs: ms(
@@ -212,8 +249,13 @@ export const ConfigSchema = Type.Object(
           'How long running runs may take to end at a stop; the rest continues after the start.',
           0,
         ),
+        closeTimeoutMs: ms(
+          10_000,
+          'How long the rest of a stop may take after that: plugins, connections, the journal. What hangs is named in the log and left behind.',
+          100,
+        ),
       },
-      'Stopping.',
+      'Stopping and restarting.',
     ),
     metrics: section(
       {
@@ -232,7 +274,8 @@ export const ConfigSchema = Type.Object(
     agents: named(Agent, 'Agents by name; `echo` is always there.'),
     routing: Type.Array(Route, {
       default: [],
-      description: 'Rules that choose the agent, the first match wins.',
+      description:
+        'Rules that choose the agent and the queue mode: of each the first match that names one wins.',
     }),
     connectors: named(Connector, 'Connectors by name.'),
     plugins: Type.Array(

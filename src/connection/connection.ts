@@ -24,6 +24,14 @@ export interface UpgradeInfo {
   readonly problem: GatewayError | null
 }
 
+/** What `ws` refuses, by its error code, beside the breaches of RFC 6455 that it closes with 1002. */
+const REFUSED_BY_WS: Readonly<Record<string, CloseReason>> = {
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 'TOO_BIG',
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: 'TOO_BIG',
+  WS_ERR_INVALID_UTF8: 'BAD_TEXT',
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: 'TOO_MANY_PIECES',
+}
+
 const BAD_FRAMES = 20
 const BAD_FRAMES_WINDOW_MS = 10_000
 
@@ -93,8 +101,13 @@ export class Connection implements Subscriber, OutboxOwner {
 
   /** A ping has arrived. Whoever sends too many, or does not read, gets no answer. */
   pinged(data: Buffer): void {
-    if (this.state === 'closed' || this.outbox.congested) return
-    if (this.#bucket.take(Date.now()) === 0) this.socket.pong(data)
+    if (this.#admitControl() && !this.outbox.congested) this.socket.pong(data)
+  }
+
+  /** A pong has arrived, asked for or not: the peer lives. */
+  ponged(): void {
+    this.unansweredPings = 0
+    this.#admitControl()
   }
 
   sendEvent(frame: SharedFrame): void {
@@ -149,15 +162,24 @@ export class Connection implements Subscriber, OutboxOwner {
   /** The same for a stopping gateway: requests in flight are answered before. */
   shutDown(reason: 'SHUTTING_DOWN' | 'RESTARTING'): void {
     this.#requests?.refuseAll(
-      new GatewayError('UNAVAILABLE', CLOSE[reason].description, { retryAfterMs: 1000 }),
+      new GatewayError('UNAVAILABLE', CLOSE[reason].description, {
+        details: { reason: 'stopping' },
+        retryAfterMs: 1000,
+      }),
     )
     this.close(reason)
   }
 
-  /** `ws` has refused what came and sent the fitting close code (1002, 1007, 1009), or the network failed. */
-  failed(error: Error & { code?: string }): void {
+  /** `ws` has refused what came and sent the fitting close code, or the network failed. */
+  failed({ code = '' }: Error & { code?: string }): void {
     if (this.state === 'closed') return
-    this.#finish(error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? 'TOO_BIG' : null)
+    this.#finish(REFUSED_BY_WS[code] ?? (code.startsWith('WS_ERR_') ? 'PROTOCOL_ERROR' : null))
+  }
+
+  /** The peer shows no sign of life any more. */
+  lost(): void {
+    if (this.state !== 'closed') this.#finish('LOST')
+    this.socket.terminate()
   }
 
   /** The socket is gone. */
@@ -252,13 +274,7 @@ export class Connection implements Subscriber, OutboxOwner {
   }
 
   #limit(data: Buffer, retryAfterMs: number): void {
-    this.services.stats.framesLimited++
-    const { max, windowMs } = this.services.config.rateLimit.frames
-    this.#excess ??= new RateBucket(max, windowMs)
-    if (this.#excess.take(Date.now()) > 0) {
-      this.close('RATE_LIMITED')
-      return
-    }
+    if (this.#isAbusive()) return
     let id: string | null = null
     try {
       id = readFrameId(JSON.parse(data.toString()))
@@ -269,7 +285,25 @@ export class Connection implements Subscriber, OutboxOwner {
     )
   }
 
-  #finish(reason: CloseReason | null): void {
+  /** Control frames count as frames do, though nothing answers those that are too many. */
+  #admitControl(): boolean {
+    if (this.state === 'closed') return false
+    const admitted = this.#bucket.take(Date.now()) === 0
+    if (!admitted) this.#isAbusive()
+    return admitted
+  }
+
+  /** One frame too many: whether there have been so many that the connection was closed. */
+  #isAbusive(): boolean {
+    this.services.stats.framesLimited++
+    const { max, windowMs } = this.services.config.rateLimit.frames
+    this.#excess ??= new RateBucket(max, windowMs)
+    if (this.#excess.take(Date.now()) === 0) return false
+    this.close('RATE_LIMITED')
+    return true
+  }
+
+  #finish(reason: CloseReason | 'LOST' | null): void {
     const { stats, broadcaster } = this.services
     if (reason !== null) stats.closes[reason] = (stats.closes[reason] ?? 0) + 1
     this.state = 'closed'

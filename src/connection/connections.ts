@@ -12,7 +12,8 @@ export interface ConnectionStats {
   framesBad: number
   framesLimited: number
   slowConsumers: number
-  readonly closes: Partial<Record<CloseReason, number>>
+  /** `LOST`: by the heartbeat, without a close code. */
+  readonly closes: Partial<Record<CloseReason | 'LOST', number>>
 }
 
 export interface ConnectionsOptions {
@@ -133,7 +134,7 @@ export class Connections implements ConnectionServices {
   #beat(): void {
     this.#turn = (this.#turn + 1) % HEARTBEAT_TURNS
     for (const connection of this.#turns[this.#turn]!) {
-      if (connection.unansweredPings >= 2) connection.socket.terminate()
+      if (connection.unansweredPings >= 2) connection.lost()
       else if (connection.state !== 'closed') {
         connection.unansweredPings++
         connection.socket.ping()

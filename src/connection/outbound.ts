@@ -7,19 +7,9 @@ export function responseText(id: string, result: unknown): string {
 }
 
 export function errorText(id: string | null, error: unknown): string {
-  return `{"id":${JSON.stringify(id)},"type":"response","result":null,"error":${encodeError(error)}}`
+  return `{"id":${JSON.stringify(id)},"type":"response","result":null,"error":${JSON.stringify(toErrorShape(error))}}`
 }
 
 export function helloErrorText(error: unknown): string {
-  return `{"type":"hello-error","error":${encodeError(error)}}`
-}
-
-/** The JSON of an error, without its details where those are not JSON. */
-function encodeError(error: unknown): string {
-  const shape = toErrorShape(error)
-  try {
-    return JSON.stringify(shape)
-  } catch {
-    return JSON.stringify({ ...shape, details: null })
-  }
+  return `{"type":"hello-error","error":${JSON.stringify(toErrorShape(error))}}`
 }

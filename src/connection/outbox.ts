@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream'
+import { failpoint } from '#failpoint'
 import { encodeFrames, type Outgoing } from './frame-codec.js'
 
 export interface OutboxStats {
@@ -169,6 +170,7 @@ export class Outbox {
     stats.bytesSent += bytes.length
     stats.writes++
     const much = this.maxBytes / 2
+    failpoint('response.writing')
     if (this.#relieve === null && socket.writableLength + bytes.length <= much) socket.write(bytes)
     else {
       const relieve = this.#relieve ?? this.#reliever()
@@ -178,6 +180,7 @@ export class Outbox {
         this.owner.onCongestion(true)
       }
     }
+    failpoint('response.written')
     if (this.#askedBytes > socket.writableLength) this.#askedBytes = socket.writableLength
   }
 

@@ -9,8 +9,8 @@ export type OfferedEvent = Readonly<Omit<InboundEvent, 'seq' | 'payload'>> & Pic
 /** What the hooks of each internal event are given. */
 export interface HookPayloads {
   /**
-   * Before an event is stored; its sender waits, and so do later events of its session. Throwing refuses it: a
-   * `GatewayError` as it is, anything else as `FORBIDDEN`. What a hook makes of `event.payload` is what is stored and
+   * Before an event is stored; its sender waits, and so do later events of its session, at most for `hooks.timeoutMs`: past
+   * it the event is refused as `UNAVAILABLE`. Throwing refuses it: a `GatewayError` as it is, anything else as `FORBIDDEN`. What a hook makes of `event.payload` is what is stored and
    * handled; the rest of the event is as it is.
    */
   'message:received': { event: OfferedEvent; principal: Principal }
@@ -41,13 +41,21 @@ const NAMES: readonly HookName[] = [
   'gateway:stopping',
 ]
 
+const LATE_RETRY_MS = 1_000
+
 /** Code of plugins that runs at internal events (`app.on`). A failing hook is logged and harms nothing else. */
 export class Hooks {
   /** Hooks that threw; only grows. */
   failures = 0
+  /** Events that were refused because their hooks did not end in time; only grows. */
+  timeouts = 0
   readonly #byName = new Map<HookName, Hook[]>()
 
-  constructor(private readonly log: Log) {}
+  /** @param timeoutMs how long the `message:received` hooks of one event may take together. */
+  constructor(
+    private readonly log: Log,
+    private readonly timeoutMs: number,
+  ) {}
 
   /** @throws when no internal event matches the pattern (`agent:*`). */
   on<P extends HookName | (string & {})>(pattern: P, hook: Hook<P>): void {
@@ -73,17 +81,41 @@ export class Hooks {
 
   /**
    * Asks the `message:received` hooks one after the other; gives the payload that they leave.
-   * @throws what the first that refuses throws.
+   * @throws what the first that refuses throws, or `UNAVAILABLE` past the time for them.
    */
   async check(offer: HookPayloads['message:received']): Promise<JsonObject> {
+    const { timeoutMs } = this
+    const limit = new AbortController()
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        this.timeouts++
+        limit.abort()
+        this.log.error({ hook: 'message:received', timeoutMs }, 'hook did not end in time')
+        const message = 'The event could not be checked in time; try again later.'
+        reject(new GatewayError('UNAVAILABLE', message, { retryAfterMs: LATE_RETRY_MS }))
+      }, timeoutMs)
+    })
+    try {
+      await Promise.race([this.#ask(offer, limit.signal), late])
+    } finally {
+      clearTimeout(timer)
+    }
+    return offer.event.payload
+  }
+
+  /** Ends with the hook that is under way once `signal` aborts: the event was refused. */
+  async #ask(offer: HookPayloads['message:received'], signal: AbortSignal): Promise<void> {
     const name = 'message:received'
     try {
-      for (const hook of this.#byName.get(name) ?? []) await hook({ name, ...offer })
+      for (const hook of this.#byName.get(name) ?? []) {
+        if (signal.aborted) return
+        await hook({ name, ...offer })
+      }
     } catch (error) {
       if (!(error instanceof GatewayError)) this.#failed(name, error)
       throw error
     }
-    return offer.event.payload
   }
 
   async #tell(hook: Hook, event: HookEvent): Promise<void> {

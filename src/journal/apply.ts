@@ -1,7 +1,8 @@
+import { failpoint } from '#failpoint'
 import type { EventName } from '../protocol/index.js'
 import { type Cell, CellReader, RESULT, readSession, WRITE } from './cells.js'
 import type { Entry } from './journal.js'
-import type { Store } from './store.js'
+import type { EndRow, Store } from './store.js'
 
 /** The entries that are kept as long as their session (spec §3). */
 export const MESSAGE_EVENT: EventName = 'session.message'
@@ -16,7 +17,10 @@ export interface ApplyContext {
 /** Does the writes of a batch that begins at `cells[from]`, in order, and adds a result for each. */
 export function applyBatch(context: ApplyContext, cells: readonly Cell[], from: number, results: Cell[]) {
   const reader = new CellReader(cells, from)
-  while (!reader.done) applyWrite(context, reader, results)
+  while (!reader.done) {
+    applyWrite(context, reader, results)
+    failpoint('batch.written')
+  }
 }
 
 /** Does the one write that `cells` stands before. */
@@ -95,6 +99,7 @@ function complete({ store, now }: ApplyContext, cells: CellReader, results: Cell
   const status = cells.number()
   const attempts = cells.number()
   const error = cells.nullable()
+  const mergedInto = cells.nullable()
   const ids: string[] = []
   for (let count = cells.number(); count > 0; count--) ids.push(cells.string())
   const entries = takeEntries(cells)
@@ -105,7 +110,9 @@ function complete({ store, now }: ApplyContext, cells: CellReader, results: Cell
   // The last one's own check is part of ending it: for the usual outcome of one event no look-up comes before.
   const waiting = ids.slice(0, -1).every((id) => store.isPending(id, sessionKey))
   const last = ids.at(-1)
-  const end = (id: string) => store.endEvent(id, sessionKey, status, attempts, error, replySeq, now)
+  const own: EndRow = { status, attempts, error, replySeq, mergedInto: null, doneAt: now }
+  const merged = { ...own, mergedInto }
+  const end = (id: string) => store.endEvent(id, sessionKey, id === mergedInto ? own : merged)
   if (!waiting || last === undefined || !end(last)) return flag(results, false)
   for (const id of ids.slice(0, -1)) end(id)
   for (const entry of entries) insertEntry(store, entry)

@@ -77,7 +77,7 @@ function putEntries(cells: Cell[], entries: readonly Entry[]): number {
 function putSession(cells: Cell[], record: SessionRecord): number {
   const metadata = JSON.stringify(record.metadata)
   cells.push(record.key, record.channel, record.title, record.agent, metadata, record.paused ? 1 : 0)
-  cells.push(record.createdAt, record.updatedAt, record.resetSeq)
+  cells.push(record.queueMode, record.createdAt, record.updatedAt, record.resetSeq)
   return metadata.length
 }
 
@@ -89,6 +89,7 @@ export function readSession(cells: CellReader): SessionRow {
     agent: cells.nullable(),
     metadata: cells.string(),
     paused: cells.number(),
+    queueMode: cells.nullable(),
     createdAt: cells.number(),
     updatedAt: cells.number(),
     resetSeq: cells.number(),
@@ -113,10 +114,17 @@ export function encodeAppend(cells: Cell[], request: AppendRequest, id: string):
   return chars
 }
 
-export function encodeComplete(cells: Cell[], request: CompleteRequest, ids: readonly string[]): number {
+/** `mergedInto` is the suffix of a run id. */
+export function encodeComplete(
+  cells: Cell[],
+  request: CompleteRequest,
+  ids: readonly string[],
+  mergedInto: string | null,
+): number {
   const size = begin(cells, WRITE.complete)
   const error = request.error === null ? null : JSON.stringify(request.error)
-  cells.push(request.lease.sessionKey, STATUS[request.status], request.attempts, error, ids.length, ...ids)
+  cells.push(request.lease.sessionKey, STATUS[request.status], request.attempts, error, mergedInto)
+  cells.push(ids.length, ...ids)
   const chars = putEntries(cells, request.entries)
   end(cells, size)
   return chars + (error?.length ?? 0)

@@ -4,6 +4,16 @@ import type { JournalHealth } from './journal.js'
 import type { MaintenanceStep } from './maintenance.js'
 import type { Reads } from './reads.js'
 
+/** What is known of the events that handlers are at work with, beyond the death of the process. Ids are suffixes. */
+export interface RunningMarks {
+  /** How often the process died while a handler was at work with the event. */
+  crashes(id: string): number
+  begun(ids: readonly string[]): void
+  released(ids: readonly string[]): void
+  /** Their outcome is stored. `mayReturn`: they may wait again, and nothing of before counts then. */
+  ended(ids: readonly string[], mayReturn: boolean): void
+}
+
 /** What keeps a journal's data: everything of a `GroupedJournal` that depends on where that is. */
 export interface Engine {
   readonly epoch: string
@@ -12,6 +22,7 @@ export interface Engine {
   /** The highest position that retention had removed by then. */
   readonly purged: number
   readonly reads: Reads
+  readonly marks: RunningMarks
 
   /** Begins with the first writes of a batch while the others are still coming. `execute` follows in the same turn or the next. */
   feed(part: Cell[]): void

@@ -1,19 +1,23 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { GatewayError, type InboundEvent } from '../protocol/index.js'
+import { failpoint } from '#failpoint'
+import { GatewayError } from '../protocol/index.js'
 import { WRITE } from './cells.js'
 import type { Engine } from './engine.js'
-import { eventIdOfRun, idsOfSuffix, suffixOfEvent } from './ids.js'
+import { idsOfSuffix, suffixesOfEvents, suffixOfEvent, suffixOfRun } from './ids.js'
 import type {
   AppendRequest,
   AppendResult,
   CompleteRequest,
+  DeadLetterQuery,
   DeadLetterRecord,
+  DeadLetterStats,
   Duplicate,
   Entry,
   Journal,
   JournalHealth,
   JournalStats,
   Lease,
+  PendingEvent,
   RunOutcome,
   SessionQuery,
   SessionRecord,
@@ -29,6 +33,8 @@ import { AppendWrite, CompleteWrite, EventWrite, RemoveWrite, SaveWrite, type Wr
 
 /** Rows that are looked at in one go, before others have their turn. */
 const PAGE_ROWS = 500
+/** Rows of an index that are counted in one go: less than 1 ms. */
+const COUNT_ROWS = 5_000
 
 /** A journal of one process over an engine: groups writes, numbers what was committed, pages through what is read. */
 export class GroupedJournal implements Journal {
@@ -84,6 +90,10 @@ export class GroupedJournal implements Journal {
     return this.#head
   }
 
+  get waitingWrites(): number {
+    return this.#queue.waiting
+  }
+
   onCommit(listener: (entries: readonly StoredEntry[]) => void): void {
     this.#listeners.push(listener)
   }
@@ -107,24 +117,40 @@ export class GroupedJournal implements Journal {
   }
 
   async complete(request: CompleteRequest): Promise<boolean> {
-    const ids = [...new Set(request.eventIds)].map(suffixOfEvent)
+    const { eventIds, mergedInto: run = null } = request
+    const ids = [...new Set(eventIds)].map(suffixOfEvent)
+    const mergedInto = run === null ? null : suffixOfRun(run)
+    if (run !== null && mergedInto === null) throw new TypeError(`not the id of a run: ${run}`)
     if (!ids.every((id) => id !== null) || !this.#leases.isCurrent(request.lease)) return false
-    return this.#write(new CompleteWrite(request, ids))
+    failpoint('outcome.completing')
+    const done = await this.#write(new CompleteWrite(request, ids, mergedInto))
+    failpoint('outcome.completed')
+    if (done) this.#engine.marks.ended(ids, request.status === 'failed')
+    return done
   }
 
   outcome(runId: string): Promise<RunOutcome | null> {
-    const id = suffixOfEvent(eventIdOfRun(runId) ?? '')
+    const id = suffixOfRun(runId)
     return this.#read((reads) => (id === null ? null : reads.outcome(id)))
   }
 
-  async pending(): Promise<InboundEvent[]> {
-    const found: InboundEvent[] = []
+  async pending(): Promise<readonly PendingEvent[]> {
+    const { marks } = this.#engine
+    const found: PendingEvent[] = []
     for (;;) {
-      const page = await this.#read((reads) => reads.pending(found.at(-1)?.seq ?? 0, PAGE_ROWS))
-      found.push(...page)
+      const page = await this.#read((reads) => reads.pending(found.at(-1)?.event.seq ?? 0, PAGE_ROWS))
+      for (const event of page) found.push({ event, crashes: marks.crashes(suffixOfEvent(event.id) ?? '') })
       if (page.length < PAGE_ROWS) return found
       await nextTurn()
     }
+  }
+
+  begun(eventIds: readonly string[]): void {
+    this.#engine.marks.begun(suffixesOfEvents(eventIds))
+  }
+
+  released(eventIds: readonly string[]): void {
+    this.#engine.marks.released(suffixesOfEvents(eventIds))
   }
 
   replay(after: number, upTo: number, limit: number): Promise<StoredEntry[]> {
@@ -181,13 +207,8 @@ export class GroupedJournal implements Journal {
     return newestFirst.reverse()
   }
 
-  async deadLetters(options: {
-    readonly sessionKey?: string
-    readonly accept?: (key: string) => boolean
-    readonly limit: number
-    readonly after?: number
-  }): Promise<DeadLetterRecord[]> {
-    const { sessionKey, accept, limit, after = 0 } = options
+  async deadLetters(query: DeadLetterQuery): Promise<DeadLetterRecord[]> {
+    const { sessionKey, accept, limit, after = 0 } = query
     const matches = (key: string) =>
       (sessionKey === undefined || key === sessionKey) && (accept === undefined || accept(key))
     return this.#collect(after, limit, (reads, from) => reads.deadLetters(from, PAGE_ROWS, matches))
@@ -196,6 +217,14 @@ export class GroupedJournal implements Journal {
   deadLetter(eventId: string): Promise<DeadLetterRecord | null> {
     const id = suffixOfEvent(eventId)
     return this.#read((reads) => (id === null ? null : reads.deadLetter(id)))
+  }
+
+  async deadLetterStats(): Promise<DeadLetterStats> {
+    const counts = await this.#collect(0, Number.POSITIVE_INFINITY, (reads, after) =>
+      reads.countDeadLetters(after, COUNT_ROWS),
+    )
+    const count = counts.reduce((sum, part) => sum + part, 0)
+    return { count, oldestAt: await this.#read((reads) => reads.oldestDeath()) }
   }
 
   async revive(eventId: string): Promise<boolean> {

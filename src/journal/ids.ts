@@ -51,7 +51,13 @@ export const eventIdOfRun = (runId: string): string | null =>
 export const suffixOfEvent = (eventId: string): string | null =>
   eventId.length > EVENT.length && eventId.startsWith(EVENT) ? eventId.slice(EVENT.length) : null
 
-/** The inverse of `suffixOfEvent`. */
+/** Of those that are event ids. */
+export const suffixesOfEvents = (eventIds: readonly string[]): string[] =>
+  eventIds.map(suffixOfEvent).filter((id) => id !== null)
+
+export const suffixOfRun = (runId: string): string | null => suffixOfEvent(eventIdOfRun(runId) ?? '')
+
+/** The inverse of `suffixOfEvent` and `suffixOfRun`. */
 export const idsOfSuffix = (suffix: string): { eventId: string; runId: string } => ({
   eventId: EVENT + suffix,
   runId: RUN + suffix,

@@ -1,4 +1,4 @@
-import type { ErrorShape, InboundEvent, JsonObject } from '../protocol/index.js'
+import type { ErrorShape, InboundEvent, JsonObject, QueueMode } from '../protocol/index.js'
 
 /** A durable outbound event before it has its place; `payload` is JSON text, kept and sent as it is. */
 export interface Entry {
@@ -21,6 +21,8 @@ export interface SessionRecord {
   readonly agent: string | null
   readonly metadata: JsonObject
   readonly paused: boolean
+  /** Null: by its route, then by the configuration. */
+  readonly queueMode: QueueMode | null
   readonly createdAt: number
   readonly updatedAt: number
   /** Messages at or before this position are no longer part of the conversation. */
@@ -62,8 +64,10 @@ export type OutcomeStatus = 'completed' | 'failed' | 'aborted'
 
 export interface CompleteRequest {
   readonly lease: Lease
-  /** The events that this outcome ends. */
+  /** The events that this outcome ends: all of them or, where one is no longer waiting, none. */
   readonly eventIds: readonly string[]
+  /** The run that handled them: each other event is stored as merged into it. Null: each stands for itself. */
+  readonly mergedInto?: string | null
   readonly status: OutcomeStatus
   /** With `failed`, and optionally with `aborted`. A failed event is a dead letter until it is retried or discarded. */
   readonly error: ErrorShape | null
@@ -79,6 +83,8 @@ export interface RunOutcome {
   readonly status: 'pending' | OutcomeStatus
   readonly message: StoredEntry | null
   readonly error: ErrorShape | null
+  /** The run that handled this one's event together with its own, and whose outcome this is. */
+  readonly mergedInto: string | null
 }
 
 export interface DeadLetterRecord {
@@ -86,6 +92,30 @@ export interface DeadLetterRecord {
   readonly error: ErrorShape
   readonly attempts: number
   readonly diedAt: number
+  /** The run that handled the event together with its own, and failed. */
+  readonly mergedInto: string | null
+}
+
+export interface DeadLetterQuery {
+  readonly sessionKey?: string
+  /** Only of keys for which this is true; applied while paging, so that pages stay full. */
+  readonly accept?: (key: string) => boolean
+  readonly limit: number
+  /** `seq` of the last one of the page before. */
+  readonly after?: number
+}
+
+export interface DeadLetterStats {
+  readonly count: number
+  /** When the one that has been dead longest died. Milliseconds since the Unix epoch; null where there is none. */
+  readonly oldestAt: number | null
+}
+
+/** An accepted event without an outcome. */
+export interface PendingEvent {
+  readonly event: InboundEvent
+  /** How often the process died, rather than closed the journal, while a handler was at work with the event. */
+  readonly crashes: number
 }
 
 export interface SessionQuery {
@@ -127,6 +157,8 @@ export interface Journal {
   /** The position of the newest entry that has been handed to `onCommit`. */
   readonly head: number
   readonly stats: JournalStats
+  /** Writes that are not on disk yet. */
+  readonly waitingWrites: number
 
   /** Called once with the entries of each commit, in order of `seq`, before the writes of that commit resolve. */
   onCommit(listener: (entries: readonly StoredEntry[]) => void): void
@@ -141,7 +173,14 @@ export interface Journal {
   /** The state of the run of that id; null where the journal does not hold it. */
   outcome(runId: string): Promise<RunOutcome | null>
   /** Every accepted event without an outcome, in order; read at start. */
-  pending(): Promise<InboundEvent[]>
+  pending(): Promise<readonly PendingEvent[]>
+  /**
+   * A handler starts with these events now, until `complete` or `released`. Returns at once and never throws: should the
+   * process die before, the next one's `pending` counts it. A journal that does not outlive its process counts nothing.
+   */
+  begun(eventIds: readonly string[]): void
+  /** No handler is at work with these events any more though they have no outcome, as while they wait for another try. */
+  released(eventIds: readonly string[]): void
 
   /** Entries with `after < seq <= upTo`, in order, at most `limit`. */
   replay(after: number, upTo: number, limit: number): Promise<StoredEntry[]>
@@ -164,14 +203,11 @@ export interface Journal {
   /** The `session.message` entries after the session's reset and before `before`, newest `limit` of them, oldest first. */
   history(key: string, options: { readonly limit: number; readonly before?: number }): Promise<StoredEntry[]>
 
-  deadLetters(options: {
-    readonly sessionKey?: string
-    readonly accept?: (key: string) => boolean
-    readonly limit: number
-    /** `seq` of the last one of the page before. */
-    readonly after?: number
-  }): Promise<DeadLetterRecord[]>
+  /** In the order of their acceptance. */
+  deadLetters(query: DeadLetterQuery): Promise<DeadLetterRecord[]>
   deadLetter(eventId: string): Promise<DeadLetterRecord | null>
+  /** For metrics: reads an index, no letter. */
+  deadLetterStats(): Promise<DeadLetterStats>
   /** Makes a dead letter wait again. False: it is none. */
   revive(eventId: string): Promise<boolean>
   /** Forgets a dead letter. False: it is none. */

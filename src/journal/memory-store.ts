@@ -1,14 +1,18 @@
 import { MESSAGE_EVENT } from './apply.js'
 import type { StoredEntry } from './journal.js'
 import type { MaintenanceStep } from './maintenance.js'
-import { type EventRow, type KeyRow, type SessionRow, STATUS, type Store } from './store.js'
+import { type EndRow, type EventRow, type KeyRow, type SessionRow, STATUS, type Store } from './store.js'
 
-export interface MemoryEvent extends EventRow {
-  status: number
-  attempts: number
-  error: string | null
-  replySeq: number | null
-  doneAt: number
+export type MemoryEvent = EventRow & EndRow
+
+/** Of an event that waits. */
+const WAITING: EndRow = {
+  status: STATUS.pending,
+  attempts: 0,
+  error: null,
+  replySeq: null,
+  mergedInto: null,
+  doneAt: 0,
 }
 
 /** The tables of the SQLite journal as maps. */
@@ -91,8 +95,7 @@ export class MemoryStore implements Store {
 
   insertEvent(row: EventRow): boolean {
     if (this.events.has(row.id)) return false
-    const state = { status: STATUS.pending, attempts: 0, error: null, replySeq: null, doneAt: 0 }
-    this.events.set(row.id, { ...row, ...state })
+    this.events.set(row.id, { ...row, ...WAITING })
     this.#sessionEvents.get(row.sessionKey)?.add(row.id)
     return true
   }
@@ -110,25 +113,17 @@ export class MemoryStore implements Store {
     return row?.status === STATUS.pending && row.sessionKey === sessionKey
   }
 
-  endEvent(
-    id: string,
-    sessionKey: string,
-    status: number,
-    attempts: number,
-    error: string | null,
-    replySeq: number | null,
-    now: number,
-  ): boolean {
+  endEvent(id: string, sessionKey: string, end: EndRow): boolean {
     const row = this.events.get(id)
     if (row === undefined || !this.isPending(id, sessionKey)) return false
-    Object.assign(row, { status, attempts, error, replySeq, doneAt: now })
+    Object.assign(row, end)
     return true
   }
 
   reviveEvent(id: string): boolean {
     const row = this.events.get(id)
     if (row?.status !== STATUS.failed) return false
-    Object.assign(row, { status: STATUS.pending, attempts: 0, error: null, replySeq: null })
+    Object.assign(row, WAITING)
     return true
   }
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { GatewayError } from '../protocol/index.js'
 import { applyBatch } from './apply.js'
 import { BATCH_HEADER, type Cell } from './cells.js'
-import type { Engine } from './engine.js'
+import type { Engine, RunningMarks } from './engine.js'
 import { GroupedJournal } from './grouped-journal.js'
 import { idsOfSuffix } from './ids.js'
 import type {
@@ -96,6 +96,15 @@ class MemoryReads implements Reads {
     return row?.status === STATUS.failed ? deadLetterOf(row) : null
   }
 
+  countDeadLetters(after: number): Page<number, number> {
+    return { items: [this.#events(STATUS.failed, after).length], last: null }
+  }
+
+  oldestDeath(): number | null {
+    const times = this.#events(STATUS.failed, 0).map(({ doneAt }) => doneAt)
+    return times.length === 0 ? null : times.reduce((a, b) => Math.min(a, b))
+  }
+
   deadLetters(
     after: number,
     limit: number,
@@ -115,12 +124,16 @@ class MemoryReads implements Reads {
   }
 }
 
+/** What ends with the process has nobody to tell of its death. */
+const NO_MARKS: RunningMarks = { crashes: () => 0, begun() {}, released() {}, ended() {} }
+
 class MemoryEngine implements Engine {
   readonly epoch = randomBytes(12).toString('hex')
   readonly seq = 0
   readonly purged = 0
   readonly #store = new MemoryStore()
   readonly reads = new MemoryReads(this.#store)
+  readonly marks = NO_MARKS
   readonly #window: number
   #answer: Cell[] = [0, 0]
 

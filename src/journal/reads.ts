@@ -39,6 +39,10 @@ export interface Reads {
     matches: (session: SessionRow) => boolean,
   ): Page<SessionRecord, SessionPosition>
   deadLetter(id: string): DeadLetterRecord | null
+  /** Looks at the next `limit` dead letters; the one item is their number. */
+  countDeadLetters(after: number, limit: number): Page<number, number>
+  /** When the first of those that are dead died; null: there is none. */
+  oldestDeath(): number | null
   /** Looks at the next `limit` dead letters and returns those of the sessions that match. */
   deadLetters(
     after: number,

@@ -1,14 +1,13 @@
-import type { ErrorShape, InboundEvent, JsonObject, Priority } from '../protocol/index.js'
+import type { ErrorShape, InboundEvent, JsonObject, Priority, QueueMode } from '../protocol/index.js'
 import { idsOfSuffix } from './ids.js'
 import type { DeadLetterRecord, RunOutcome, SessionRecord } from './journal.js'
-import { type EventRow, type SessionRow, STATUS } from './store.js'
+import { type EndRow, type EventRow, type SessionRow, STATUS } from './store.js'
 
 /** A dead letter as it is stored. */
-export interface DeadRow extends EventRow {
-  readonly error: string | null
-  readonly attempts: number
-  readonly doneAt: number
-}
+export type DeadRow = EventRow & Pick<EndRow, 'error' | 'attempts' | 'mergedInto' | 'doneAt'>
+
+/** What is stored of an event, so far as its outcome tells it. */
+export type OutcomeRow = Pick<EventRow, 'id' | 'sessionKey'> & Pick<EndRow, 'status' | 'error' | 'mergedInto'>
 
 const UNKNOWN_FAILURE: ErrorShape = {
   code: 'INTERNAL_ERROR',
@@ -19,6 +18,8 @@ const UNKNOWN_FAILURE: ErrorShape = {
 
 const parseError = (text: string | null): ErrorShape | null =>
   text === null ? null : (JSON.parse(text) as ErrorShape)
+
+const runOf = (suffix: string | null): string | null => (suffix === null ? null : idsOfSuffix(suffix).runId)
 
 export function eventOf(row: EventRow): InboundEvent {
   const { eventId, runId } = idsOfSuffix(row.id)
@@ -41,12 +42,14 @@ export const deadLetterOf = (row: DeadRow): DeadLetterRecord => ({
   error: parseError(row.error) ?? UNKNOWN_FAILURE,
   attempts: row.attempts,
   diedAt: row.doneAt,
+  mergedInto: runOf(row.mergedInto),
 })
 
 export const sessionOf = (row: SessionRow): SessionRecord => ({
   ...row,
   metadata: JSON.parse(row.metadata) as JsonObject,
   paused: row.paused === 1,
+  queueMode: row.queueMode as QueueMode | null,
 })
 
 /** The outcome that a stored status stands for. A discarded dead letter failed all the same. */
@@ -63,10 +66,13 @@ export function outcomeStatus(status: number): RunOutcome['status'] {
   }
 }
 
-export function outcomeOf(
-  row: { id: string; sessionKey: string; status: number; error: string | null },
-  message: RunOutcome['message'],
-): RunOutcome {
-  const status = outcomeStatus(row.status)
-  return { ...idsOfSuffix(row.id), sessionKey: row.sessionKey, status, message, error: parseError(row.error) }
+export function outcomeOf(row: OutcomeRow, message: RunOutcome['message']): RunOutcome {
+  return {
+    ...idsOfSuffix(row.id),
+    sessionKey: row.sessionKey,
+    status: outcomeStatus(row.status),
+    message,
+    error: parseError(row.error),
+    mergedInto: runOf(row.mergedInto),
+  }
 }

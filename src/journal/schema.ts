@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3'
+import { failpoint } from '#failpoint'
 
 /** Marks a database file as a journal of this program: 'LurK' in ASCII. */
 export const APPLICATION_ID = 0x4c75724b
@@ -84,6 +85,12 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (at, head)
   ) WITHOUT ROWID, STRICT;
   `,
+  // merged_into: the part of the ids of the run that handled the event together with its own.
+  `
+  ALTER TABLE sessions ADD COLUMN queue_mode TEXT;
+  ALTER TABLE inbox ADD COLUMN merged_into TEXT;
+  CREATE INDEX inbox_died ON inbox (done_at) WHERE status = 1;
+  `,
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length
@@ -96,7 +103,9 @@ export function migrate(db: Database, migrations: readonly string[] = MIGRATIONS
       db.exec(step)
       db.pragma(`application_id = ${APPLICATION_ID}`)
       db.pragma(`user_version = ${from + offset + 1}`)
+      failpoint('open.migrating')
     }).immediate()
+    failpoint('open.migrated')
   }
   return from
 }

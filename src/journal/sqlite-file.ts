@@ -1,10 +1,12 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Database } from 'better-sqlite3'
+import { failpoint } from '#failpoint'
 import { JournalError } from './journal-error.js'
 import { APPLICATION_ID, migrate, SCHEMA_VERSION } from './schema.js'
+import { openDurable, sealLog } from './sqlite-connection.js'
 import { Sqlite } from './sqlite-driver.js'
-import { errorCode, isDamage } from './sqlite-errors.js'
+import { errorCode, isDamage, isIoError } from './sqlite-errors.js'
 import { acquireLock, createPrivateFile, type JournalLock } from './sqlite-lock.js'
 
 /** A larger file is not read through at start: that would take longer than a start may (about 1 s a 256 MiB). */
@@ -13,6 +15,7 @@ const CHECK_MAX_BYTES = 64 * 1024 * 1024
 const BUSY_TIMEOUT_MS = 1_000
 
 const RESTORE = 'Move it away or restore a backup; it was not changed.'
+const DISK = 'Check the disk and its mount, and start again.'
 const PERMISSIONS = 'Fix the permissions or the path.'
 
 export interface JournalFile {
@@ -36,14 +39,19 @@ export function openJournalFile(requested: string): JournalFile {
   const lock = acquireLock(path)
   let db: Database | undefined
   try {
+    failpoint('open.locked')
     makeFile(path)
+    failpoint('open.made')
     const isNew = verifyUntouched(path)
-    db = new Sqlite(path, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
+    db = openDurable(path, BUSY_TIMEOUT_MS)
     // Settled by the first write, even one that is taken back.
     if (isNew) db.pragma('auto_vacuum = INCREMENTAL')
     checkWritable(db)
     migrate(db)
     useLog(path, db)
+    failpoint('open.logged')
+    keepLog(path, db)
+    failpoint('open.sealed')
     const meta = db.prepare<unknown[], string | number>('SELECT value FROM meta WHERE name = ?').pluck()
     const number = (name: string) => Number(meta.get(name) ?? 0)
     return { path, lock, db, epoch: String(meta.get('epoch')), seq: number('seq'), purged: number('purged') }
@@ -149,6 +157,19 @@ function useLog(path: string, db: Database): void {
   throw new JournalError(path, 'its file system cannot keep a write-ahead log', 'Put it on a local disk.')
 }
 
+/**
+ * What a predecessor wrote last need not be on the disk: it may have died before it asked for that, or the disk refused.
+ * Whoever reads it from here on must be able to rely on it.
+ */
+function keepLog(path: string, db: Database): void {
+  db.exec('BEGIN IMMEDIATE')
+  try {
+    sealLog(path)
+  } finally {
+    db.exec('ROLLBACK')
+  }
+}
+
 /** SQLite opens a file that it may not write for reading only, without a word: only a write tells. */
 function checkWritable(db: Database): void {
   const version = db.pragma('user_version', { simple: true }) as number
@@ -164,11 +185,14 @@ function openError(path: string, error: unknown): JournalError {
     return new JournalError(path, 'it is not a database, or its beginning is damaged', RESTORE, cause)
   }
   if (isDamage(code)) return new JournalError(path, `it is damaged: ${message}`, RESTORE, cause)
-  if (code.startsWith('SQLITE_FULL')) {
+  if (/^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(code)) {
     return new JournalError(path, 'the disk is full', 'Free some space and start again.', cause)
   }
   if (code.startsWith('SQLITE_BUSY')) {
     return new JournalError(path, 'another program holds it', 'Stop that program and start again.', cause)
+  }
+  if (isIoError(code)) {
+    return new JournalError(path, `the disk failed: ${message} (${code})`, DISK, cause)
   }
   if (/^(SQLITE_(CANTOPEN|READONLY|PERM|AUTH)|EACCES|EPERM|EROFS)/.test(code)) {
     return new JournalError(path, `it cannot be read and written: ${message}`, PERMISSIONS, cause)

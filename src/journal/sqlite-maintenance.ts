@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3'
+import { failpoint } from '#failpoint'
 import type { MaintenanceStep } from './maintenance.js'
 
 /** Rows that one step removes: some milliseconds, after which waiting writes have their turn. */
@@ -78,6 +79,7 @@ export class SqliteMaintenance {
 
   #removeEntries(cutoff: number, upTo: number): number {
     const { changes } = this.#sql.entries.run(cutoff, upTo)
+    failpoint('retention.entries')
     this.#sql.setPurged.run(upTo)
     return changes
   }
@@ -101,6 +103,7 @@ export class SqliteMaintenance {
     let next = due.head
     let count = 0
     for (; next > 0 && count < STEP_ROWS; count++) next = this.#sql.removeMessage.get(next) ?? 0
+    failpoint('retention.expired')
     this.#sql.removeExpiry.run(due.at, due.head)
     if (next > 0) this.#sql.expire.run(due.at, next)
     return count

@@ -3,9 +3,9 @@ import type { InboundEvent } from '../protocol/index.js'
 import { idsOfSuffix } from './ids.js'
 import type { DeadLetterRecord, Duplicate, RunOutcome, SessionRecord, StoredEntry } from './journal.js'
 import type { Page, Reads, SessionPosition } from './reads.js'
-import { type DeadRow, deadLetterOf, eventOf, outcomeOf, sessionOf } from './rows.js'
+import { type DeadRow, deadLetterOf, eventOf, type OutcomeRow, outcomeOf, sessionOf } from './rows.js'
 import { Sqlite } from './sqlite-driver.js'
-import type { EventRow, KeyRow, SessionRow } from './store.js'
+import type { EndRow, EventRow, KeyRow, SessionRow } from './store.js'
 
 const BUSY_TIMEOUT_MS = 2_000
 const CACHE_KIB = 8 * 1024
@@ -13,17 +13,9 @@ const CACHE_KIB = 8 * 1024
 const ENTRY = 'seq, event, session_key AS sessionKey, at, payload'
 const EVENT = `id, seq, session_key AS sessionKey, type, source, at, priority,
   idempotency_key AS idempotencyKey, payload`
-const DEAD = `${EVENT}, error, attempts, done_at AS doneAt`
+const DEAD = `${EVENT}, error, attempts, merged_into AS mergedInto, done_at AS doneAt`
 const SESSION = `key, channel, title, agent, metadata, paused, created_at AS createdAt, updated_at AS updatedAt,
-  reset_seq AS resetSeq`
-
-interface OutcomeRow {
-  readonly id: string
-  readonly sessionKey: string
-  readonly status: number
-  readonly error: string | null
-  readonly replySeq: number | null
-}
+  reset_seq AS resetSeq, queue_mode AS queueMode`
 
 interface MessageRow extends StoredEntry {
   readonly prev: number
@@ -33,8 +25,9 @@ const prepare = (db: Database) => ({
   key: db.prepare<unknown[], KeyRow>(
     'SELECT event_id AS id, seq, digest, at FROM idempotency WHERE session_key = ? AND key = ?',
   ),
-  outcome: db.prepare<unknown[], OutcomeRow>(
-    'SELECT id, session_key AS sessionKey, status, error, reply_seq AS replySeq FROM inbox WHERE id = ?',
+  outcome: db.prepare<unknown[], OutcomeRow & Pick<EndRow, 'replySeq'>>(
+    `SELECT id, session_key AS sessionKey, status, error, reply_seq AS replySeq, merged_into AS mergedInto
+     FROM inbox WHERE id = ?`,
   ),
   entry: db.prepare<unknown[], StoredEntry>(`SELECT ${ENTRY} FROM entries WHERE seq = ?`),
   entries: db.prepare<unknown[], StoredEntry>(
@@ -64,6 +57,13 @@ const prepare = (db: Database) => ({
   deadLetters: db.prepare<unknown[], DeadRow>(
     `SELECT ${DEAD} FROM inbox WHERE status = 1 AND seq > ? ORDER BY seq LIMIT ?`,
   ),
+  countDeadLetters: db.prepare<unknown[], { count: number; last: number | null }>(
+    `SELECT count(*) AS count, max(seq) AS last
+     FROM (SELECT seq FROM inbox WHERE status = 1 AND seq > ? ORDER BY seq LIMIT ?)`,
+  ),
+  oldestDeath: db
+    .prepare<unknown[], number>('SELECT done_at FROM inbox WHERE status = 1 ORDER BY done_at LIMIT 1')
+    .pluck(),
 })
 
 /** Reads the database on a connection of its own, which cannot write. No statement is left open between two calls. */
@@ -161,6 +161,15 @@ export class SqliteReads implements Reads {
   deadLetter(id: string): DeadLetterRecord | null {
     const row = this.#sql.deadLetter.get(id)
     return row === undefined ? null : deadLetterOf(row)
+  }
+
+  countDeadLetters(after: number, limit: number): Page<number, number> {
+    const { count, last } = this.#sql.countDeadLetters.get(after, limit) ?? { count: 0, last: null }
+    return { items: [count], last: count < limit ? null : last }
+  }
+
+  oldestDeath(): number | null {
+    return this.#sql.oldestDeath.get() ?? null
   }
 
   deadLetters(

@@ -1,8 +1,9 @@
 import type { Database } from 'better-sqlite3'
 import { MESSAGE_EVENT } from './apply.js'
-import { type EventRow, type KeyRow, type SessionRow, STATUS, type Store } from './store.js'
+import { type EndRow, type EventRow, type KeyRow, type SessionRow, STATUS, type Store } from './store.js'
 
-const SESSION_COLUMNS = 'key, channel, title, agent, metadata, paused, created_at, updated_at, reset_seq'
+const SESSION_COLUMNS =
+  'key, channel, title, agent, metadata, paused, queue_mode, created_at, updated_at, reset_seq'
 
 /** Sessions whose place in the chains is remembered between commits: some 20 MiB. */
 const MAX_SESSIONS = 100_000
@@ -35,13 +36,15 @@ const prepare = (db: Database) => ({
   touch: db.prepare(
     'UPDATE sessions SET last_message = ?, last_event = ?, updated_at = max(updated_at, ?) WHERE key = ?',
   ),
-  insertSession: db.prepare(`INSERT INTO sessions (${SESSION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+  insertSession: db.prepare(
+    `INSERT INTO sessions (${SESSION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  ),
   putSession: db
     .prepare<unknown[], number>(
-      `INSERT INTO sessions (${SESSION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO sessions (${SESSION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (key) DO UPDATE SET channel = excluded.channel, title = excluded.title, agent = excluded.agent,
-         metadata = excluded.metadata, paused = excluded.paused, created_at = excluded.created_at,
-         updated_at = excluded.updated_at, reset_seq = max(sessions.reset_seq, excluded.reset_seq)
+         metadata = excluded.metadata, paused = excluded.paused, queue_mode = excluded.queue_mode,
+         created_at = excluded.created_at, updated_at = excluded.updated_at, reset_seq = max(sessions.reset_seq, excluded.reset_seq)
        RETURNING reset_seq`,
     )
     .pluck(),
@@ -66,12 +69,13 @@ const prepare = (db: Database) => ({
   isPending: db.prepare('SELECT 1 FROM inbox WHERE id = ? AND session_key = ? AND status = 0').pluck(),
   // Only a dead letter is handled again, so only it keeps what it was about; the rest is in the session's messages.
   endEvent: db.prepare(
-    `UPDATE inbox SET status = ?, attempts = ?, error = ?, reply_seq = ?, done_at = ?,
+    `UPDATE inbox SET status = ?, attempts = ?, error = ?, reply_seq = ?, merged_into = ?, done_at = ?,
        payload = iif(?, payload, NULL)
      WHERE id = ? AND session_key = ? AND status = 0`,
   ),
   reviveEvent: db.prepare(
-    `UPDATE inbox SET status = 0, attempts = 0, error = NULL, reply_seq = NULL, done_at = NULL
+    `UPDATE inbox
+     SET status = 0, attempts = 0, error = NULL, reply_seq = NULL, merged_into = NULL, done_at = NULL
      WHERE id = ? AND status = 1`,
   ),
   discardEvent: db.prepare(
@@ -244,17 +248,12 @@ export class SqliteStore implements Store {
     return this.#sql.isPending.get(id, sessionKey) !== undefined
   }
 
-  endEvent(
-    id: string,
-    sessionKey: string,
-    status: number,
-    attempts: number,
-    error: string | null,
-    replySeq: number | null,
-    now: number,
-  ): boolean {
+  endEvent(id: string, sessionKey: string, end: EndRow): boolean {
+    const { status, attempts, error, replySeq, mergedInto, doneAt } = end
     const keep = status === STATUS.failed ? 1 : 0
-    return this.#sql.endEvent.run(status, attempts, error, replySeq, now, keep, id, sessionKey).changes === 1
+    const { endEvent } = this.#sql
+    const ended = endEvent.run(status, attempts, error, replySeq, mergedInto, doneAt, keep, id, sessionKey)
+    return ended.changes === 1
   }
 
   reviveEvent(id: string): boolean {
@@ -273,6 +272,7 @@ const sessionValues = (row: SessionRow) => [
   row.agent,
   row.metadata,
   row.paused,
+  row.queueMode,
   row.createdAt,
   row.updatedAt,
   row.resetSeq,

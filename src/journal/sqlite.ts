@@ -8,7 +8,8 @@ import type { JournalHealth } from './journal.js'
 import { JournalError } from './journal-error.js'
 import type { MaintenanceStep } from './maintenance.js'
 import type { SqliteJournalOptions } from './options.js'
-import { describeFailure, errorCode, isDamage } from './sqlite-errors.js'
+import { FileRunningMarks } from './running-marks.js'
+import { DAMAGED, describeFailure, errorCode, isDamage, isIoError } from './sqlite-errors.js'
 import { type JournalFile, openJournalFile } from './sqlite-file.js'
 import type { JournalLock } from './sqlite-lock.js'
 import { ASK } from './sqlite-protocol.js'
@@ -25,31 +26,41 @@ class SqliteEngine implements Engine {
   readonly epoch: string
   readonly seq: number
   readonly purged: number
-  readonly reads: SqliteReads
+  readonly marks: FileRunningMarks
+  /** Null for the moment in which the writer has to be alone. */
+  #reads: SqliteReads | null
   readonly #path: string
   readonly #identity: string
   readonly #lock: JournalLock
   readonly #worker: SqliteWorker
   readonly #condition: Condition
   readonly #options: SqliteJournalOptions
+  /** Set while the file may be damaged: nothing is written before it was read as a whole. */
+  #suspect = false
+  #closed = false
 
-  constructor(
-    file: JournalFile,
-    worker: SqliteWorker,
-    reads: SqliteReads,
-    condition: Condition,
-    options: SqliteJournalOptions,
-  ) {
+  constructor(file: JournalFile, worker: SqliteWorker, reads: SqliteReads, options: SqliteJournalOptions) {
     this.epoch = file.epoch
     this.seq = file.seq
     this.purged = file.purged
-    this.reads = reads
+    this.#reads = reads
+    this.marks = new FileRunningMarks({
+      path: `${file.path}.running`,
+      epoch: file.epoch,
+      isPending: (id) => reads.outcome(id)?.status === 'pending',
+      log: options.log,
+    })
     this.#path = file.path
     this.#identity = identityOf(file.path)
     this.#lock = file.lock
     this.#worker = worker
-    this.#condition = condition
+    this.#condition = new Condition({ ...options, probe: () => this.#probe() })
     this.#options = options
+  }
+
+  get reads(): SqliteReads {
+    if (this.#reads !== null) return this.#reads
+    throw new GatewayError('UNAVAILABLE', 'The journal cannot be read now.')
   }
 
   feed(part: Cell[]): void {
@@ -69,14 +80,16 @@ class SqliteEngine implements Engine {
 
   async step(step: MaintenanceStep, cutoff: number, upTo: number): Promise<number> {
     if (step === 'ended') this.#checkIdentity()
+    if (this.#suspect) throw this.refusal()
     const answer = await this.#worker.ask([ASK.step, step, cutoff, upTo]).catch((error: unknown) => {
-      if (isDamage(errorCode(error))) this.#fail(error)
+      if (isDamage(errorCode(error)) || isIoError(errorCode(error))) this.#fail(error)
       throw error
     })
     return answer[1] as number
   }
 
   readFailure(error: unknown): GatewayError {
+    if (error instanceof GatewayError) return error
     if (isDamage(errorCode(error))) this.#fail(error)
     else this.#options.log.error({ err: error }, 'journal read failed')
     return new GatewayError('UNAVAILABLE', 'The journal cannot be read now.', { cause: error })
@@ -91,9 +104,11 @@ class SqliteEngine implements Engine {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     this.#condition.stop()
+    this.marks.close()
     // The last connection that closes removes the log, and one that only reads cannot.
-    this.reads.close()
+    this.#reads?.close()
     try {
       await this.#worker.close()
     } catch (err) {
@@ -104,12 +119,40 @@ class SqliteEngine implements Engine {
     }
   }
 
+  /** The thread will answer nothing any more. */
+  died(error: Error): void {
+    this.#condition.end(`The journal's thread died: ${error.message}. Start the gateway again.`, error)
+  }
+
+  async #probe(): Promise<void> {
+    try {
+      const [, renew] = this.#suspect ? [] : await this.#worker.ask([ASK.probe])
+      if (this.#suspect || renew === 1 || this.#reads === null) await this.#renew()
+    } catch (error) {
+      if (!this.#closed) this.#fail(error)
+      throw error
+    }
+  }
+
+  /** What an error may have kept from the disk is written once more, by the writer alone. */
+  async #renew(): Promise<void> {
+    this.#reads?.close()
+    this.#reads = null
+    try {
+      await this.#worker.ask([ASK.renew, this.#suspect ? 1 : 0])
+      this.#suspect = false
+    } finally {
+      if (!this.#closed) this.#reads = new SqliteReads(this.#path)
+    }
+  }
+
   #fail(error: unknown): void {
     const code = errorCode(error)
     const message = error instanceof Error ? error.message : String(error)
     const text = describeFailure(this.#path, code, message)
-    if (isDamage(code)) this.#condition.end(text, error instanceof Error ? error : new Error(message))
-    else this.#condition.fail(text, error)
+    if (isDamage(code)) this.#suspect = true
+    if (code !== DAMAGED) this.#condition.fail(text, error)
+    else this.#condition.end(text, error instanceof Error ? error : new Error(message))
   }
 
   /** A removed file takes writes as before, and all of them are gone with the process. */
@@ -132,17 +175,11 @@ export async function openSqliteJournal(options: SqliteJournalOptions): Promise<
   const file = openJournalFile(options.path)
   let worker: SqliteWorker | undefined
   try {
-    const condition: Condition = new Condition({
-      ...options,
-      probe: () => worker?.ask([ASK.probe]) ?? Promise.reject(),
-    })
-    worker = await SqliteWorker.start(
-      { path: file.path, idempotencyWindowMs: options.idempotencyWindowMs },
-      (error) =>
-        condition.end(`The journal's thread died: ${error.message}. Start the gateway again.`, error),
-    )
-    const reads = new SqliteReads(file.path)
-    return new GroupedJournal(new SqliteEngine(file, worker, reads, condition, options), options)
+    let engine: SqliteEngine | undefined
+    const data = { path: file.path, idempotencyWindowMs: options.idempotencyWindowMs }
+    worker = await SqliteWorker.start(data, (error) => engine?.died(error))
+    engine = new SqliteEngine(file, worker, new SqliteReads(file.path), options)
+    return new GroupedJournal(engine, options)
   } catch (error) {
     await worker?.close()
     file.lock.release()

@@ -9,6 +9,7 @@ export interface SessionRow {
   readonly agent: string | null
   readonly metadata: string
   readonly paused: number
+  readonly queueMode: string | null
   readonly createdAt: number
   readonly updatedAt: number
   readonly resetSeq: number
@@ -25,6 +26,18 @@ export interface EventRow {
   readonly priority: string
   readonly idempotencyKey: string | null
   readonly payload: string
+}
+
+/** How an event ended, as it is stored. */
+export interface EndRow {
+  readonly status: number
+  readonly attempts: number
+  /** JSON text. */
+  readonly error: string | null
+  readonly replySeq: number | null
+  /** The suffix of the run that handled it together with its own event. */
+  readonly mergedInto: string | null
+  readonly doneAt: number
 }
 
 export interface KeyRow {
@@ -64,15 +77,7 @@ export interface Store {
   insertEntry(seq: number, event: string, sessionKey: string | null, at: number, payload: string): void
   isPending(id: string, sessionKey: string): boolean
   /** False: it is not waiting. */
-  endEvent(
-    id: string,
-    sessionKey: string,
-    status: number,
-    attempts: number,
-    error: string | null,
-    replySeq: number | null,
-    now: number,
-  ): boolean
+  endEvent(id: string, sessionKey: string, end: EndRow): boolean
   /** False: it is no dead letter. */
   reviveEvent(id: string): boolean
   /** False: it is no dead letter. */

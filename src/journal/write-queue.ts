@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks'
+import { failpoint } from '#failpoint'
 import { GatewayError } from '../protocol/index.js'
 import { BATCH_HEADER, type Cell, CellReader } from './cells.js'
 import type { Engine } from './engine.js'
@@ -53,6 +54,10 @@ export class WriteQueue {
 
   constructor(options: WriteQueueOptions) {
     this.#options = options
+  }
+
+  get waiting(): number {
+    return this.#waitingWrites
   }
 
   /** Fails the write at once where too much waits or the engine cannot write. */
@@ -113,6 +118,7 @@ export class WriteQueue {
     if (this.#inFlight || batch !== this.#batches[0]) return
     batch.cells[1] = this.#options.now()
     this.#options.engine.feed(batch.cells)
+    failpoint('batch.fed')
     batch.cells = [0, 0]
     batch.fed = batch.writes.length
   }
@@ -139,6 +145,7 @@ export class WriteQueue {
         this.#send()
       },
     )
+    failpoint('batch.sent')
   }
 
   #settle(batch: Batch, answer: readonly Cell[]): void {
@@ -148,8 +155,11 @@ export class WriteQueue {
     for (const write of batch.writes) write.take(results, commit)
     stats.commits += 1
     stats.commitSeconds += (batch.writes.length * performance.now() - batch.askedAt) / 1_000
+    failpoint('batch.publishing')
     onCommit(commit.entries, answer[1] as number)
+    failpoint('batch.published')
     for (const write of batch.writes) write.finish()
+    failpoint('batch.settled')
     this.#leave(batch)
   }
 

@@ -107,15 +107,17 @@ export class AppendWrite extends Write<AppendResult> {
 export class CompleteWrite extends Write<boolean> {
   readonly #request: CompleteRequest
   readonly #ids: readonly string[]
+  readonly #mergedInto: string | null
 
-  constructor(request: CompleteRequest, ids: readonly string[]) {
+  constructor(request: CompleteRequest, ids: readonly string[], mergedInto: string | null) {
     super()
     this.#request = request
     this.#ids = ids
+    this.#mergedInto = mergedInto
   }
 
   encode(cells: Cell[]): number {
-    return encodeComplete(cells, this.#request, this.#ids)
+    return encodeComplete(cells, this.#request, this.#ids, this.#mergedInto)
   }
 
   protected decode(status: number, first: number, _results: CellReader, commit: Commit): boolean {

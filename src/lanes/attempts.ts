@@ -1,4 +1,4 @@
-import type { AgentReply, HistoryMessage, RunContext } from '../agents/agent.js'
+import type { AgentReply, HistoryMessage, RunContext, SteerListener } from '../agents/agent.js'
 import type { AgentEntry } from '../agents/registry.js'
 import type { Broadcaster } from '../events/broadcaster.js'
 import type { Hooks } from '../hooks/hooks.js'
@@ -6,9 +6,11 @@ import type { Journal, SessionRecord } from '../journal/journal.js'
 import type { Log } from '../log.js'
 import { EVENTS, GatewayError, type InboundEvent } from '../protocol/index.js'
 import { type Sessions, toMessage } from '../sessions/sessions.js'
+import { DeltaStream } from './delta-stream.js'
 import { completed, type Ended, failed, stopped } from './ended.js'
 import type { Lane } from './lane.js'
-import type { QueuedEvent } from './queued-event.js'
+import { combined } from './modes.js'
+import { eventsOf, idsOf, mergedOf, type QueuedEvent } from './queued-event.js'
 
 export interface AttemptsOptions {
   readonly journal: Journal
@@ -21,11 +23,16 @@ export interface AttemptsOptions {
   readonly maxReplyBytes: number
   /** Messages that an agent is given unless it asks for another number. */
   readonly historyLimit: number
+  /** The running agent of a lane takes messages from now on. */
+  readonly onSteerable: (lane: Lane<QueuedEvent>) => void
 }
 
 /** What the gateway keeps track of during a try. */
 interface Watch {
   ended: boolean
+  readonly deltas: DeltaStream
+  /** The read of the history that was asked for last. */
+  reading: Promise<unknown>
   /** The gateway's own failure, which is not the agent's. */
   fault: { readonly error: unknown } | null
 }
@@ -50,11 +57,14 @@ export class Attempts {
     const controller = new AbortController()
     task.controller = controller
     const timer = setTimeout(() => task.abort({ kind: 'timeout', timeoutMs }), timeoutMs)
-    const watch: Watch = { ended: false, fault: null }
+    const watch = this.#watch(task, controller.signal)
     const context = this.#context(lane, record, controller.signal, watch)
     this.#announce(task)
     try {
-      const reply = await this.#withGrace(async () => agent.run(task.event, context), controller.signal)
+      const reply = await this.#withGrace(
+        async () => agent.run(copyOf(combined(task)), context),
+        controller.signal,
+      )
       return task.abortCause === null
         ? completed(task, reply, this.#options.maxReplyBytes)
         : stopped(task.abortCause)
@@ -66,10 +76,26 @@ export class Attempts {
       }
       return this.#failed(task, error)
     } finally {
+      watch.deltas.flush()
       watch.ended = true
       task.controller = null
+      task.steer = null
       clearTimeout(timer)
     }
+  }
+
+  #watch({ event }: QueuedEvent, signal: AbortSignal): Watch {
+    const { broadcaster, maxReplyBytes } = this.#options
+    const { sessionKey, runId } = event
+    const send = (text: string) => {
+      if (watch.ended || signal.aborted) return
+      const payload = JSON.stringify({ runId, text })
+      const at = Date.now()
+      broadcaster.broadcast({ event: EVENTS.agentDelta.name, sessionKey, at, payload, seq: 0 }, true)
+    }
+    const deltas = new DeltaStream(send, maxReplyBytes)
+    const watch: Watch = { ended: false, deltas, reading: Promise.resolve(), fault: null }
+    return watch
   }
 
   /** The reply; or, once aborted, an end within the grace, whatever the agent does. */
@@ -95,48 +121,76 @@ export class Attempts {
   }
 
   #context(lane: Lane<QueuedEvent>, record: SessionRecord, signal: AbortSignal, watch: Watch): RunContext {
-    const { sessions, broadcaster, historyLimit, log } = this.#options
-    const { event, attempt } = lane.running!
-    const { sessionKey, runId } = event
+    const { sessions, historyLimit, log } = this.#options
+    const task = lane.running!
+    const { event, attempt } = task
+    const session = sessions.summary(record)
     return {
-      session: sessions.summary(record),
-      runId,
+      session: { ...session, metadata: { ...session.metadata } },
+      runId: event.runId,
+      events: eventsOf(task).map(copyOf),
       attempt,
       signal,
       log,
-      history: async (limit = historyLimit) => {
-        try {
-          return limit === 0 ? [] : await this.#history(lane, event, limit)
-        } catch (error) {
-          watch.fault = { error }
-          throw error
-        }
+      history: (limit = historyLimit) => {
+        // One read at a time: an agent that asks a thousand times at once waits, and the journal is there for the others.
+        const read = watch.reading.then(() => this.#history(lane, task, limit, watch))
+        watch.reading = read.catch(() => {})
+        return read
+      },
+      onSteer: (listener) => {
+        if (watch.ended || signal.aborted) return
+        task.steer = (message) => this.#offer(task, message, listener)
+        this.#options.onSteerable(lane)
       },
       delta: (text) => {
         if (watch.ended || signal.aborted || typeof text !== 'string' || text === '') return
-        const payload = JSON.stringify({ runId, text })
-        const at = Date.now()
-        broadcaster.broadcast({ event: EVENTS.agentDelta.name, sessionKey, at, payload, seq: 0 }, true)
+        watch.deltas.push(text)
       },
     }
   }
 
   async #history(
     lane: Lane<QueuedEvent>,
-    { id, sessionKey }: InboundEvent,
+    task: QueuedEvent,
     limit: number,
+    watch: Watch,
   ): Promise<HistoryMessage[]> {
-    const unanswered = new Set([id])
+    if (watch.ended) throw new GatewayError('CANCELLED', 'The run has ended.')
+    if (limit === 0) return []
+    const { sessionKey } = task.event
+    const unanswered = new Set(idsOf(task))
     for (const { event } of lane) unanswered.add(event.id)
     const { journal } = this.#options
-    const entries = await journal.history(sessionKey, { limit: limit + unanswered.size })
+    const entries = await journal
+      .history(sessionKey, { limit: limit + unanswered.size })
+      .catch((error: unknown) => {
+        watch.fault = { error }
+        throw error
+      })
     const messages = entries.map(toMessage).filter(({ eventId }) => !unanswered.has(eventId))
     return inTurns(messages).slice(-limit)
   }
 
-  #announce({ event, agent, attempt }: QueuedEvent): void {
+  /** Whether the agent took the message. */
+  #offer(task: QueuedEvent, message: InboundEvent, listener: SteerListener): boolean {
+    try {
+      return listener(message) !== false
+    } catch (error) {
+      this.#options.log.warn(
+        { err: error, eventId: message.id, agent: task.agent },
+        'agent refused a message',
+      )
+      task.steer = null
+      return false
+    }
+  }
+
+  #announce(task: QueuedEvent): void {
+    const { event, agent, attempt } = task
     const { broadcaster, hooks } = this.#options
-    const payload = JSON.stringify({ runId: event.runId, eventId: event.id, agent, attempt })
+    const merged = mergedOf(task)
+    const payload = JSON.stringify({ runId: event.runId, eventId: event.id, agent, attempt, merged })
     const { sessionKey } = event
     broadcaster.broadcast({ event: EVENTS.agentStarted.name, sessionKey, at: Date.now(), payload, seq: 0 })
     hooks.emit({ name: 'agent:started', event, agent, attempt })
@@ -144,18 +198,28 @@ export class Attempts {
 
   /** What is no `GatewayError` says nothing of itself to clients, and may be over by the next try. */
   #failed({ event, agent, attempt }: QueuedEvent, error: unknown): Ended {
-    const fields = { err: error, eventId: event.id, agent, attempt }
-    if (error instanceof GatewayError) {
-      this.#options.log.warn(fields, 'agent failed')
-      return failed(error)
+    const fields = { eventId: event.id, agent, attempt }
+    try {
+      if (error instanceof GatewayError) {
+        this.#options.log.warn({ ...fields, err: error }, 'agent failed')
+        return failed(error)
+      }
+      this.#options.log.error({ ...fields, err: error }, 'agent failed')
+    } catch {
+      this.#options.log.error(fields, 'agent failed with something that cannot even be read')
     }
-    this.#options.log.error(fields, 'agent failed')
     const message = 'The agent failed; the gateway log has the cause.'
     return failed(new GatewayError('INTERNAL_ERROR', message, { retryable: true }))
   }
 }
 
+/** What an agent does to its event, another try or the outcome does not see. */
+function copyOf(event: InboundEvent): InboundEvent {
+  return { ...event, payload: { ...event.payload } }
+}
+
 /** While an answer is made other messages may come: it goes before them, to what it answers. Event ids sort as they came. */
 function inTurns(messages: HistoryMessage[]): HistoryMessage[] {
-  return messages.sort((a, b) => (a.eventId < b.eventId ? -1 : a.eventId > b.eventId ? 1 : 0))
+  const place = ({ eventId, answers }: HistoryMessage) => answers?.at(-1) ?? eventId
+  return messages.sort((a, b) => (place(a) < place(b) ? -1 : place(a) > place(b) ? 1 : 0))
 }

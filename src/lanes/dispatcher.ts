@@ -8,7 +8,7 @@ export interface DispatcherLimits extends AdmissionLimits {
 }
 
 export interface DispatcherOptions<T extends Task> extends DispatcherLimits {
-  /** Starts a task. It must lead to exactly one `done` or `park` of the lane, and must not throw. */
+  /** Starts a task. It must lead to exactly one `done`, `park` or `hold` of the lane, and must not throw. */
   readonly run: (task: T, lane: Lane<T>) => void
   /** Whether the process has memory for a task of so many bytes. */
   readonly hasMemory?: (bytes: number) => boolean
@@ -28,6 +28,8 @@ export class LaneDispatcher<T extends Task> {
   readonly #admission: Admission
   readonly #ready = new ReadyList<T>()
   #running = 0
+  /** The places that `reserved` of the lanes counts, in all. */
+  #reserved = 0
   #pumping = false
   #stopped = false
   #onIdle: (() => void) | null = null
@@ -88,6 +90,7 @@ export class LaneDispatcher<T extends Task> {
     const admitted = lane ?? this.#create(key)
     admitted.announcedFull = false
     admitted.reserved++
+    this.#reserved++
     this.#admission.take(place)
     return admitted
   }
@@ -103,6 +106,7 @@ export class LaneDispatcher<T extends Task> {
   /** Puts a stored task into the place that `admit` reserved. */
   enqueue(lane: Lane<T>, task: T): void {
     lane.reserved--
+    this.#reserved--
     lane.push(task)
     this.#makeReady(lane)
     this.#pump()
@@ -111,8 +115,10 @@ export class LaneDispatcher<T extends Task> {
   /** Gives a reserved place back. */
   release(lane: Lane<T>, place: Place): void {
     lane.reserved--
+    this.#reserved--
     this.#admission.give(place)
     this.#drop(lane)
+    this.#tellIdle()
   }
 
   /**
@@ -157,6 +163,24 @@ export class LaneDispatcher<T extends Task> {
     this.#pump()
   }
 
+  /** The task that was to run waits at the head of its lane, which stands still until `unhold`. */
+  hold(lane: Lane<T>): void {
+    const task = lane.running!
+    if (lane.state === 'running') this.#running--
+    lane.running = null
+    lane.state = 'resting'
+    lane.putBack(task)
+    lane.heldFor = task
+    this.#pump()
+  }
+
+  unhold(lane: Lane<T>): void {
+    if (lane.heldFor === null) return
+    lane.heldFor = null
+    this.#makeReady(lane)
+    this.#pump()
+  }
+
   /** No further task starts in this lane until `resume`; the running one ends. */
   pause(key: string): Lane<T> {
     const lane = this.#lanes.get(key) ?? this.#create(key)
@@ -177,16 +201,21 @@ export class LaneDispatcher<T extends Task> {
   remove(lane: Lane<T>, predicate: (task: T) => boolean): T[] {
     const removed = lane.remove(predicate)
     lane.reserved += removed.length
+    this.#reserved += removed.length
+    if (lane.heldFor !== null && removed.includes(lane.heldFor)) this.unhold(lane)
     return removed
   }
 
-  /** Refuses new tasks and starts no other; resolves once none runs. What waits stays in the journal. */
+  /**
+   * Refuses new tasks and starts no other; resolves once none runs and none is on its way to the disk, so that whoever sent
+   * it hears of it. What waits stays in the journal.
+   */
   stop(): Promise<void> {
     this.#stopped = true
     this.#idle ??= new Promise((resolve) => {
       this.#onIdle = resolve
     })
-    if (this.#running === 0) this.#onIdle!()
+    this.#tellIdle()
     return this.#idle
   }
 
@@ -206,7 +235,7 @@ export class LaneDispatcher<T extends Task> {
 
   #makeReady(lane: Lane<T>): void {
     if (lane.ready || lane.state === 'running' || lane.state === 'parked') return
-    if (lane.state === 'resting' && (lane.waiting === 0 || lane.paused)) return
+    if (lane.state === 'resting' && (lane.waiting === 0 || lane.paused || lane.heldFor !== null)) return
     lane.ready = true
     this.#ready.push(lane)
   }
@@ -229,6 +258,10 @@ export class LaneDispatcher<T extends Task> {
       this.#run(lane.running, lane)
     }
     this.#pumping = false
-    if (this.#running === 0 && this.#onIdle !== null) this.#onIdle()
+    this.#tellIdle()
+  }
+
+  #tellIdle(): void {
+    if (this.#running === 0 && this.#reserved === 0) this.#onIdle?.()
   }
 }

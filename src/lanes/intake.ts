@@ -11,6 +11,7 @@ import {
   GatewayError,
   type InboundEvent,
   type JsonObject,
+  MESSAGE_RECEIVED,
   Message,
   type Priority,
 } from '../protocol/index.js'
@@ -20,10 +21,8 @@ import { Turns } from '../sessions/turns.js'
 import { Refusal } from './admission.js'
 import type { LaneDispatcher } from './dispatcher.js'
 import type { Lane, Place } from './lane.js'
+import type { Outcomes } from './outcomes.js'
 import { QueuedEvent } from './queued-event.js'
-
-/** The type of an event that is a person's message: it is part of the conversation. */
-export const MESSAGE_RECEIVED = 'message.received'
 
 /** An event that asks to be accepted. */
 export interface Incoming {
@@ -44,7 +43,10 @@ export interface IntakeOptions {
   readonly journal: Journal
   readonly sessions: Sessions
   readonly dispatcher: LaneDispatcher<QueuedEvent>
+  readonly outcomes: Outcomes
   readonly hooks: Hooks
+  /** An event waits in its lane, or runs already. */
+  readonly onQueued: (lane: Lane<QueuedEvent>) => void
   readonly log: Log
   readonly observeEvent: (type: string, source: string) => void
   readonly observeRefusal: (reason: string) => void
@@ -98,7 +100,7 @@ export class Intake {
     } catch (refusal) {
       // A repeated send is answered even where a new one would find no room.
       const duplicate = digest === undefined ? null : await this.#duplicate(event)
-      if (duplicate !== null) return repeated(duplicate, digest!)
+      if (duplicate !== null) return this.#repeated(duplicate, digest!)
       if (refusal instanceof Refusal) dispatcher.refused(refusal)
       throw refusal
     }
@@ -111,7 +113,7 @@ export class Intake {
     }
     if (result.duplicate !== null) {
       dispatcher.release(lane, place)
-      return repeated(result.duplicate, digest!)
+      return this.#repeated(result.duplicate, digest!)
     }
     this.#options.observeEvent(event.type, event.source)
     this.#options.sessions.touched(event.sessionKey, event.at)
@@ -119,7 +121,26 @@ export class Intake {
     const task = new QueuedEvent({ ...event, seq }, payload.length, sender)
     const queued = lane.ahead(task.rank)
     dispatcher.enqueue(lane, task)
+    this.#options.onQueued(lane)
     return { eventId: event.id, seq, runId: event.runId, queued }
+  }
+
+  /** @throws `CONFLICT` when the key stands for something else. */
+  async #repeated({ eventId, runId, seq, digest }: Duplicate, expected: string): Promise<AcceptedEvent> {
+    if (digest === expected) {
+      const outcome = await this.#options.outcomes.find(runId)
+      return {
+        eventId,
+        runId,
+        seq,
+        queued: 0,
+        duplicate: true,
+        ...(outcome === undefined ? {} : { outcome }),
+      }
+    }
+    throw new GatewayError('CONFLICT', 'This idempotency key was used for another event.', {
+      details: { eventId },
+    })
   }
 
   /** Waits for a session's change; what waits here has no place yet, so it has a bound of its own: that of all places. */
@@ -212,13 +233,6 @@ function messageEntry({ id, runId, sessionKey, at, payload }: NewEvent): Entry {
   const messageId = newMessageId()
   const message = { messageId, role: 'user', content, attachments, eventId: id, runId, sender, metadata }
   return entry(EVENTS.sessionMessage.name, sessionKey, at, message)
-}
-
-function repeated({ eventId, runId, seq, digest }: Duplicate, expected: string): AcceptedEvent {
-  if (digest === expected) return { eventId, runId, seq, queued: 0, duplicate: true }
-  throw new GatewayError('CONFLICT', 'This idempotency key was used for another event.', {
-    details: { eventId },
-  })
 }
 
 /** What makes two events with the same key the same. */

@@ -34,6 +34,8 @@ export class Lane<T extends Task> {
   reserved = 0
   running: T | null = null
   paused = false
+  /** Its head, while that is not to start yet and nothing else before it. */
+  heldFor: T | null = null
   state: LaneState = 'resting'
   /** In the dispatcher's ready list. */
   ready = false
@@ -67,6 +69,20 @@ export class Lane<T extends Task> {
       after.next = task
     }
     this.#setLast(task.rank, task)
+    this.waiting++
+  }
+
+  /** Gives back what `shift` took: before the others of its rank. */
+  putBack(task: T): void {
+    const before = task.rank === 0 ? null : task.rank === 1 ? this.#last0 : (this.#last1 ?? this.#last0)
+    if (before === null) {
+      task.next = this.head
+      this.head = task
+    } else {
+      task.next = before.next
+      before.next = task
+    }
+    if (this.#last(task.rank) === null) this.#setLast(task.rank, task)
     this.waiting++
   }
 

@@ -5,7 +5,7 @@ import type { Sessions } from '../sessions/sessions.js'
 import type { LaneDispatcher } from './dispatcher.js'
 import type { Lane } from './lane.js'
 import type { Outcomes } from './outcomes.js'
-import { QueuedEvent } from './queued-event.js'
+import { type AbortCause, QueuedEvent } from './queued-event.js'
 import type { Runner } from './runner.js'
 
 export type LaneReport = Static<typeof LaneState>
@@ -38,7 +38,7 @@ export class Lanes {
   async recover(): Promise<number> {
     for (const key of await this.#journal.pausedSessions()) this.dispatcher.pause(key)
     const pending = await this.#journal.pending()
-    this.dispatcher.restore(pending.map((event) => [event.sessionKey, queued(event)]))
+    this.dispatcher.restore(pending.map(({ event, crashes }) => [event.sessionKey, queued(event, crashes)]))
     return pending.length
   }
 
@@ -118,11 +118,14 @@ export class Lanes {
   ): Promise<string[]> {
     const lane = this.dispatcher.lane(key)
     if (lane === undefined) return []
-    const current = lane.running !== null && predicate(lane.running) ? [lane.running] : []
+    const cause: AbortCause = { kind: 'requested', reason }
+    const { running } = lane
+    const stops = running !== null && (predicate(running) || running.others.some(predicate))
+    const current = stops ? [running, ...running.others] : []
     const waiting = this.dispatcher.remove(lane, predicate)
     await Promise.all([
-      ...current.map(() => this.#runner.abortCurrent(lane, reason)),
-      ...waiting.map((task) => this.#runner.abortWaiting(task, lane, reason)),
+      ...(stops ? [this.#runner.abortCurrent(lane, cause)] : []),
+      ...waiting.map((task) => this.#runner.abortWaiting(task, lane, cause)),
     ])
     // The journal has the last word: a run may have ended by itself in the meantime.
     const results = await Promise.all(
@@ -145,8 +148,8 @@ export class Lanes {
   }
 }
 
-function queued(event: InboundEvent): QueuedEvent {
-  return new QueuedEvent(event, JSON.stringify(event.payload).length)
+function queued(event: InboundEvent, crashes = 0): QueuedEvent {
+  return new QueuedEvent(event, JSON.stringify(event.payload).length, null, crashes)
 }
 
 function describe(lane: Lane<QueuedEvent>): LaneReport {

@@ -23,6 +23,12 @@ export class Outcomes {
     for (const wake of waiters) wake()
   }
 
+  /** What became of a run, where it has ended. */
+  async find(runId: string): Promise<RunResult | undefined> {
+    const outcome = await this.journal.outcome(runId)
+    return outcome === null || outcome.status === 'pending' ? undefined : toResult(outcome)
+  }
+
   /** @throws `NOT_FOUND`, or the signal's reason. */
   async wait(
     runId: string,
@@ -75,5 +81,6 @@ function toResult(outcome: RunOutcome): RunResult {
     status: outcome.status as RunResult['status'],
     message: outcome.message === null ? null : toMessage(outcome.message),
     error: outcome.error,
+    mergedInto: outcome.mergedInto,
   }
 }

@@ -1,24 +1,29 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { RetryPolicy } from '../agents/agent.js'
 import type { AgentEntry } from '../agents/registry.js'
-import type { Lease } from '../journal/journal.js'
+import type { SessionRecord } from '../journal/journal.js'
 import { type ErrorShape, EVENTS, GatewayError } from '../protocol/index.js'
 import type { Router } from '../sessions/routing.js'
 import { newSessionRecord } from '../sessions/sessions.js'
+import { Arrivals } from './arrivals.js'
 import { Attempts, type AttemptsOptions } from './attempts.js'
 import type { LaneDispatcher } from './dispatcher.js'
-import { type Ended, failed, outcomeEntries, stopped } from './ended.js'
+import { type Ended, failed, stopped } from './ended.js'
 import type { Lane } from './lane.js'
+import { type CollectLimits, collectable, turnOf } from './modes.js'
 import type { Outcomes } from './outcomes.js'
-import type { QueuedEvent } from './queued-event.js'
+import { type AbortCause, idsOf, type QueuedEvent } from './queued-event.js'
+import { Settlement } from './settlement.js'
 
 export type RunOutcomeLabel = 'completed' | 'failed' | 'aborted' | 'retried' | 'interrupted'
 
-export interface RunnerOptions extends AttemptsOptions {
+export interface RunnerOptions extends Omit<AttemptsOptions, 'onSteerable'> {
   readonly agents: { get(name: string): AgentEntry | undefined }
-  readonly route: Router
+  readonly router: Router
   readonly outcomes: Outcomes
   readonly retry: RetryPolicy
+  readonly collect: CollectLimits
+  /** Process deaths while an event was being handled after which it is a dead letter; 0: never. */
+  readonly maxCrashes: number
   /** Told of each ended try; seconds. */
   readonly observeRun: (agentType: string, outcome: RunOutcomeLabel, seconds: number) => void
   /** Told how long an event waited for its first try; seconds. */
@@ -31,23 +36,30 @@ interface Retry {
 }
 
 const FAULT_BACKOFF_MS = 1_000
-const SETTLE_BACKOFF_MS = 250
-const SETTLE_MAX_BACKOFF_MS = 5_000
 
-/** Takes each event from the head of its lane to the one commit that ends it: tries, retries, outcome (spec §3, 5 and 7). */
+/** Takes each event from the head of its lane to the one commit that ends it: turns, tries, retries, outcome (spec §3.5 to 7). */
 export class Runner {
   readonly #options: RunnerOptions
   readonly #attempts: Attempts
-  readonly #stopping = new AbortController()
+  readonly #settlement: Settlement
+  readonly #arrivals: Arrivals
   #dispatcher!: LaneDispatcher<QueuedEvent>
 
   constructor(options: RunnerOptions) {
     this.#options = options
-    this.#attempts = new Attempts(options)
+    this.#attempts = new Attempts({ ...options, onSteerable: (lane) => this.arrived(lane) })
+    this.#settlement = new Settlement(options)
+    this.#arrivals = new Arrivals(options, this)
   }
 
   attach(dispatcher: LaneDispatcher<QueuedEvent>): void {
     this.#dispatcher = dispatcher
+    this.#arrivals.attach(dispatcher)
+  }
+
+  /** An event was queued, or the running agent begins to take messages: the queue mode may want something done at once. */
+  arrived(lane: Lane<QueuedEvent>): void {
+    this.#arrivals.arrived(lane)
   }
 
   /** Runs whose agent ignored its signal; only grows. */
@@ -65,26 +77,27 @@ export class Runner {
   }
 
   /** Stops the run at the head of a lane; what it did until then is not kept. Its outcome follows. */
-  async abortCurrent(lane: Lane<QueuedEvent>, reason: string): Promise<void> {
+  async abortCurrent(lane: Lane<QueuedEvent>, cause: AbortCause): Promise<void> {
     const task = lane.running!
-    const first = task.abort({ kind: 'requested', reason })
+    const first = task.abort(cause)
     if (!first || lane.state === 'running') return
     // Between two tries nobody else ends it; and should its turn have come, it is not to begin any more.
-    if (task.retryTimer !== null) clearTimeout(task.retryTimer)
+    task.clearTimer()
     this.#dispatcher.park(lane)
-    await this.#end(task, lane, stopped(task.abortCause!))
+    await this.#end(task, lane, stopped(cause))
   }
 
   /** Ends a waiting event that was taken out of its lane. */
-  async abortWaiting(task: QueuedEvent, lane: Lane<QueuedEvent>, reason: string): Promise<void> {
-    const { route, sessions } = this.#options
+  async abortWaiting(task: QueuedEvent, lane: Lane<QueuedEvent>, cause: AbortCause): Promise<void> {
+    const { router, sessions } = this.#options
     const { sessionKey } = task.event
-    task.abort({ kind: 'requested', reason })
-    task.agent = route(sessionKey, await sessions.find(sessionKey).catch(() => null))
-    const ended = stopped(task.abortCause!)
-    const written = await this.#settle(task, lane, ended)
+    task.abort(cause)
+    task.clearTimer()
+    task.agent = router.agent(sessionKey, await sessions.find(sessionKey).catch(() => null))
+    const ended = stopped(cause)
+    const written = await this.#settlement.write(task, lane, ended)
     this.#dispatcher.release(lane, task)
-    if (written) this.#tell(task, ended)
+    if (written) this.#settlement.tell(task, ended)
   }
 
   /** Aborts what runs; it stays in the journal and runs again after the start. */
@@ -94,36 +107,74 @@ export class Runner {
 
   /** No outcome is written any more. */
   close(): void {
-    this.#stopping.abort()
-    for (const { running } of this.#dispatcher.lanes()) {
-      if (running !== null && running.retryTimer !== null) clearTimeout(running.retryTimer)
+    this.#settlement.close()
+    for (const { running, heldFor } of this.#dispatcher.lanes()) {
+      running?.clearTimer()
+      heldFor?.clearTimer()
     }
   }
 
   async #run(task: QueuedEvent, lane: Lane<QueuedEvent>): Promise<void> {
-    const { sessions, route, agents, observeRun, observeWait } = this.#options
+    task.clearTimer()
+    const { sessions, router, agents, journal, maxCrashes } = this.#options
     const { sessionKey, at } = task.event
-    if (task.startedAt === 0) observeWait(Math.max(0, Date.now() - at) / 1000)
-    task.startedAt = Date.now()
-    await this.#lease(lane)
+    await this.#settlement.lease(lane)
     const record = (await sessions.find(sessionKey)) ?? newSessionRecord(sessionKey, at)
-    task.agent = route(sessionKey, record)
-    task.attempt++
+    task.agent = router.agent(sessionKey, record)
+    if (!this.#mayBegin(task, lane, record)) return
+    if (task.startedAt === 0) this.#options.observeWait(Math.max(0, Date.now() - at) / 1000)
+    task.startedAt = Date.now()
     const built = agents.get(task.agent)
     let ended: Ended
     if (task.abortCause !== null) ended = stopped(task.abortCause)
-    else if (built !== undefined) ended = await this.#attempts.run(lane, record, built)
-    else ended = failed(new GatewayError('NOT_FOUND', `There is no agent '${task.agent}'.`))
+    else if (built === undefined)
+      ended = failed(new GatewayError('NOT_FOUND', `There is no agent '${task.agent}'.`))
+    else if (maxCrashes > 0 && task.crashes >= maxCrashes) ended = poisonous(task.crashes)
+    else {
+      task.attempt++
+      journal.begun(idsOf(task))
+      ended = await this.#attempts.run(lane, record, built)
+    }
     // Stopped in the very turn in which it failed: no other try, and no dead letter.
     if (ended.status === 'failed' && task.abortCause !== null) ended = stopped(task.abortCause)
+    await this.#proceed(task, lane, ended, built)
+  }
 
+  /** Whether the event at the head runs now, as the queue mode says; it is held back if it does not. */
+  #mayBegin(task: QueuedEvent, lane: Lane<QueuedEvent>, record: SessionRecord): boolean {
+    if (task.attempt > 0 || task.abortCause !== null) return true
+    const { router, collect } = this.#options
+    const mode = router.queueMode(lane.key, record)
+    const turn = turnOf(task, lane, mode, collect, performance.now())
+    if (turn.act === 'wait') {
+      this.#hold(task, lane, turn.ms)
+      return false
+    }
+    if (turn.act === 'skip') {
+      task.abort({ kind: 'interrupted', by: turn.newer.event.runId })
+    } else if (mode === 'collect' && task.isMessage) {
+      const following = new Set(collectable(task, lane, collect))
+      if (following.size > 0) {
+        task.others = [...task.others, ...this.#dispatcher.remove(lane, (next) => following.has(next))]
+      }
+    }
+    return true
+  }
+
+  /** What follows from how a try ended: the outcome, another try, or nothing until the next start. */
+  async #proceed(
+    task: QueuedEvent,
+    lane: Lane<QueuedEvent>,
+    ended: Ended,
+    built: AgentEntry | undefined,
+  ): Promise<void> {
     const observe = (outcome: RunOutcomeLabel) =>
-      observeRun(built?.type ?? 'unknown', outcome, (Date.now() - task.startedAt) / 1000)
+      this.#options.observeRun(built?.type ?? 'unknown', outcome, (Date.now() - task.startedAt) / 1000)
     const retry = this.#retry(task, ended, built)
     if (this.#isInterrupted(ended, retry)) {
       // Without an outcome it stays in the journal and runs again after the start.
       observe('interrupted')
-      this.#dispatcher.done(lane)
+      this.#leave(task, lane)
     } else if (retry !== null) {
       observe('retried')
       this.#announceRetry(task, retry)
@@ -158,71 +209,38 @@ export class Runner {
   }
 
   #park(task: QueuedEvent, lane: Lane<QueuedEvent>, retryInMs: number): void {
-    if (!this.#stopping.signal.aborted) {
-      task.retryTimer = setTimeout(() => {
-        task.retryTimer = null
-        this.#dispatcher.unpark(lane)
-      }, retryInMs)
-    }
+    this.#options.journal.released(idsOf(task))
+    if (!this.#settlement.closed) task.later(retryInMs, () => this.#dispatcher.unpark(lane))
     this.#dispatcher.park(lane)
   }
 
+  #hold(task: QueuedEvent, lane: Lane<QueuedEvent>, ms: number): void {
+    if (!this.#settlement.closed) task.later(ms, () => this.#dispatcher.unhold(lane))
+    this.#dispatcher.hold(lane)
+  }
+
   async #end(task: QueuedEvent, lane: Lane<QueuedEvent>, ended: Ended): Promise<void> {
-    const written = await this.#settle(task, lane, ended)
+    const written = await this.#settlement.write(task, lane, ended)
+    this.#leave(task, lane)
+    if (written) this.#settlement.tell(task, ended)
+  }
+
+  /** The run is over, and with it the places of all that it handled are free. */
+  #leave(task: QueuedEvent, lane: Lane<QueuedEvent>): void {
+    for (const other of task.others) this.#dispatcher.release(lane, other)
     this.#dispatcher.done(lane)
-    if (written) this.#tell(task, ended)
   }
+}
 
-  /** Journals how an event ended, in one commit; tries until the disk takes it. False: the gateway stopped before that. */
-  async #settle(task: QueuedEvent, lane: Lane<QueuedEvent>, ended: Ended): Promise<boolean> {
-    const { journal, log } = this.#options
-    const { id: eventId } = task.event
-    const request = {
-      eventIds: [eventId],
-      status: ended.status,
-      error: ended.status === 'failed' ? ended.error : null,
-      attempts: task.attempt,
-      entries: outcomeEntries(task, ended),
-    }
-    const { signal } = this.#stopping
-    let backoffMs = SETTLE_BACKOFF_MS
-    while (!signal.aborted) {
-      try {
-        const lease = await this.#lease(lane)
-        if (!(await journal.complete({ lease, ...request }))) {
-          log.warn({ eventId }, 'outcome fenced off: the event was already ended')
-        }
-        return true
-      } catch (error) {
-        log.warn({ err: error, eventId, retryInMs: backoffMs }, 'outcome could not be written yet')
-        await delay(backoffMs, undefined, { signal }).catch(() => {})
-        backoffMs = Math.min(backoffMs * 2, SETTLE_MAX_BACKOFF_MS)
-      }
-    }
-    return false
-  }
-
-  /** The lane's right to its session, asked for once while there is work. */
-  async #lease(lane: Lane<QueuedEvent>): Promise<Lease> {
-    lane.lease ??= this.#options.journal.lease(lane.key)
-    try {
-      return await lane.lease
-    } catch (error) {
-      lane.lease = null
-      throw error
-    }
-  }
-
-  #tell({ event, agent }: QueuedEvent, ended: Ended): void {
-    const { outcomes, sessions, hooks } = this.#options
-    outcomes.settled(event.runId)
-    sessions.activityChanged()
-    if (ended.status === 'completed') {
-      hooks.emit({ name: 'agent:completed', event, agent, content: ended.content })
-    } else if (ended.status === 'failed') {
-      hooks.emit({ name: 'agent:failed', event, agent, code: ended.error.code })
-    } else {
-      hooks.emit({ name: 'agent:aborted', event, agent })
-    }
-  }
+/** Nothing that runs in the process can be trusted to survive it. */
+function poisonous(crashes: number): Ended {
+  return failed(
+    new GatewayError(
+      'INTERNAL_ERROR',
+      `The gateway’s process died ${crashes} times while it handled this event.`,
+      {
+        retryable: false,
+      },
+    ),
+  )
 }

@@ -68,6 +68,22 @@ export function createInstruments(registry: Registry) {
       })
     },
 
+    /** A gauge whose value has to be waited for. While `ask` rejects it is left out, and the scrape goes on. */
+    askedGauge(name: string, help: string, ask: () => Promise<number>): void {
+      new Gauge({
+        name,
+        help,
+        registers,
+        async collect() {
+          try {
+            this.set(await ask())
+          } catch {
+            this.remove()
+          }
+        },
+      })
+    },
+
     /** A counter whose values are kept elsewhere and read at scrape time. */
     counted<L extends string = never>(
       name: string,

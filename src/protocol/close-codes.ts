@@ -8,7 +8,18 @@ interface CloseRow {
 /** Every WebSocket close code that the gateway sends (spec §1, Close codes). */
 export const CLOSE = {
   SHUTTING_DOWN: { code: 1001, reconnect: true, description: 'The gateway is shutting down.' },
+  PROTOCOL_ERROR: {
+    code: 1002,
+    reconnect: false,
+    description: 'A frame breaks the WebSocket protocol (RFC 6455).',
+  },
   BINARY: { code: 1003, reconnect: false, description: 'Binary frames are not part of the protocol.' },
+  BAD_TEXT: { code: 1007, reconnect: false, description: 'A text frame is not UTF-8.' },
+  TOO_MANY_PIECES: {
+    code: 1008,
+    reconnect: false,
+    description: 'A message came in too many small pieces.',
+  },
   TOO_BIG: { code: 1009, reconnect: false, description: 'A frame exceeded `policy.maxPayloadBytes`.' },
   INTERNAL: { code: 1011, reconnect: true, description: 'The connection failed inside the gateway.' },
   RESTARTING: {

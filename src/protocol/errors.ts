@@ -127,7 +127,8 @@ Object.defineProperty(GatewayError, Symbol.hasInstance, {
 
 /** The wire shape of anything thrown. What is not a `GatewayError` says nothing of the inside. */
 export function toErrorShape(error: unknown): ErrorShape {
-  if (!(error instanceof GatewayError)) {
+  // Of another copy of this package, or made by hand, it may have a code that nobody knows.
+  if (!(error instanceof GatewayError) || !Object.hasOwn(ERROR_CODES, error.code)) {
     return {
       code: 'INTERNAL_ERROR',
       message: 'Internal error; the gateway log has the cause.',
@@ -135,10 +136,21 @@ export function toErrorShape(error: unknown): ErrorShape {
       retryable: false,
     }
   }
-  const { code, message, details, retryable, retryAfterMs } = error
+  const { code, message, retryable, retryAfterMs } = error
+  const details = jsonOrNull(error.details)
   return retryAfterMs === undefined
     ? { code, message, details, retryable }
     : { code, message, details, retryable, retryAfterMs }
+}
+
+/** What is no JSON (a cycle, a BigInt) is left out: the error has to arrive. */
+function jsonOrNull(details: unknown): unknown {
+  if (details === null || details === undefined) return null
+  try {
+    return JSON.stringify(details) === undefined ? null : details
+  } catch {
+    return null
+  }
 }
 
 /** The inverse of `toErrorShape`, for clients. */

@@ -35,6 +35,9 @@ export const Message = Type.Object(
     attachments: Type.Optional(Type.Array(Attachment, { maxItems: 32 })),
     eventId: Id,
     runId: Id,
+    answers: Type.Optional(
+      Type.Array(Id, { description: 'The ids of the events that it answers, where they are several.' }),
+    ),
     agent: Type.Optional(Type.String({ description: 'Which agent wrote it.' })),
     sender: Type.Optional(Type.String({ description: 'Who wrote it, as its source names them.' })),
     metadata: Type.Optional(JsonObject),
@@ -44,6 +47,19 @@ export const Message = Type.Object(
 export type Message = Static<typeof Message>
 
 const run = { runId: Id, eventId: Id, agent: Type.String() }
+
+/** How a run ended. */
+export const RunStatus = Type.Union([
+  Type.Literal('completed'),
+  Type.Literal('failed'),
+  Type.Literal('aborted'),
+])
+
+const merged = Type.Optional(
+  Type.Array(Type.Object({ eventId: Id, runId: Id }), {
+    description: 'The other events that this run handles: messages that were collected or steered into it.',
+  }),
+)
 
 export const EVENTS = {
   sessionCreated: event({
@@ -84,7 +100,15 @@ export const EVENTS = {
     durable: false,
     scope: 'read',
     session: true,
-    payload: Type.Object({ ...run, attempt: Type.Integer({ minimum: 1 }) }),
+    payload: Type.Object({ ...run, attempt: Type.Integer({ minimum: 1 }), merged }),
+  }),
+  agentSteered: event({
+    name: 'agent.steered',
+    summary: 'A message was handed to the running agent; its outcome will be that run’s.',
+    durable: false,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({ ...run, mergedInto: Id }),
   }),
   agentDelta: event({
     name: 'agent.delta',
@@ -104,6 +128,7 @@ export const EVENTS = {
       ...run,
       messageId: Type.Union([Id, Type.Null()]),
       usage: Type.Optional(JsonObject),
+      merged,
     }),
   }),
   agentRetrying: event({
@@ -125,15 +150,32 @@ export const EVENTS = {
     durable: true,
     scope: 'read',
     session: true,
-    payload: Type.Object({ ...run, error: ErrorShape, attempts: Type.Integer({ minimum: 1 }) }),
+    payload: Type.Object({ ...run, error: ErrorShape, attempts: Type.Integer({ minimum: 0 }), merged }),
   }),
   agentAborted: event({
     name: 'agent.aborted',
-    summary: 'A run was stopped, or its event was taken from the queue, on request.',
+    summary: 'A run was stopped, or its event was taken from the queue: on request, or for a newer message.',
     durable: true,
     scope: 'read',
     session: true,
-    payload: Type.Object({ ...run, reason: Type.String() }),
+    payload: Type.Object({
+      ...run,
+      reason: Type.String({ description: 'As it was given; `interrupted` for a newer message.' }),
+      interruptedBy: Type.Optional(Id),
+      merged,
+    }),
+  }),
+  agentMerged: event({
+    name: 'agent.merged',
+    summary: 'An event was handled in the run of another one; in place of an outcome of its own.',
+    durable: true,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({
+      ...run,
+      mergedInto: Type.String({ description: 'The id of the run that handled it.' }),
+      status: RunStatus,
+    }),
   }),
   laneFull: event({
     name: 'lane.full',
@@ -154,6 +196,9 @@ export const EVENTS = {
 } as const
 
 export type EventName = (typeof EVENTS)[keyof typeof EVENTS]['name']
+
+/** The type of an event that is a person's message: it is part of the conversation. */
+export const MESSAGE_RECEIVED = 'message.received'
 
 /**
  * What comes in (spec §3): one thing to handle, in one session. `id`, `runId` and `seq` are given by the journal when it

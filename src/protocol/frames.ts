@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { SCOPES } from './contract.js'
 import { ErrorShape } from './errors.js'
-import { Id, JsonObject, Seq, SessionKey, Timestamp } from './primitives.js'
+import { Id, JsonObject, QueueMode, Seq, SessionKey, Timestamp } from './primitives.js'
 
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
   Type.Union([schema, Type.Null()])
@@ -57,6 +57,7 @@ export const SessionSummary = Type.Object(
     channel: Type.String({ description: 'The first segment of the key.' }),
     title: nullable(Type.String()),
     agent: nullable(Type.String({ description: 'The agent set for this session; null: by routing.' })),
+    queueMode: nullable(QueueMode),
     metadata: JsonObject,
     createdAt: Timestamp,
     updatedAt: Timestamp,

@@ -1,3 +1,4 @@
+export * from './accepted.js'
 export * from './close-codes.js'
 export * from './contract.js'
 export * from './errors.js'

@@ -34,6 +34,18 @@ export const PRIORITIES = ['chat', 'system', 'cron'] as const
 export const Priority = Type.Union([Type.Literal('chat'), Type.Literal('system'), Type.Literal('cron')])
 export type Priority = Static<typeof Priority>
 
+/** What a message does that comes while its session's agent is at work. */
+export const QUEUE_MODES = ['followup', 'collect', 'interrupt', 'steer'] as const
+export const QueueMode = Type.Union(
+  [Type.Literal('followup'), Type.Literal('collect'), Type.Literal('interrupt'), Type.Literal('steer')],
+  {
+    description:
+      'What a message does that comes while the agent is at work: `followup` waits its turn, `collect` is handled ' +
+      'together with what else waits, `interrupt` ends the run and takes its place, `steer` joins it.',
+  },
+)
+export type QueueMode = Static<typeof QueueMode>
+
 /** Free-form JSON object. */
 export const JsonObject = Type.Record(Type.String(), Type.Unknown())
 export type JsonObject = Static<typeof JsonObject>

@@ -1,23 +1,48 @@
 import type { Config } from '../config/schema.js'
 import type { SessionRecord } from '../journal/journal.js'
+import type { QueueMode } from '../protocol/index.js'
 import { compilePattern } from '../protocol/pattern.js'
 import { channelOf } from './sessions.js'
 
-/** Chooses the agent of a session: its own setting, then the first rule that matches, then the default (spec §4). */
-export function createRouter(config: Pick<Config, 'routing' | 'defaultAgent'>) {
-  const rules = config.routing.map((rule) => ({
-    channel: rule.channel,
-    matches: rule.sessionKey === undefined ? () => true : compilePattern(rule.sessionKey),
-    agent: rule.agent,
-  }))
-  return (sessionKey: string, record: SessionRecord | null | undefined): string => {
-    if (record?.agent) return record.agent
-    const channel = channelOf(sessionKey)
-    const rule = rules.find(
-      (rule) => (rule.channel === undefined || rule.channel === channel) && rule.matches(sessionKey),
-    )
-    return rule?.agent ?? config.defaultAgent
+type Rule = Config['routing'][number]
+
+/** What serves a session (spec §3.6 and §4): its own setting, then the first rule that matches and says, then the default. */
+export class Router {
+  readonly #agent: (sessionKey: string) => string
+  readonly #queueMode: (sessionKey: string) => QueueMode
+
+  constructor(
+    config: Pick<Config, 'routing' | 'defaultAgent'> & { lanes: Pick<Config['lanes'], 'queueMode'> },
+  ) {
+    this.#agent = decide(config.routing, 'agent', config.defaultAgent)
+    this.#queueMode = decide(config.routing, 'queueMode', config.lanes.queueMode)
+  }
+
+  agent(sessionKey: string, record: SessionRecord | null | undefined): string {
+    return record?.agent || this.#agent(sessionKey)
+  }
+
+  queueMode(sessionKey: string, record: SessionRecord | null | undefined): QueueMode {
+    return record?.queueMode ?? this.#queueMode(sessionKey)
   }
 }
 
-export type Router = ReturnType<typeof createRouter>
+function decide<K extends 'agent' | 'queueMode'>(
+  rules: readonly Rule[],
+  what: K,
+  fallback: NonNullable<Rule[K]>,
+): (sessionKey: string) => NonNullable<Rule[K]> {
+  const deciding = rules.flatMap(({ channel, sessionKey, [what]: choice }) =>
+    choice === undefined
+      ? []
+      : [{ channel, matches: sessionKey === undefined ? () => true : compilePattern(sessionKey), choice }],
+  )
+  return (sessionKey) => {
+    if (deciding.length === 0) return fallback
+    const channel = channelOf(sessionKey)
+    const rule = deciding.find(
+      (rule) => (rule.channel === undefined || rule.channel === channel) && rule.matches(sessionKey),
+    )
+    return (rule?.choice ?? fallback) as NonNullable<Rule[K]>
+  }
+}

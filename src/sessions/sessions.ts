@@ -1,13 +1,20 @@
 import type { HistoryMessage } from '../agents/agent.js'
 import type { Principal } from '../auth/principal.js'
 import type { Entry, Journal, SessionQuery, SessionRecord, StoredEntry } from '../journal/journal.js'
-import { EVENTS, GatewayError, type JsonObject, type SessionSummary } from '../protocol/index.js'
+import {
+  EVENTS,
+  GatewayError,
+  type JsonObject,
+  type QueueMode,
+  type SessionSummary,
+} from '../protocol/index.js'
 import { decodeCursor, decodeSeqCursor, encodeCursor } from './cursor.js'
 import { Turns } from './turns.js'
 
 export interface SessionSettings {
   title?: string | null
   agent?: string | null
+  queueMode?: QueueMode | null
   metadata?: JsonObject
 }
 
@@ -49,6 +56,7 @@ export function newSessionRecord(key: string, at: number, settings: SessionSetti
     channel: channelOf(key),
     title: settings.title ?? null,
     agent: settings.agent ?? null,
+    queueMode: settings.queueMode ?? null,
     metadata: settings.metadata ?? {},
     paused: false,
     createdAt: at,
@@ -112,8 +120,9 @@ export class Sessions {
   }
 
   summary(record: SessionRecord): SessionSummary {
-    const { key, channel, title, agent, metadata, createdAt, updatedAt } = record
-    return { key, channel, title, agent, metadata, createdAt, updatedAt, active: this.#options.isActive(key) }
+    const { key, channel, title, agent, queueMode, metadata, createdAt, updatedAt } = record
+    const active = this.#options.isActive(key)
+    return { key, channel, title, agent, queueMode, metadata, createdAt, updatedAt, active }
   }
 
   /** The log entry of a session that comes into being. */
@@ -144,6 +153,7 @@ export class Sessions {
         ...before,
         title: settings.title === undefined ? before.title : settings.title,
         agent: settings.agent === undefined ? before.agent : settings.agent,
+        queueMode: settings.queueMode === undefined ? before.queueMode : settings.queueMode,
         metadata: merge(before.metadata, settings.metadata),
         updatedAt: Date.now(),
       }

@@ -63,15 +63,18 @@ export function createTestRun(
       channel: 'test',
       title: null,
       agent: null,
+      queueMode: null,
       metadata: {},
       createdAt: at,
       updatedAt: at,
       active: true,
     },
     runId: event.runId,
+    events: [event],
     attempt: 1,
     signal,
     log: { debug: level('debug'), info: level('info'), warn: level('warn'), error: level('error') },
+    onSteer: () => {},
     history: async (limit = 50) => (limit === 0 ? [] : history.slice(-limit)),
     delta: (text) => {
       deltas.push(text)

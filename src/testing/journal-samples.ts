@@ -10,6 +10,7 @@ export const sampleSession = (key: string, overrides: Partial<SessionRecord> = {
   agent: null,
   metadata: {},
   paused: false,
+  queueMode: null,
   createdAt: 1_000,
   updatedAt: 1_000,
   resetSeq: 0,

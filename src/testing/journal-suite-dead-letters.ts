@@ -17,7 +17,8 @@ async function fail(journal: Journal, sessionKey: string, text: string): Promise
 export function deadLetterTests(within: DefineJournalTest): void {
   within('keeps a failed event whole as a dead letter', async ({ journal, clock }) => {
     const event = await fail(journal, KEY, 'one')
-    const letter = { event: { ...event, seq: 1 }, error: sampleError, attempts: 3, diedAt: clock.now }
+    const end = { error: sampleError, attempts: 3, diedAt: clock.now, mergedInto: null }
+    const letter = { event: { ...event, seq: 1 }, ...end }
     assert.deepEqual(await journal.deadLetter(event.id), letter)
     assert.deepEqual(await journal.deadLetters({ limit: 10 }), [letter])
     assert.deepEqual(await journal.pending(), [])
@@ -53,7 +54,7 @@ export function deadLetterTests(within: DefineJournalTest): void {
     assert.equal(await journal.revive(event.id), true)
     assert.equal(await journal.revive(event.id), false)
     assert.deepEqual(
-      (await journal.pending()).map(({ id }) => id),
+      (await journal.pending()).map(({ event }) => event.id),
       [event.id, next.event.id],
     )
     const outcome = await journal.outcome(event.runId)
@@ -61,6 +62,62 @@ export function deadLetterTests(within: DefineJournalTest): void {
     assert.deepEqual(await journal.deadLetters({ limit: 10 }), [])
     assert.equal(await completeEvents(journal, KEY, [event.id]), true)
     assert.equal((await journal.outcome(event.runId))?.status, 'completed')
+  })
+
+  within('keeps each event of a merged run as a dead letter, to be handled by itself', async (test) => {
+    const requests = [1, 2, 3].map((n) => sampleAppend(KEY, `${n}`))
+    for (const request of requests) await test.journal.append(request)
+    const [lead, revived, merged] = requests.map(({ event }) => event)
+    const ids = requests.map(({ event }) => event.id)
+    const mergedInto = lead!.runId
+    await completeEvents(test.journal, KEY, ids, { status: 'failed', error: sampleError, mergedInto })
+    const journal = test.harness.durable ? await test.reopen() : test.journal
+    const list = async () => {
+      const letters = await journal.deadLetters({ limit: 10 })
+      return letters.map((letter) => [
+        letter.event.id,
+        letter.mergedInto,
+        letter.error.code,
+        letter.event.payload,
+      ])
+    }
+    const content = (text: string) => ({ content: text })
+    const [first, second, third] = [
+      [lead!.id, null, sampleError.code, content('1')],
+      [revived!.id, mergedInto, sampleError.code, content('2')],
+      [merged!.id, mergedInto, sampleError.code, content('3')],
+    ]
+    assert.deepEqual(await list(), [first, second, third])
+    assert.equal((await journal.deadLetter(merged!.id))?.mergedInto, mergedInto)
+    assert.equal(await journal.revive(revived!.id), true)
+    assert.deepEqual(await list(), [first, third])
+    assert.equal((await journal.outcome(revived!.runId))?.mergedInto, null)
+    assert.equal(await completeEvents(journal, KEY, [revived!.id]), true)
+    const alone = await journal.outcome(revived!.runId)
+    assert.deepEqual([alone?.status, alone?.mergedInto], ['completed', null])
+    assert.equal(await journal.discard(merged!.id), true)
+    assert.equal((await journal.outcome(merged!.runId))?.mergedInto, mergedInto)
+  })
+
+  within('counts dead letters, and tells when the first of them died', async ({ journal, clock }) => {
+    assert.deepEqual(await journal.deadLetterStats(), { count: 0, oldestAt: null })
+    const waiting = sampleAppend(KEY, 'accepted first, dies last')
+    await journal.append(waiting)
+    const start = clock.now
+    const first = await fail(journal, KEY, 'one')
+    clock.now += 1_000
+    const second = await fail(journal, 'chat:2:main', 'two')
+    clock.now += 1_000
+    const failed = { status: 'failed', error: sampleError } as const
+    await completeEvents(journal, KEY, [waiting.event.id], failed)
+    assert.deepEqual(await journal.deadLetterStats(), { count: 3, oldestAt: start })
+    await journal.discard(first.id)
+    assert.deepEqual(await journal.deadLetterStats(), { count: 2, oldestAt: start + 1_000 })
+    await journal.revive(second.id)
+    assert.deepEqual(await journal.deadLetterStats(), { count: 1, oldestAt: start + 2_000 })
+    clock.now += 1_000
+    await completeEvents(journal, 'chat:2:main', [second.id], failed)
+    assert.deepEqual(await journal.deadLetterStats(), { count: 2, oldestAt: start + 2_000 })
   })
 
   within('forgets a dead letter on request, not that it failed', async ({ journal }) => {

@@ -33,7 +33,7 @@ export function eventTests(within: DefineJournalTest): void {
     assert.deepEqual(await journal.append(bare), { duplicate: null, seq: 2 })
     assert.deepEqual(await journal.append(sampleAppend(KEY, 'next')), { duplicate: null, seq: 3 })
     assert.deepEqual(
-      (await journal.pending()).map(({ seq }) => seq),
+      (await journal.pending()).map(({ event }) => event.seq),
       [2, 3],
     )
   })
@@ -47,10 +47,10 @@ export function eventTests(within: DefineJournalTest): void {
       idempotencyKey: 'k',
     })
     await journal.append(request)
-    assert.deepEqual(await journal.pending(), [{ ...request.event, seq: 1 }])
+    assert.deepEqual(await journal.pending(), [{ event: { ...request.event, seq: 1 }, crashes: 0 }])
     const plain = sampleAppend(KEY, 'y')
     await journal.append(plain)
-    assert.deepEqual((await journal.pending())[1], { ...plain.event, seq: 2 })
+    assert.deepEqual((await journal.pending())[1]?.event, { ...plain.event, seq: 2 })
   })
 
   within('answers a repeated idempotency key with the first event, and does nothing else', async (test) => {
@@ -88,7 +88,8 @@ export function eventTests(within: DefineJournalTest): void {
     const request = sampleAppend(KEY, 'question')
     const { id, runId } = request.event
     await journal.append(request)
-    const waiting = { eventId: id, runId, sessionKey: KEY, status: 'pending', message: null, error: null }
+    const none = { message: null, error: null, mergedInto: null }
+    const waiting = { eventId: id, runId, sessionKey: KEY, status: 'pending', ...none }
     assert.deepEqual(await journal.outcome(runId), waiting)
     const entries = [sampleEntry('agent.completed', KEY, ''), sampleMessage(KEY, 'answer')]
     assert.equal(await completeEvents(journal, KEY, [id], { entries }), true)
@@ -127,8 +128,59 @@ export function eventTests(within: DefineJournalTest): void {
       true,
     )
     for (const { event } of [events[0]!, events[2]!]) {
-      assert.equal((await journal.outcome(event.runId))?.message?.seq, 4)
+      const outcome = await journal.outcome(event.runId)
+      assert.deepEqual([outcome?.message?.seq, outcome?.mergedInto], [4, null])
     }
+  })
+
+  within(
+    'gives events that were merged into a run its outcome, and says so, after a restart too',
+    async (test) => {
+      const { journal, harness } = test
+      const requests = [1, 2, 3].map((n) => sampleAppend(KEY, `${n}`))
+      for (const request of requests) await journal.append(request)
+      const ids = requests.map(({ event }) => event.id)
+      const runs = requests.map(({ event }) => event.runId)
+      const mergedInto = runs[1] ?? ''
+      const entries = [sampleEntry('agent.completed', KEY, ''), sampleMessage(KEY, 'to all')]
+      assert.equal(await completeEvents(journal, KEY, ids, { mergedInto, entries }), true)
+      assert.equal(journal.stats.completed, 3)
+      const again = harness.durable ? await test.reopen() : journal
+      for (const run of runs) {
+        const outcome = await again.outcome(run)
+        const expected = ['completed', 5, run === mergedInto ? null : mergedInto]
+        assert.deepEqual([outcome?.status, outcome?.message?.seq, outcome?.mergedInto], expected)
+      }
+      assert.deepEqual(await again.pending(), [])
+    },
+  )
+
+  within('merges all events of a run or none, whichever it is that no longer waits', async ({ journal }) => {
+    const requests = [1, 2, 3].map((n) => sampleAppend(KEY, `${n}`))
+    for (const request of requests) await journal.append(request)
+    const [a, b, c] = requests.map(({ event }) => event) as [
+      AppendRequest['event'],
+      ...AppendRequest['event'][],
+    ]
+    const other = sampleAppend('chat:2:main', 'elsewhere')
+    await journal.append(other)
+    assert.equal(await completeEvents(journal, KEY, [b!.id], { status: 'aborted' }), true)
+    for (const ids of [
+      [a.id, b!.id],
+      [b!.id, c!.id],
+      [c!.id, other.event.id, a.id],
+    ]) {
+      const entries = [sampleMessage(KEY, 'never')]
+      assert.equal(await completeEvents(journal, KEY, ids, { mergedInto: a.runId, entries }), false)
+    }
+    assert.equal(journal.head, 4)
+    assert.equal((await journal.outcome(b!.runId))?.mergedInto, null)
+    assert.equal((await journal.pending()).length, 3)
+    const late = { mergedInto: b!.runId, entries: [] }
+    assert.equal(await completeEvents(journal, KEY, [a.id], late), true, 'the run itself need not wait')
+    assert.equal((await journal.outcome(a.runId))?.mergedInto, b!.runId)
+    await assert.rejects(completeEvents(journal, KEY, [c!.id], { mergedInto: c!.id }), TypeError)
+    assert.equal((await journal.outcome(c!.runId))?.status, 'pending')
   })
 
   within('refuses an outcome under a lease that another one has replaced', async ({ journal }) => {
@@ -157,7 +209,7 @@ export function eventTests(within: DefineJournalTest): void {
     const expected = requests.filter((_, n) => n % 3 !== 0).map(({ event }) => event.id)
     const again = test.harness.durable ? await test.reopen() : journal
     assert.deepEqual(
-      (await again.pending()).map(({ id }) => id),
+      (await again.pending()).map(({ event }) => event.id),
       expected,
     )
   })

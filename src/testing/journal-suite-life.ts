@@ -48,6 +48,32 @@ export function lifeTests(within: DefineJournalTest): void {
     assert(commitSeconds > 0)
   })
 
+  within('counts no death for what was being handled when it was closed', async (test) => {
+    const requests = [1, 2].map((n) => sampleAppend(KEY, `${n}`))
+    for (const request of requests) await test.journal.append(request)
+    const [first, second] = requests.map(({ event }) => event.id)
+    test.journal.begun([first!, second!])
+    test.journal.released([second!])
+    const journal = test.harness.durable ? await test.reopen() : test.journal
+    assert.deepEqual(
+      (await journal.pending()).map(({ crashes }) => crashes),
+      [0, 0],
+    )
+  })
+
+  within('takes word of handlers whatever the events are, and after it was closed', async ({ journal }) => {
+    const say = () => {
+      for (const ids of [[], ['nonsense'], ['evt_nothing', 'evt_a b\n']]) {
+        journal.begun(ids)
+        journal.released(ids)
+      }
+    }
+    say()
+    assert.deepEqual(await journal.pending(), [])
+    await journal.close()
+    say()
+  })
+
   within(
     'finishes what waits when it is closed, refuses everything after, and closes twice',
     async (test) => {

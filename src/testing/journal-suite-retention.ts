@@ -34,7 +34,7 @@ export function retentionTests(within: DefineJournalTest): void {
     assert.equal(await journal.outcome(done!.event.runId), null)
     assert.equal((await journal.outcome(failed!.event.runId))?.status, 'failed')
     assert.deepEqual(
-      (await journal.pending()).map(({ id }) => id),
+      (await journal.pending()).map(({ event }) => event.id),
       [waiting!.event.id],
     )
     // The last entry that went was the one at position 6.

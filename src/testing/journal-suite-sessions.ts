@@ -30,11 +30,13 @@ export function sessionTests(within: DefineJournalTest): void {
       agent: 'x',
       metadata: { a: [1, { b: null }] },
       paused: true,
+      queueMode: 'steer',
     })
     const entry = sampleEntry('session.created', KEY, '')
     assert.deepEqual(await journal.saveSession(record, [entry]), record)
     assert.deepEqual(await journal.session(KEY), record)
-    const changed = { ...record, title: null, agent: null, metadata: {}, paused: false, updatedAt: 2_000 }
+    const plain = { title: null, agent: null, paused: false }
+    const changed = { ...record, ...plain, metadata: {}, queueMode: null, updatedAt: 2_000 }
     assert.deepEqual(await journal.saveSession(changed, []), changed)
     assert.deepEqual(await journal.session(KEY), changed)
     assert.deepEqual(await journal.replay(0, journal.head, 10), [{ seq: 1, ...entry }])
@@ -133,7 +135,7 @@ export function sessionTests(within: DefineJournalTest): void {
     assert.equal(await journal.outcome(done.event.runId), null)
     assert.equal(await journal.findDuplicate(KEY, 'done'), null)
     assert.equal((await journal.findDuplicate(KEY, 'waiting'))?.eventId, waiting.event.id)
-    assert.deepEqual(await journal.pending(), [{ ...waiting.event, seq: 3 }])
+    assert.deepEqual(await journal.pending(), [{ event: { ...waiting.event, seq: 3 }, crashes: 0 }])
     assert.equal(journal.holds(0), true)
   })
 
@@ -152,12 +154,14 @@ export function sessionTests(within: DefineJournalTest): void {
 
   within('keeps sessions and their history when it is opened again', async (test) => {
     if (!test.harness.durable) return
-    await test.journal.saveSession(sampleSession(KEY, { metadata: { a: 1 }, paused: true }), [])
+    const settings = { metadata: { a: 1 }, paused: true, queueMode: 'collect' } as const
+    await test.journal.saveSession(sampleSession(KEY, settings), [])
     await test.journal.append(sampleAppend(KEY, 'one'))
     const journal = await test.reopen()
     await journal.append(sampleAppend(KEY, 'two'))
     assert.deepEqual(texts(await journal.history(KEY, { limit: 10 })), ['one', 'two'])
     assert.deepEqual(await journal.pausedSessions(), [KEY])
-    assert.deepEqual((await journal.session(KEY))?.metadata, { a: 1 })
+    const session = await journal.session(KEY)
+    assert.deepEqual([session?.metadata, session?.queueMode], [{ a: 1 }, 'collect'])
   })
 }

@@ -261,3 +261,31 @@ t.test('wrong options are named', async (t) => {
     { path: 'options', message: 'expected keys and values, found 3' },
   ])
 })
+
+t.test('an iterator made by hand, with parts that are no promises and a return that throws', async (t) => {
+  const agent = await agentOf(
+    t,
+    `export default ({ payload }) => {
+      let n = 0
+      return {
+        [Symbol.asyncIterator]: () => ({
+          next: () => (n++ < 2 ? { done: false, value: 'piece ' } : payload.content === 'bad' ? { done: false, value: 5 } : { done: true }),
+          return() { throw new Error('no') },
+        }),
+      }
+    }`,
+  )
+  const good = createTestRun({ content: 'good' })
+  t.match(await agent.run(good.event, good.context), { content: 'piece piece ' })
+  const bad = createTestRun({ content: 'bad' })
+  await t.rejects(agent.run(bad.event, bad.context), { code: 'INTERNAL_ERROR', message: /yielded a number/ })
+})
+
+t.test('a generator that never waits leaves the others their turns, and ends with its signal', async (t) => {
+  const agent = await agentOf(t, "export default async function* () { for (;;) yield '' }")
+  const control = new AbortController()
+  const { event, context } = createTestRun({ content: 'x', signal: control.signal })
+  const running = agent.run(event, context)
+  setTimeout(() => control.abort(new GatewayError('AGENT_TIMEOUT', 'late')), 10)
+  await t.rejects(running, { code: 'AGENT_TIMEOUT' })
+})

@@ -12,6 +12,7 @@ const fields = {
   url: 'http://127.0.0.1:1',
   wsUrl: 'ws://127.0.0.1:1/ws',
   configFile: null,
+  lastRestart: null,
 }
 
 t.test('the file names the process, only its owner may read it, and it goes with it', async (t) => {

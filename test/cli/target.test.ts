@@ -11,7 +11,14 @@ t.test('the gateway is where the configuration says, unless one runs elsewhere',
   t.match(await findTarget({}, env), { wsUrl: 'ws://127.0.0.1:1234/gw/ws', running: null })
   const url = 'http://127.0.0.1:99'
   const wsUrl = 'ws://127.0.0.1:99/ws'
-  const { remove } = writePidFile(home, { startedAt: 1, version: '1', url, wsUrl, configFile: null })
+  const { remove } = writePidFile(home, {
+    startedAt: 1,
+    version: '1',
+    url,
+    wsUrl,
+    configFile: null,
+    lastRestart: null,
+  })
   t.teardown(remove)
   t.match(await findTarget({}, env), { url, wsUrl, running: { pid: process.pid } })
   t.match(await findTarget({ url: 'ws://127.0.0.1:7' }, env), {
@@ -64,7 +71,14 @@ t.test('a broken configuration is reported, but does not hide the gateway that r
   await t.rejects(findTarget({}, env), { name: 'ConfigError' })
   t.match(await findTarget({ url: 'ws://127.0.0.1:5' }, env), { wsUrl: 'ws://127.0.0.1:5/ws' })
   const url = 'http://127.0.0.1:99'
-  const fields = { startedAt: 1, version: '1', url, wsUrl: 'ws://127.0.0.1:99/ws', configFile: null }
+  const fields = {
+    startedAt: 1,
+    version: '1',
+    url,
+    wsUrl: 'ws://127.0.0.1:99/ws',
+    configFile: null,
+    lastRestart: null,
+  }
   t.teardown(writePidFile(home, fields).remove)
   const { output } = await captureStderr(() => findTarget({}, env))
   t.match(output, /prot/)

@@ -448,3 +448,58 @@ t.test('a client needs a ws address and a WebSocket', async (t) => {
   const client = createClient({ url: 'ws://127.0.0.1', client: me, WebSocket: refusing })
   await t.rejects(client.connect(), { code: 'INVALID_REQUEST', message: /not from here/ })
 })
+
+t.test('a restart is no failure: the first try comes as soon as after the first loss', async (t) => {
+  const both = await pair(t, { reconnect: { minMs: 10, maxMs: 60_000, jitter: 0.5 } })
+  const resume = { epoch: 'e', seq: 10, recovered: true }
+  let connection = await open(both)
+  for (const [code, attempt] of [
+    [1006, 1],
+    [1006, 2],
+    [1012, 1],
+    [1012, 1],
+    [1001, 2],
+  ]) {
+    const waiting = stateOf(both.client, 'waiting')
+    if (code === 1006) connection.cut()
+    else connection.close(code!)
+    t.equal((await waiting).attempt, attempt)
+    t.ok((await waiting).delayMs <= 10 * 2 ** (attempt! - 1))
+    connection = await both.gateway.next()
+    t.match(connection.hello.resume, { epoch: 'e', seq: 10 })
+    const reopened = stateOf(both.client, 'open')
+    connection.welcome(resume)
+    t.equal((await reopened).resumed, true)
+  }
+})
+
+t.test('what a stopping gateway refuses is sent to the next one if it has an idempotency key', async (t) => {
+  const both = await pair(t)
+  const connection = await open(both)
+  const refusal = {
+    code: 'UNAVAILABLE',
+    message: 'stopping',
+    details: { reason: 'stopping' },
+    retryable: true,
+  } as const
+  const keyed = both.client.request(
+    sessionsSend,
+    { content: 'a', idempotencyKey: 'k' },
+    { sessionKey: 'a:b' },
+  )
+  const full = both.client.request(sessionsSend, { content: 'b', idempotencyKey: 'l' }, { sessionKey: 'a:b' })
+  const plain = both.client.request(sessionsSend, { content: 'c' }, { sessionKey: 'a:b' })
+  connection.fail(await connection.requests.next(), refusal)
+  connection.fail(await connection.requests.next(), { ...refusal, details: { reason: 'lane_full' } })
+  connection.fail(await connection.requests.next(), refusal)
+  await t.rejects(full, { code: 'UNAVAILABLE' }, 'that is for the caller to decide')
+  await t.rejects(plain, { code: 'UNAVAILABLE', retryable: true })
+  connection.close(1012)
+  const next = await both.gateway.next()
+  next.welcome({ epoch: 'e', seq: 10, recovered: true })
+  const again = await next.requests.next()
+  t.match(again.params, { content: 'a', idempotencyKey: 'k' })
+  next.answer(again, { eventId: 'e1', seq: 1, runId: 'r1', queued: 0 })
+  t.match(await keyed, { runId: 'r1' })
+  t.equal(next.requests.size, 0)
+})

@@ -88,3 +88,9 @@ t.test('a rule across keys is left out while one of them is wrong by itself', as
     { path: 'agents.helper' },
   ])
 })
+
+t.test('a routing rule decides something', async (t) => {
+  t.match(await problemsOf(t, yaml('routing: [{ channel: irc, queueMode: collect }, { channel: web }]')), [
+    { path: 'routing[1]', message: 'expected an agent, a queueMode or both, found neither' },
+  ])
+})

@@ -14,7 +14,7 @@ t.test(
           '  retry:',
           '    attempts: "3"',
           'routing:',
-          '- channel: telegram',
+          '- agent: ""',
           '- channel: irc',
           '  agent: helper',
           '  extra: 1',
@@ -49,7 +49,7 @@ t.test(
       'metrics.auth | environment LURKBOT_GATEWAY__METRICS__AUTH | expected true or false, found "maybe"',
       'port | flag --port | expected an integer from 0 to 65535, found 65536',
       "prot | config.yaml:1 | unknown key; did you mean 'port'?",
-      'routing[0].agent | config.yaml:7 | expected text that is not empty, found nothing',
+      'routing[0].agent | config.yaml:7 | expected text that is not empty, found ""',
       'routing[1].extra | config.yaml:10 | unknown key',
     ])
   },

@@ -190,13 +190,16 @@ t.test(
   },
 )
 
-t.test('pings count as frames: who sends too many gets no pong', async (t) => {
+t.test('pings count as frames: who sends too many gets no pong, then the end', async (t) => {
   const { connect } = await startApp(t, { rateLimit: { frames: { max: 10, windowMs: 60_000 } } })
   const socket = await connect()
   let pongs = 0
   socket.socket.on('pong', () => pongs++)
-  for (let i = 0; i < 30; i++) socket.socket.ping()
+  for (let i = 0; i < 15; i++) socket.socket.ping()
   socket.send({ type: 'request', id: 'after', method: 'gateway.ping' })
   t.match(await socket.next((frame) => frame.id === 'after'), { error: { code: 'RATE_LIMITED' } })
+  t.equal(pongs, 9)
+  for (let i = 0; i < 5; i++) socket.socket.ping()
+  t.equal((await socket.closed).code, 4429)
   t.equal(pongs, 9)
 })

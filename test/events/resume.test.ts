@@ -16,6 +16,7 @@ async function produce({ app }: RunningApp, count: number, bytes = 100): Promise
     agent: null,
     metadata: {},
     paused: false,
+    queueMode: null,
     createdAt: 1,
     updatedAt: 1,
     resetSeq: 0,

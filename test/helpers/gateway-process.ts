@@ -35,6 +35,8 @@ export interface StartOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Further arguments of `gateway start`. */
   readonly args?: readonly string[]
+  /** The limit on its file descriptors. Default: that of this process. */
+  readonly openFiles?: number
 }
 
 /** The environment of a child: without what the one who runs the tests has configured for their own gateway. */
@@ -56,7 +58,11 @@ export function temporaryHome(): { home: string; remove: () => void } {
 export async function startGateway(options: StartOptions = {}): Promise<GatewayProcess> {
   const home = options.home ?? temporaryHome().home
   mkdirSync(home, { recursive: true })
-  const child = spawn(process.execPath, [PROGRAM, 'gateway', 'start', ...(options.args ?? [])], {
+  const program = [process.execPath, PROGRAM, 'gateway', 'start', ...(options.args ?? [])]
+  const { openFiles } = options
+  const [command, ...args] =
+    openFiles === undefined ? program : ['sh', '-c', `ulimit -n ${openFiles} && exec "$0" "$@"`, ...program]
+  const child = spawn(command!, args, {
     env: gatewayEnv(home, options.env),
     stdio: ['ignore', 'pipe', 'pipe'],
   })

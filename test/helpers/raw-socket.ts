@@ -3,11 +3,31 @@ import { connect, type Socket } from 'node:net'
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
 
-/** A masked client frame (RFC 6455 §5.2) with a mask of zeros; up to 125 bytes. */
-export function clientFrame(text: string, opcode = 0x1): Buffer {
-  const payload = Buffer.from(text)
-  return Buffer.concat([Buffer.from([0x80 | opcode, 0x80 | payload.length, 0, 0, 0, 0]), payload])
+/** A masked client frame (RFC 6455 §5.2) with a mask of zeros. */
+export function clientFrame(payload: string | Buffer, opcode = 0x1, final = true): Buffer {
+  const bytes = Buffer.from(payload as string)
+  return Buffer.concat([frameHeader(bytes.length, opcode, final), bytes])
 }
+
+/** The header of a client frame, whatever comes after it. */
+export function frameHeader(length: number | bigint, opcode = 0x1, final = true): Buffer {
+  const first = (final ? 0x80 : 0) | opcode
+  const mask = [0, 0, 0, 0]
+  if (length < 126) return Buffer.from([first, 0x80 | Number(length), ...mask])
+  if (length < 65_536) {
+    return Buffer.from([first, 0x80 | 126, Number(length) >> 8, Number(length) & 0xff, ...mask])
+  }
+  const header = Buffer.from([first, 0x80 | 127, 0, 0, 0, 0, 0, 0, 0, 0, ...mask])
+  header.writeBigUInt64BE(BigInt(length), 2)
+  return header
+}
+
+export const HELLO = JSON.stringify({
+  type: 'hello',
+  minProtocol: 1,
+  maxProtocol: 1,
+  client: { id: 'raw', version: '1.0.0', platform: 'node', mode: 'cli' },
+})
 
 /** The bytes of an upgrade request, with headers added or (undefined) left out. */
 export function upgradeRequest(path: string, headers: Record<string, string | undefined> = {}): string {
@@ -31,8 +51,9 @@ export class RawSocket {
   readonly closed: Promise<unknown>
   received = ''
 
-  constructor(url: string) {
-    this.socket = connect(Number(new URL(url).port), '127.0.0.1')
+  /** `localAddress`: which of this machine's addresses it comes from. */
+  constructor(url: string, localAddress?: string) {
+    this.socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', localAddress })
     this.socket.on('data', (chunk) => {
       this.received += chunk.toString('latin1')
     })
@@ -46,6 +67,41 @@ export class RawSocket {
     raw.write(upgradeRequest(path))
     while (!raw.received.includes('\r\n\r\n')) await once(raw.socket, 'data')
     return raw
+  }
+
+  /** The same, with its hello answered. */
+  static async greeted(url: string): Promise<RawSocket> {
+    const raw = await RawSocket.upgraded(url)
+    raw.write(clientFrame(HELLO))
+    await raw.until('"hello-ok"')
+    return raw
+  }
+
+  /** Waits for bytes, in one piece or several. @throws when the connection ends before. */
+  async until(text: string): Promise<void> {
+    while (!this.received.includes(text)) {
+      if (this.socket.destroyed) throw new Error(`closed while waiting for ${text}: ${this.received}`)
+      await Promise.race([once(this.socket, 'data'), this.closed])
+    }
+  }
+
+  /** The close code that came, once the connection has ended; null: none did. */
+  async closeCode(): Promise<number | null> {
+    await this.closed
+    const bytes = Buffer.from(this.received.slice(this.received.indexOf('\r\n\r\n') + 4), 'latin1')
+    for (let at = 0; at + 2 <= bytes.length; ) {
+      const length = bytes[at + 1]! & 0x7f
+      const header = length < 126 ? 2 : length === 126 ? 4 : 10
+      if ((bytes[at]! & 0x0f) === 0x8) return bytes.readUInt16BE(at + header)
+      const size =
+        length < 126
+          ? length
+          : length === 126
+            ? bytes.readUInt16BE(at + 2)
+            : Number(bytes.readBigUInt64BE(at + 2))
+      at += header + size
+    }
+    return null
   }
 
   write(bytes: string | Buffer): void {

@@ -7,13 +7,13 @@ import { startScripted } from '../helpers/scripted-agent.js'
 const KEY = 'web:1:main'
 
 t.test('a pattern that no internal event matches is a mistake that is told', async (t) => {
-  const hooks = new Hooks(captureLog().logger)
+  const hooks = new Hooks(captureLog().logger, 1_000)
   t.throws(() => hooks.on('message:recieved', () => {}), { message: /'message:recieved'.*message:received/ })
   t.throws(() => hooks.on('agent.*', () => {}), { message: /'agent\.\*'/ })
 })
 
 t.test('hooks run in the order in which they were added, by name or by pattern', async (t) => {
-  const hooks = new Hooks(captureLog().logger)
+  const hooks = new Hooks(captureLog().logger, 1_000)
   const seen: string[] = []
   hooks.on('gateway:started', () => seen.push('first'))
   hooks.on('gateway:*', ({ name }) => seen.push(`second ${name}`))
@@ -169,6 +169,55 @@ t.test('however long a hook takes, a session keeps its order, and other sessions
     ['slow', 'quick', 'last'],
   )
 })
+
+t.test(
+  'a hook that does not end in time has its event refused, and what it does later changes nothing',
+  async (t) => {
+    const { logger, lines } = captureLog()
+    const late: (() => void)[] = []
+    const asked: string[] = []
+    const { connect, app, agent } = await startScripted(
+      t,
+      { hooks: { timeoutMs: 50 } },
+      {
+        logger,
+        onRun: (run) => run.reply(),
+        prepare: (app) => {
+          app.on('message:received', async ({ event }) => {
+            if (event.payload.content === 'fine') return
+            await new Promise<void>((resolve) => late.push(resolve))
+            event.payload.content = 'changed'
+            if (late.length > 1) throw new Error('late')
+          })
+          app.on('message:received', ({ event }) => void asked.push(String(event.payload.content)))
+        },
+      },
+    )
+    const socket = await connect()
+    const params = { content: 'held', idempotencyKey: 'k' }
+    const sends = [
+      socket.refused('sessions.send', params, KEY),
+      socket.refused('sessions.send', { content: 'held as well' }, KEY),
+      socket.call('sessions.send', { content: 'fine', wait: true }, KEY),
+    ]
+    for (const refused of (await Promise.all(sends)).slice(0, 2))
+      t.match(refused, { code: 'UNAVAILABLE', retryable: true, retryAfterMs: Number })
+    for (const end of late) end()
+    await socket.call('gateway.ping')
+    t.same(asked, ['fine'], 'the hooks after one that hangs are not asked')
+    t.same(agent.contents, ['fine'], 'nothing of what was refused is stored')
+    t.equal(app.lanes.dispatcher.pending, 0)
+    const { body } = await app.inject('/metrics')
+    t.match(body, /gateway_hook_timeouts_total 2/)
+    t.match(body, /gateway_events_refused_total\{reason="hook"\} 2/)
+    t.ok(lines.some(({ msg }) => msg === 'hook did not end in time'))
+    late.length = 0
+    const repeated = socket.request('sessions.send', params, KEY)
+    while (late.length === 0) await new Promise(setImmediate)
+    late[0]!()
+    t.match(await repeated, { error: null }, 'the same send is taken once its hook answers')
+  },
+)
 
 t.test('the steps of runs and sessions are told to hooks', async (t) => {
   const seen: unknown[] = []

@@ -9,7 +9,7 @@ const KEYS = ['a', 'b:c', 'ü']
 
 type Step =
   | { do: 'append'; key: string; messages: number; create: boolean; idempotencyKey: string | undefined }
-  | { do: 'complete'; nth: number; failed: boolean; messages: number }
+  | { do: 'complete'; nth: number; failed: boolean; messages: number; others: number[]; merges: boolean }
   | { do: 'revive' | 'discard'; nth: number }
   | { do: 'save'; key: string; reset: boolean }
   | { do: 'delete'; key: string }
@@ -32,7 +32,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 4,
-    arbitrary: fc.record({ do: fc.constant('complete' as const), nth, failed: fc.boolean(), messages }),
+    arbitrary: fc.record({
+      do: fc.constant('complete' as const),
+      nth,
+      failed: fc.boolean(),
+      messages,
+      others: fc.array(nth, { maxLength: 3 }),
+      merges: fc.boolean(),
+    }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('revive' as const, 'discard' as const), nth }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('save' as const), key, reset: fc.boolean() }) },
@@ -53,6 +60,8 @@ interface ModelEvent {
   readonly life: object | null
   status: 'pending' | 'completed' | 'failed' | 'discarded'
   reply: number | null
+  mergedInto: string | null
+  diedAt: number
 }
 
 interface ModelSession {
@@ -159,7 +168,7 @@ async function take(step: Exclude<Step, { do: 'reopen' }>, model: Model, journal
       assert.equal(await journal[step.do](event?.id ?? 'evt_none'), expected)
       if (event === undefined || !expected) return
       event.status = step.do === 'revive' ? 'pending' : 'discarded'
-      if (step.do === 'revive') event.reply = null
+      if (step.do === 'revive') Object.assign(event, { reply: null, mergedInto: null })
       return
     }
     case 'save': {
@@ -202,8 +211,9 @@ async function append(step: Step & { do: 'append' }, model: Model, journal: Jour
   assert.deepEqual(result, { duplicate: null, seq })
   const { id, runId } = request.event
   const session = model.sessions.get(key)
-  const event = { id, runId, key, seq, life: session?.life ?? null, status: 'pending', reply: null } as const
-  const stored: ModelEvent = { ...event }
+  const life = session?.life ?? null
+  const end = { status: 'pending', reply: null, mergedInto: null, diedAt: 0 } as const
+  const stored: ModelEvent = { id, runId, key, seq, life, ...end }
   model.events.push(stored)
   if (session) session.record = { ...session.record, updatedAt: Math.max(session.record.updatedAt, at) }
   if (idempotencyKey !== undefined) model.keys.push({ session: key, key: idempotencyKey, event: stored, at })
@@ -212,22 +222,30 @@ async function append(step: Step & { do: 'append' }, model: Model, journal: Jour
 async function complete(step: Step & { do: 'complete' }, model: Model, journal: Journal): Promise<void> {
   const event = model.events[step.nth]
   const key = event?.key ?? 'a'
+  // Others of the same session as a rule: none of another one could ever end with it.
+  const mates = model.events.filter((other) => other.key === key || step.nth % 8 === 0)
+  const others = step.others.map((n) => mates[n % mates.length])
+  const all = [...new Set([event, ...others])]
   const entries = messagesOf(step.messages, key, model.now)
   const status = step.failed ? 'failed' : 'completed'
   const lease = await journal.lease(key)
   const request = {
     lease,
-    eventIds: [event?.id ?? 'evt_none'],
+    eventIds: all.map((one) => one?.id ?? 'evt_none'),
+    mergedInto: step.merges ? (event?.runId ?? 'run_none') : null,
     status,
     error: null,
     attempts: 1,
     entries,
   } as const
-  const expected = event?.status === 'pending'
+  const expected = all.every((one) => one?.status === 'pending' && one.key === key)
   assert.equal(await journal.complete(request), expected)
-  if (event === undefined || !expected) return
-  event.status = status
-  event.reply = model.log(entries)[0] ?? null
+  if (!expected) return
+  const reply = model.log(entries)[0] ?? null
+  for (const one of all as ModelEvent[]) {
+    const mergedInto = one === event ? null : request.mergedInto
+    Object.assign(one, { status, reply, mergedInto, diedAt: model.now })
+  }
 }
 
 async function compare(model: Model, journal: Journal): Promise<void> {
@@ -237,15 +255,20 @@ async function compare(model: Model, journal: Journal): Promise<void> {
   const ids = (status: ModelEvent['status']) =>
     model.events.filter((event) => event.status === status).sort((a, b) => a.seq - b.seq)
   assert.deepEqual(
-    (await journal.pending()).map(({ id, seq }) => ({ id, seq })),
+    (await journal.pending()).map(({ event: { id, seq } }) => ({ id, seq })),
     ids('pending').map(({ id, seq }) => ({ id, seq })),
   )
   assert.deepEqual(
-    (await journal.deadLetters({ limit: 1_000 })).map(({ event }) => event.id),
-    ids('failed').map(({ id }) => id),
+    (await journal.deadLetters({ limit: 1_000 })).map(({ event, mergedInto }) => [event.id, mergedInto]),
+    ids('failed').map(({ id, mergedInto }) => [id, mergedInto]),
   )
-  for (const { runId, status, reply } of model.events) {
+  assert.deepEqual(await journal.deadLetterStats(), {
+    count: ids('failed').length,
+    oldestAt: ids('failed').reduce<number | null>((at, { diedAt }) => Math.min(at ?? diedAt, diedAt), null),
+  })
+  for (const { runId, status, reply, mergedInto } of model.events) {
     const outcome = await journal.outcome(runId)
+    assert.equal(outcome?.mergedInto, mergedInto)
     assert.equal(outcome?.status, status === 'discarded' ? 'failed' : status)
     const held = reply !== null && stored.some(({ seq }) => seq === reply)
     assert.equal(outcome?.message?.seq ?? null, held ? reply : null)

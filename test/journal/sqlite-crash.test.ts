@@ -38,7 +38,7 @@ t.test(
       await killAfter(path, count, acknowledged)
       const journal = await openTestJournal(t, path)
       const waiting = await journal.pending()
-      const positions = new Map(waiting.map(({ id, seq }) => [id, seq]))
+      const positions = new Map(waiting.map(({ event }) => [event.id, event.seq]))
       let missing = 0
       for (const [id, seq] of acknowledged.appended) {
         const outcome = await journal.outcome(`run_${id.slice('evt_'.length)}`)
@@ -48,7 +48,7 @@ t.test(
       }
       t.equal(missing, 0, `nothing of ${acknowledged.appended.size} is missing`)
       t.ok(
-        waiting.every(({ seq }, n) => seq > (waiting[n - 1]?.seq ?? 0)),
+        waiting.every(({ event }, n) => event.seq > (waiting[n - 1]?.event.seq ?? 0)),
         'what waits is in order',
       )
       const entries = await journal.replay(0, journal.head, 100_000)

@@ -9,6 +9,7 @@ import t, { type Test } from 'tap'
 import type { Journal } from '../../src/journal/journal.js'
 import { Sqlite } from '../../src/journal/sqlite-driver.js'
 import { sampleAppend, sampleMessage, sampleSession } from '../../src/testing/journal-samples.js'
+import { until } from '../helpers/until.js'
 import { memoryLog, openTestJournal, temporaryFolder } from './helpers.js'
 
 const unavailable = { name: 'GatewayError', code: 'UNAVAILABLE', retryable: true }
@@ -149,7 +150,10 @@ t.test('is out of use when its file turns out to be damaged', async (t) => {
   await Promise.all(Array.from({ length: 300 }, (_, n) => filled.append(sampleAppend('a', `text ${n}`))))
   await filled.close()
   const fatal: Error[] = []
-  const journal = await openTestJournal(t, path, { onFatal: (error) => fatal.push(error) })
+  const journal = await openTestJournal(t, path, {
+    onFatal: (error) => fatal.push(error),
+    probeIntervalMs: 20,
+  })
   const script = `
     const fs = require('node:fs')
     const file = fs.openSync(process.argv[1], 'r+')
@@ -158,6 +162,12 @@ t.test('is out of use when its file turns out to be damaged', async (t) => {
   execFileSync(process.execPath, ['-e', script, path])
   await t.rejects(journal.replay(0, journal.head, 1_000), { code: 'UNAVAILABLE' })
   t.match(journal.health(), { status: 'failing', message: /is damaged.*restore a backup/ })
+  await t.rejects(journal.append(sampleAppend('a', 'never')), unavailable)
+  await until(() => fatal.length > 0)
+  t.match(journal.health(), {
+    status: 'failing',
+    message: /out of use: the file is damaged.*restore a backup/,
+  })
   await t.rejects(journal.append(sampleAppend('a', 'never')), unavailable)
   t.equal(fatal.length, 1)
   await journal.close()

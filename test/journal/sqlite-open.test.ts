@@ -58,7 +58,7 @@ t.test('makes its folder and files for its owner only', async (t) => {
   const journal = await openTestJournal(t, path)
   await journal.append(sampleAppend('a', 'secret'))
   t.equal(statSync(folder).mode & 0o777, 0o700)
-  for (const file of [path, `${path}-wal`, `${path}-shm`, `${path}.lock`]) {
+  for (const file of [path, `${path}-wal`, `${path}-shm`, `${path}.lock`, `${path}.running`]) {
     t.equal(statSync(file).mode & 0o777, 0o600, file)
   }
 })
@@ -74,6 +74,7 @@ t.test('leaves nothing but the database and its lock behind when it is closed', 
   const path = await filledJournal(t)
   t.notOk(statSync(`${path}-wal`, { throwIfNoEntry: false }))
   t.notOk(statSync(`${path}-shm`, { throwIfNoEntry: false }))
+  t.notOk(statSync(`${path}.running`, { throwIfNoEntry: false }))
 })
 
 t.test('refuses a file that is no database', async (t) => {
@@ -115,7 +116,7 @@ t.test('refuses a newer schema', async (t) => {
   const db = new Sqlite(path)
   db.pragma(`user_version = ${SCHEMA_VERSION + 1}`)
   db.close()
-  await refuses(t, path, /schema is version 2.*up to 1.*Upgrade/)
+  await refuses(t, path, /schema is version 3.*up to 2.*Upgrade/)
 })
 
 t.test('refuses a folder, and a folder that is a file', async (t) => {

@@ -5,7 +5,13 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { GroupedJournal } from '../../src/journal/grouped-journal.js'
 import { openSqliteJournal } from '../../src/journal/sqlite.js'
-import { sampleAppend, sampleEntry, sampleSession } from '../../src/testing/journal-samples.js'
+import {
+  completeEvents,
+  sampleAppend,
+  sampleEntry,
+  sampleError,
+  sampleSession,
+} from '../../src/testing/journal-samples.js'
 import { journalSuite } from '../../src/testing/journal-suite.js'
 import { openTestJournal, temporaryFolder } from './helpers.js'
 import { comparesWithModel } from './histories.js'
@@ -77,4 +83,13 @@ t.test('reads and deletes a long session in bounded steps', async (t) => {
   t.strictSame(await journal.history('a', { limit: 1 }), [])
   await journal.maintain()
   t.strictSame(await journal.replay(0, journal.head, 10), [{ seq: 6, ...other }])
+})
+
+t.test('counts more dead letters than it looks at in one go', async (t) => {
+  const journal = await openTestJournal(t, join(await temporaryFolder(t), 'journal.db'), { now: () => 5_000 })
+  const requests = Array.from({ length: 5_001 }, () => sampleAppend('a', 'text'))
+  await Promise.all(requests.map((request) => journal.append(request)))
+  const ids = requests.map(({ event }) => event.id)
+  t.ok(await completeEvents(journal, 'a', ids, { status: 'failed', error: sampleError }))
+  t.strictSame(await journal.deadLetterStats(), { count: 5_001, oldestAt: 5_000 })
 })

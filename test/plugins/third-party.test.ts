@@ -154,3 +154,25 @@ for (const [name, text, message] of broken) {
     t.pass('nothing was left open: the same state folder serves the next start')
   })
 }
+
+const CLOSING = `
+export default async (app, { done }) => {
+  app.addHook('preClose', (next) => { done('preClose'); next() })
+  app.addHook('onClose', async function (instance) { done('onClose', instance === this && 'mark' in instance) })
+  app.decorate('mark', 1)
+  app.addHook('onClose', (instance, next) => { done('callback', 'mark' in instance); next() })
+  app.addHook('onClose', { [Symbol.asyncDispose ?? Symbol.for('x')]: async () => done('dispose') })
+}`
+
+t.test('closing hooks of every form that Fastify knows are called, with their instance', async (t) => {
+  const called: unknown[][] = []
+  const done = (...args: unknown[]) => void called.push(args)
+  const { app } = await start(
+    t,
+    { 'closing.mjs': CLOSING },
+    { plugins: [{ module: './closing.mjs', options: { done } }] },
+  )
+  await app.close()
+  t.same(called, [['preClose'], ['dispose'], ['callback', true], ['onClose', true]])
+  t.same(app.closing.unfinished, [])
+})

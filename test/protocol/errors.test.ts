@@ -50,3 +50,14 @@ t.test(
     t.notOk({ code: 'FORBIDDEN' } instanceof GatewayError)
   },
 )
+
+t.test('an error arrives whatever its details are, and whatever code someone made up', async (t) => {
+  const cycle: Record<string, unknown> = {}
+  cycle.self = cycle
+  for (const details of [cycle, 5n, () => {}, { deep: 5n }, undefined]) {
+    t.equal(toErrorShape(new GatewayError('CONFLICT', 'no', { details })).details, null)
+  }
+  t.same(toErrorShape(new GatewayError('CONFLICT', 'no', { details: { a: [1] } })).details, { a: [1] })
+  const stranger = Object.assign(new GatewayError('CONFLICT', 'a secret'), { code: 'MADE_UP' })
+  t.match(toErrorShape(stranger), { code: 'INTERNAL_ERROR', message: /log/, retryable: false })
+})

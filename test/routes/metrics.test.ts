@@ -62,6 +62,19 @@ t.test('a scraper that asks for OpenMetrics gets it', async (t) => {
   t.notMatch(await plain.text(), '# EOF')
 })
 
+t.test('scrapes in one format change nothing for those in the other, before, after or at once', async (t) => {
+  const { url } = await startApp(t)
+  const scrape = async (accept: string) => {
+    const text = await (await fetch(`${url}/metrics`, { headers: { accept } })).text()
+    return [...text.matchAll(/^(\w+)[{ ]/gm)].map(([, name]) => name)
+  }
+  const open = 'application/openmetrics-text'
+  const before = await scrape('text/plain')
+  t.ok(before.includes('gateway_frames_total'))
+  const all = await Promise.all([open, 'text/plain', open, 'text/plain'].map(scrape))
+  for (const names of [...all, await scrape('text/plain')]) t.same(names, before)
+})
+
 t.test('metrics are open unless metrics.auth asks for a token', async (t) => {
   const tokens = [
     { token: 'reader', role: 'viewer' as const },

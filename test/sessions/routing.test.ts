@@ -1,16 +1,20 @@
 import t from 'tap'
-import { createRouter } from '../../src/sessions/routing.js'
+import { Router } from '../../src/sessions/routing.js'
 import { newSessionRecord } from '../../src/sessions/sessions.js'
 
-const route = createRouter({
+const router = new Router({
+  lanes: { queueMode: 'followup' },
   defaultAgent: 'fallback',
   routing: [
     { channel: 'telegram', sessionKey: '*:vip', agent: 'vip' },
+    { channel: 'telegram', queueMode: 'collect' },
     { channel: 'telegram', agent: 'telegram' },
-    { sessionKey: 'web:*', agent: 'web' },
+    { sessionKey: 'web:*', agent: 'web', queueMode: 'steer' },
     { sessionKey: 'web:1', agent: 'never' },
   ],
 })
+
+const route = router.agent.bind(router)
 
 t.test('the first rule whose channel and key both match decides, else the default', async (t) => {
   t.equal(route('telegram:1:vip', null), 'vip')
@@ -25,4 +29,12 @@ t.test('the first rule whose channel and key both match decides, else the defaul
 t.test('the own setting of a session comes first', async (t) => {
   t.equal(route('telegram:1:vip', newSessionRecord('telegram:1:vip', 0, { agent: 'own' })), 'own')
   t.equal(route('telegram:1:vip', newSessionRecord('telegram:1:vip', 0)), 'vip')
+})
+
+t.test('the queue mode is decided by itself, by the first rule that names one', async (t) => {
+  t.equal(router.queueMode('telegram:1:vip', null), 'collect')
+  t.equal(router.queueMode('web:1', null), 'steer')
+  t.equal(router.queueMode('irc:1', null), 'followup')
+  t.equal(router.queueMode('web:1', newSessionRecord('web:1', 0, { queueMode: 'interrupt' })), 'interrupt')
+  t.equal(router.queueMode('web:1', newSessionRecord('web:1', 0)), 'steer')
 })

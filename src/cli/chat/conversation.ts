@@ -141,6 +141,8 @@ export class Conversation {
       const waiting = this.#running !== null && this.#running !== runId
       this.#end(runId, () => this.#view.aborted(reason, waiting))
     })
+    // What is said to it is shown with the run that handled it.
+    on('agent.merged', ({ payload }) => this.#end(payload.runId, () => {}))
     this.#stops.push(
       this.#client.onStateChange((state) => {
         if (state.status === 'waiting' && state.attempt === 1) {

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
+import { Outcome } from '../accepted.js'
 import { contract } from '../contract.js'
 import { Id } from '../primitives.js'
-import { Outcome } from './sessions.js'
 
 export const agentWait = contract({
   name: 'agent.wait',

@@ -1,12 +1,20 @@
 import { Type } from '@sinclair/typebox'
+import { Accepted } from '../accepted.js'
 import { contract } from '../contract.js'
 import { ErrorShape } from '../errors.js'
 import { InboundEvent } from '../events.js'
 import { Cursor, Id, NextCursor, PageLimit, Timestamp } from '../primitives.js'
-import { Accepted } from './events.js'
 
 export const DeadLetter = Type.Object(
-  { event: InboundEvent, error: ErrorShape, attempts: Type.Integer({ minimum: 0 }), diedAt: Timestamp },
+  {
+    event: InboundEvent,
+    error: ErrorShape,
+    attempts: Type.Integer({ minimum: 0 }),
+    diedAt: Timestamp,
+    mergedInto: Type.Union([Id, Type.Null()], {
+      description: 'The run that handled the event together with its own, and failed.',
+    }),
+  },
   { $id: 'DeadLetter' },
 )
 

@@ -1,7 +1,8 @@
 import { Type } from '@sinclair/typebox'
+import { Accepted } from '../accepted.js'
 import { contract } from '../contract.js'
 import { EventPattern } from '../frames.js'
-import { Id, IdempotencyKey, JsonObject, Priority, Seq, SessionKey } from '../primitives.js'
+import { IdempotencyKey, JsonObject, Priority, SessionKey } from '../primitives.js'
 
 const selection = {
   patterns: Type.Optional(
@@ -44,19 +45,6 @@ export const eventsUnsubscribe = contract({
 })
 
 /** What a sender hears once its event is on disk. */
-export const Accepted = Type.Object(
-  {
-    eventId: Id,
-    seq: Seq,
-    runId: Id,
-    queued: Type.Integer({ minimum: 0, description: 'Events ahead of it in its lane.' }),
-    duplicate: Type.Optional(
-      Type.Boolean({ description: 'The idempotency key was seen before: these are the first one’s ids.' }),
-    ),
-  },
-  { $id: 'Accepted' },
-)
-
 export const eventsPublish = contract({
   name: 'events.publish',
   summary: 'Puts an inbound event into a session’s lane; answers once it is on disk.',

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
+import { Accepted, HistoryEntry } from '../accepted.js'
 import { contract } from '../contract.js'
-import { Attachment, Message } from '../events.js'
+import { Attachment } from '../events.js'
 import { SessionSummary } from '../frames.js'
 import {
   Cursor,
@@ -9,10 +10,8 @@ import {
   NextCursor,
   PageLimit,
   Priority,
-  Seq,
-  Timestamp,
+  QueueMode,
 } from '../primitives.js'
-import { Accepted } from './events.js'
 
 const nullableString = (maxLength: number, description: string) =>
   Type.Union([Type.String({ minLength: 1, maxLength }), Type.Null()], { description })
@@ -20,6 +19,11 @@ const nullableString = (maxLength: number, description: string) =>
 const settings = {
   title: Type.Optional(nullableString(256, 'Null removes it.')),
   agent: Type.Optional(nullableString(64, 'The agent of this session; null: by routing.')),
+  queueMode: Type.Optional(
+    Type.Union([...QueueMode.anyOf, Type.Null()], {
+      description: `${QueueMode.description} Null: as the configuration says.`,
+    }),
+  ),
   metadata: Type.Optional(Type.Record(Type.String({ maxLength: 64 }), Type.Unknown(), { maxProperties: 64 })),
 }
 
@@ -50,8 +54,6 @@ export const sessionsGet = contract({
   params: Type.Object({}),
   result: SessionResult,
 })
-
-export const HistoryEntry = Type.Intersect([Message, Type.Object({ seq: Seq, at: Timestamp })])
 
 export const sessionsHistory = contract({
   name: 'sessions.history',
@@ -100,17 +102,6 @@ export const sessionsDelete = contract({
   result: Type.Object({ deleted: Type.Literal(true) }),
 })
 
-export const Outcome = Type.Object(
-  {
-    runId: Type.String(),
-    eventId: Type.String(),
-    status: Type.Union([Type.Literal('completed'), Type.Literal('failed'), Type.Literal('aborted')]),
-    message: Type.Union([HistoryEntry, Type.Null()], { description: 'The agent’s final message.' }),
-    error: Type.Unknown({ description: 'Why it failed or was aborted, or null.' }),
-  },
-  { $id: 'Outcome' },
-)
-
 export const sessionsSend = contract({
   name: 'sessions.send',
   summary: 'Queues a message for a session; answers once it is on disk, or with `wait` once it is answered.',
@@ -124,8 +115,5 @@ export const sessionsSend = contract({
     wait: Type.Optional(Type.Boolean({ description: 'Answer with the outcome of the run. Default: false.' })),
     metadata: Type.Optional(JsonObject),
   }),
-  result: Type.Composite([
-    Accepted,
-    Type.Object({ outcome: Type.Optional(Outcome) }, { description: '`outcome` only with `wait`.' }),
-  ]),
+  result: Accepted,
 })

@@ -108,12 +108,14 @@ t.test('events.publish: priority and idempotency as with messages, and the answe
   const { sender, socket } = await pair(t)
   const params = { type: 'user.command', source: 'cli', payload: { a: 1 }, idempotencyKey: 'k' }
   const { eventId, runId, seq } = await socket.call('events.publish', params, KEY)
+  const outcome = await socket.call('agent.wait', { runId })
   t.same(await sender.call('events.publish', params, KEY), {
     eventId,
     runId,
     seq,
     queued: 0,
     duplicate: true,
+    outcome,
   })
   const other = { ...params, payload: { a: 2 } }
   t.match(await sender.refused('events.publish', other, KEY), { code: 'CONFLICT', details: { eventId } })

@@ -44,6 +44,7 @@ for (const type of ['memory', 'sqlite'] as const) {
         error: { code: 'NOT_LINKED', message: 'no key' },
         attempts: 1,
         diedAt: Number,
+        mergedInto: null,
       })
     },
   )

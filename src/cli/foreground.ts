@@ -1,0 +1,239 @@
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import { type LoadedConfig, loadConfig } from '../config/load.js'
+import { ConfigError, formatProblem } from '../config/problems.js'
+import type { Config } from '../config/schema.js'
+import { VERSION } from '../version.js'
+import { localAddress } from './address.js'
+import { CliError } from './cli-error.js'
+import { endProcess } from './end-process.js'
+import { EXIT } from './exit-codes.js'
+import { createLogger } from './logger.js'
+import { findRunning, type RestartRecord, writePidFile } from './pid-file.js'
+import { exitCodeOf, explain, report } from './report.js'
+import { alreadyRunning, listenError } from './start-errors.js'
+
+export interface ForegroundOptions {
+  readonly host?: string
+  readonly port?: string
+  readonly logLevel?: string
+  readonly config?: string
+}
+
+type Place = Omit<Parameters<typeof writePidFile>[1], 'lastRestart'>
+
+/** For timers that are late on a busy machine. */
+const STOP_MARGIN_MS = 1_000
+/** The longest that a timer can wait. */
+const MAX_TIMEOUT_MS = 2_147_483_647
+
+/** The gateway that this process is: started once, restarted in place, stopped once. */
+export class Foreground {
+  readonly #options: ForegroundOptions
+  #loaded: LoadedConfig | null = null
+  #log: Logger | null = null
+  #app: FastifyInstance | null = null
+  /** Where it listens, as the pid file says. */
+  #place: Place | null = null
+  #removePidFile = () => {}
+  /** The start or restart that is under way. */
+  #work: Promise<void> | null = null
+  #restarts = 0
+  #stopping = false
+
+  constructor(options: ForegroundOptions) {
+    this.#options = options
+  }
+
+  /** Null until the configuration was read. */
+  get log(): Logger | null {
+    return this.#log
+  }
+
+  /** Whether the journal's thread has something to do. */
+  get diskIsBusy(): boolean {
+    const app = this.#app
+    return app !== null && (app.journal.waitingWrites > 0 || app.closing.unfinished.includes('journal'))
+  }
+
+  /** Resolves once the gateway listens, or when it was told to stop before. Rejects with why it cannot start. */
+  start(): Promise<void> {
+    return this.#do(async () => {
+      const loaded = await this.#load()
+      const running = findRunning(loaded.home)
+      if (running !== null) throw alreadyRunning(running, loaded.home)
+      await this.#open(loaded, loaded.config.port)
+      if (!this.#stopping) this.#announce(null)
+    })
+  }
+
+  /**
+   * Begins anew in this process, at the same address. Does nothing while it starts, restarts or stops. A configuration with
+   * problems changes nothing; what fails after that ends the process.
+   */
+  restart(): void {
+    if (this.#work === null && !this.#stopping) void this.#do(() => this.#restart())
+    else this.#log?.info({}, 'not restarted: it starts, restarts or stops already')
+  }
+
+  /** Resolves when everything is closed or has had its time, with the names of what is not closed. */
+  async stop(): Promise<readonly string[]> {
+    this.#stopping = true
+    this.#log?.info({ drainTimeoutMs: this.#loaded?.config.shutdown.drainTimeoutMs }, 'stopping')
+    // Whoever began what is under way hears of its failure.
+    const settled = (this.#work ?? Promise.resolve()).catch(() => {})
+    const { hanging } = await this.#inTime(settled.then(() => this.#close()))
+    return hanging
+  }
+
+  /** Calling it twice is fine. */
+  removePidFile(): void {
+    this.#removePidFile()
+  }
+
+  async #do(work: () => Promise<void>): Promise<void> {
+    this.#work = work()
+    try {
+      await this.#work
+    } finally {
+      this.#work = null
+    }
+  }
+
+  #load(): Promise<LoadedConfig> {
+    const { config: configPath, ...flags } = this.#options
+    return loadConfig({ env: process.env, flags, configPath, isTTY: process.stdout.isTTY === true })
+  }
+
+  async #open(loaded: LoadedConfig, port: number): Promise<void> {
+    const { config, home, baseDir } = loaded
+    if (this.#log === null || config.log.format !== this.#loaded?.config.log.format) {
+      this.#log = await createLogger(config.log)
+    }
+    this.#log.level = config.log.level
+    this.#loaded = loaded
+    const { buildApp } = await import('../app.js')
+    if (this.#stopping) return
+    const app = await buildApp({ config, home, baseDir, logger: this.#log })
+    this.#app = app
+    if (this.#stopping) return
+    try {
+      await app.listen({ host: config.host, port })
+    } catch (error) {
+      await this.#inTime(this.#close())
+      throw await listenError(error as NodeJS.ErrnoException, { host: config.host, port })
+    }
+    const { port: bound } = app.server.address() as AddressInfo
+    const address = localAddress({
+      host: config.host,
+      port: bound,
+      tls: config.tls.enabled,
+      basePath: config.basePath,
+    })
+    this.#place = { startedAt: Date.now(), version: VERSION, ...address, configFile: loaded.configFile }
+  }
+
+  async #restart(): Promise<void> {
+    const before = this.#loaded!.config
+    const app = this.#app!
+    const { port: bound } = app.server.address() as AddressInfo
+    this.#restarts++
+    const next = await this.#reload()
+    if (next === null || this.#stopping) return
+    this.#log!.info({ drainTimeoutMs: before.shutdown.drainTimeoutMs }, 'restarting')
+    app.lifecycle.restarting = true
+    try {
+      const { closed, hanging } = await this.#inTime(this.#close())
+      if (this.#stopping) return
+      if (!closed || hanging.includes('journal')) throw notClosed(hanging)
+      if (hanging.length > 0) this.#log!.warn({ hanging }, 'restarting without what hangs')
+      // `port: 0` is any free one at the start; now clients know which.
+      const keepsPort = before.port === 0 && next.config.port === 0
+      await this.#open(next, keepsPort ? bound : next.config.port)
+      if (!this.#stopping) this.#announce({ status: 'restarted', message: null, exitCode: EXIT.OK })
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  /** The configuration as it is now; null where it was refused. */
+  async #reload(): Promise<LoadedConfig | null> {
+    this.#record({ status: 'underway', message: null, exitCode: EXIT.OK })
+    try {
+      const loaded = await this.#load()
+      const { checkConfig } = await import('../app.js')
+      await checkConfig({ ...loaded, logger: this.#log! })
+      return loaded
+    } catch (error) {
+      const problems = error instanceof ConfigError ? error.problems.map(formatProblem) : [explain(error)]
+      this.#log!.error({ problems }, 'not restarted: it goes on as it was')
+      this.#record({ status: 'refused', message: explain(error), exitCode: exitCodeOf(error) })
+      return null
+    }
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.#app?.close()
+    } catch (err) {
+      this.#log!.error({ err }, 'a step of the stop failed')
+    }
+  }
+
+  /** Waits for `closing`, but no longer than a stop may take. */
+  async #inTime(closing: Promise<void>): Promise<{ closed: boolean; hanging: readonly string[] }> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), stopLimitMs(this.#loaded?.config))
+    })
+    const closed = await Promise.race([closing.then(() => true), late])
+    clearTimeout(timer)
+    const steps = this.#app?.closing.unfinished ?? []
+    return { closed, hanging: closed || steps.length > 0 ? steps : ['the start, or a connection'] }
+  }
+
+  /** The last words of a gateway that could not begin anew. The pid file stays for the command that waits. */
+  #fail(error: unknown): void {
+    const exitCode = report(error)
+    this.#log!.fatal({ reason: explain(error) }, 'the gateway could not start again')
+    this.#record({ status: 'failed', message: explain(error), exitCode })
+    this.#removePidFile = () => {}
+    endProcess({ exitCode, isBusy: () => this.diskIsBusy })
+  }
+
+  /** A restart counts even where it cannot be written down, as on a full disk. */
+  #record(restart: Omit<RestartRecord, 'number'> | null): void {
+    const lastRestart = restart === null ? null : { number: this.#restarts, ...restart }
+    try {
+      this.#removePidFile = writePidFile(this.#loaded!.home, { ...this.#place!, lastRestart }).remove
+    } catch (err) {
+      if (restart === null) throw err
+      this.#log!.warn({ err }, 'the pid file cannot be written')
+    }
+  }
+
+  #announce(restart: Omit<RestartRecord, 'number'> | null): void {
+    this.#record(restart)
+    const { config, home } = this.#loaded!
+    const { url } = this.#place!
+    if (config.log.format === 'json' || restart !== null) {
+      this.#log!.info({ url, home }, restart === null ? 'gateway started' : 'gateway restarted')
+      return
+    }
+    console.log(`LurkBot gateway listens at ${url} (process ${process.pid}, state in ${home})`)
+    console.log('Talk to it from another terminal:  lurkbot gateway chat')
+  }
+}
+
+/** What may be closed at most in this time, the drain before it included. Milliseconds. */
+function stopLimitMs(config: Config | undefined): number {
+  if (config === undefined) return 10 * STOP_MARGIN_MS
+  const { shutdown, lanes } = config
+  const drainMs = shutdown.drainTimeoutMs + 2 * lanes.abortGraceMs
+  return Math.min(drainMs + shutdown.closeTimeoutMs + STOP_MARGIN_MS, MAX_TIMEOUT_MS)
+}
+
+function notClosed(hanging: readonly string[]): CliError {
+  return new CliError(EXIT.FAILED, `The gateway could not be closed: what hangs is ${hanging.join(', ')}.`)
+}
