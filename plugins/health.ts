@@ -11,7 +11,7 @@ declare module 'fastify' {
 export default fp<{ version: string }>(
   async (app, { version }) => {
     const { lifecycle, journal, lanes, metrics, overload } = app
-    const health = new Health(version, lifecycle.startedAt)
+    const health = new Health(version)
     health.add('lifecycle', () =>
       lifecycle.stopping ? { status: 'failing', message: 'stopping' } : { status: 'ok' },
     )

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { addressKey } from '../src/auth/address.js'
 import { isWebSocketUpgrade } from '../src/auth/credentials.js'
+import { FixedWindows } from '../src/auth/fixed-windows.js'
 import type { Config } from '../src/config/schema.js'
 import { GatewayError, toErrorShape } from '../src/protocol/errors.js'
 
@@ -17,7 +18,7 @@ export interface RateLimitPluginOptions {
 /** Limits the HTTP requests and WebSocket upgrades of each address (spec §5); probes are never refused. */
 export default fp(
   async (app, { config, onRefused }: RateLimitPluginOptions) => {
-    await app.register(rateLimit, { global: false })
+    await app.register(rateLimit, { global: false, store: FixedWindows })
 
     const createLimiter = (kind: LimitedKind) => {
       const { max, windowMs } = config.rateLimit[kind]

@@ -21,7 +21,7 @@ export default async function gatewayMethods(
       node: process.version,
       pid: process.pid,
       startedAt: app.lifecycle.startedAt,
-      uptimeMs: Date.now() - app.lifecycle.startedAt,
+      uptimeMs: app.health.uptimeMs,
       epoch: app.journal.epoch,
       seq: app.journal.head,
       connections: app.connections.size,

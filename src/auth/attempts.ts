@@ -6,7 +6,7 @@ export interface AttemptsOptions {
   readonly windowMs: number
   /** Addresses that are remembered; the one whose window began first is forgotten first. */
   readonly maxAddresses: number
-  /** The clock, ms. Default: `Date.now`. */
+  /** A clock, ms. Default: one that nobody sets. */
   readonly now?: () => number
 }
 
@@ -24,7 +24,7 @@ export class FailedAttempts {
 
   constructor(options: AttemptsOptions) {
     this.#options = options
-    this.#now = options.now ?? Date.now
+    this.#now = options.now ?? (() => performance.now())
   }
 
   /** Addresses that are remembered at the moment. */
@@ -36,7 +36,7 @@ export class FailedAttempts {
   isBlocked(address: string): number {
     const window = this.#current(addressKey(address))
     if (window === undefined || window.failures < this.#options.max) return 0
-    return window.since + this.#options.windowMs - this.#now()
+    return Math.ceil(window.since + this.#options.windowMs - this.#now())
   }
 
   /** A hello or request of this address was refused for its credentials. */

@@ -64,7 +64,12 @@ export class Foreground {
       const running = findRunning(loaded.home)
       if (running !== null) throw alreadyRunning(running, loaded.home)
       await this.#open(loaded, loaded.config.port)
-      if (!this.#stopping) this.#announce(null)
+      try {
+        if (!this.#stopping) this.#announce(null)
+      } catch (error) {
+        await this.#inTime(this.#close())
+        throw error
+      }
     })
   }
 

@@ -23,9 +23,9 @@ export async function stop(options: StopOptions): Promise<ExitCode> {
     return EXIT.OK
   }
   signalGateway(record, 'SIGTERM', 'stopped')
-  const deadline = Date.now() + options.timeout * 1000
+  const deadline = performance.now() + options.timeout * 1000
   while (isRunning(record)) {
-    if (Date.now() > deadline) throw stillRunning(record, options.timeout)
+    if (performance.now() > deadline) throw stillRunning(record, options.timeout)
     await delay(POLL_MS)
   }
   // It removes the file itself, unless it was ended by force.

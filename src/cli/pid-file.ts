@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { ExitCode } from './exit-codes.js'
+import { CliError } from './cli-error.js'
+import { EXIT, type ExitCode } from './exit-codes.js'
 import { processExists, processIdentity } from './process-identity.js'
 
 /** What became of a restart in place, for the command that waits for it. */
@@ -62,7 +63,7 @@ export function findRunning(home: string): PidRecord | null {
   return record !== null && isRunning(record) ? record : null
 }
 
-/** Writes the file whole or not at all, readable by its owner only. Returns the function that removes it. */
+/** Writes the file whole or not at all, readable by its owner only. Returns the function that removes it. Throws `CliError`. */
 export function writePidFile(
   home: string,
   fields: Omit<PidRecord, 'pid' | 'identity'>,
@@ -71,8 +72,15 @@ export function writePidFile(
   mkdirSync(home, { recursive: true, mode: 0o700 })
   const path = pathIn(home)
   const temporary = `${path}.${process.pid}`
-  writeFileSync(temporary, `${JSON.stringify(record)}\n`, { mode: 0o600 })
-  renameSync(temporary, path)
+  try {
+    writeFileSync(temporary, `${JSON.stringify(record)}\n`, { mode: 0o600 })
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    const reason = error instanceof Error ? error.message : String(error)
+    const advice = 'Free some space or fix its permissions, and start again.'
+    throw new CliError(EXIT.FAILED, `The state folder ${home} cannot be written: ${reason}.`, [advice], error)
+  }
   return { record, remove: () => removePidFile(home, record) }
 }
 

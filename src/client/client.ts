@@ -175,7 +175,7 @@ class Client implements GatewayClient {
 
   #welcome(link: Link, hello: HelloOkFrame): void {
     this.#wasOpen = true
-    this.#openedAt = Date.now()
+    this.#openedAt = performance.now()
     const resumed = this.#events.begin(hello.resume)
     this.#requests.connected((text) => link.send(text), hello.policy.maxPayloadBytes)
     this.#narrow(link)
@@ -218,7 +218,7 @@ class Client implements GatewayClient {
     this.#requests.disconnected()
     // A connection that does not last is no success: otherwise a gateway that ends each at once would be asked without pause.
     // One that a restart ended says when it comes back: now.
-    const lasted = this.#openedAt > 0 && Date.now() - this.#openedAt > policy.maxMs
+    const lasted = this.#openedAt > 0 && performance.now() - this.#openedAt > policy.maxMs
     if (lasted || (this.#openedAt > 0 && isRestart(error))) this.#attempt = 0
     this.#openedAt = 0
     const attempt = ++this.#attempt

@@ -94,7 +94,7 @@ export class Connection implements Subscriber, OutboxOwner {
       this.close('BINARY')
       return
     }
-    const waitMs = this.#bucket.take(Date.now())
+    const waitMs = this.#bucket.take(performance.now())
     if (waitMs > 0) this.#limit(data, waitMs)
     else this.#take(data.toString())
   }
@@ -208,7 +208,7 @@ export class Connection implements Subscriber, OutboxOwner {
   /** A frame that is not of the protocol: an error, and the connection lives on, unless they come in numbers. */
   bad(id: string | null, error: GatewayError): void {
     this.services.stats.framesBad++
-    const now = Date.now()
+    const now = performance.now()
     if (now - this.#badFramesSince > BAD_FRAMES_WINDOW_MS) {
       this.#badFramesSince = now
       this.#badFrames = 0
@@ -288,7 +288,7 @@ export class Connection implements Subscriber, OutboxOwner {
   /** Control frames count as frames do, though nothing answers those that are too many. */
   #admitControl(): boolean {
     if (this.state === 'closed') return false
-    const admitted = this.#bucket.take(Date.now()) === 0
+    const admitted = this.#bucket.take(performance.now()) === 0
     if (!admitted) this.#isAbusive()
     return admitted
   }
@@ -298,7 +298,7 @@ export class Connection implements Subscriber, OutboxOwner {
     this.services.stats.framesLimited++
     const { max, windowMs } = this.services.config.rateLimit.frames
     this.#excess ??= new RateBucket(max, windowMs)
-    if (this.#excess.take(Date.now()) === 0) return false
+    if (this.#excess.take(performance.now()) === 0) return false
     this.close('RATE_LIMITED')
     return true
   }

@@ -13,10 +13,15 @@ const SEVERITY = { ok: 0, degraded: 1, failing: 2 } as const
 export class Health {
   readonly #checks = new Map<string, Check>()
 
-  constructor(
-    private readonly version: string,
-    private readonly startedAt: number,
-  ) {}
+  /** Of a clock that nobody sets. */
+  readonly #begunAt = performance.now()
+
+  constructor(private readonly version: string) {}
+
+  /** Whole milliseconds. */
+  get uptimeMs(): number {
+    return Math.round(performance.now() - this.#begunAt)
+  }
 
   add(name: string, check: Check): void {
     this.#checks.set(name, check)
@@ -29,6 +34,6 @@ export class Health {
       (worst, status) => (SEVERITY[status] > SEVERITY[worst] ? status : worst),
       'ok',
     )
-    return { status, version: this.version, uptimeMs: Date.now() - this.startedAt, checks }
+    return { status, version: this.version, uptimeMs: this.uptimeMs, checks }
   }
 }

@@ -27,6 +27,7 @@ import { Leases } from './leases.js'
 import { Maintenance } from './maintenance.js'
 import type { JournalOptions } from './options.js'
 import type { Page, Reads, SessionPosition } from './reads.js'
+import { createSteadyClock } from './steady-clock.js'
 import type { SessionRow } from './store.js'
 import { WriteQueue } from './write-queue.js'
 import { AppendWrite, CompleteWrite, EventWrite, RemoveWrite, SaveWrite, type Write } from './writes.js'
@@ -60,7 +61,9 @@ export class GroupedJournal implements Journal {
   #closed = false
 
   constructor(engine: Engine, options: JournalOptions) {
-    const { now = Date.now, retentionMs, idempotencyWindowMs, log } = options
+    const { retentionMs, idempotencyWindowMs, log } = options
+    const believeAfterMs = Math.max(retentionMs, idempotencyWindowMs)
+    const { now = createSteadyClock({ believeAfterMs }), now: wall = Date.now } = options
     this.epoch = engine.epoch
     this.#engine = engine
     this.#options = options
@@ -82,6 +85,7 @@ export class GroupedJournal implements Journal {
       retentionMs,
       idempotencyWindowMs,
       now,
+      wall,
       log,
     })
   }

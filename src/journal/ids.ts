@@ -35,6 +35,12 @@ function nextSuffix(): string {
   return timePart + counter.toString(36).padStart(COUNTER_DIGITS, '0') + processPart
 }
 
+/** New ids sort after this suffix, too: those of an earlier process, by whatever clock. */
+export function continueAfter(suffix: string): void {
+  const before = Number.parseInt(suffix.slice(0, TIME_DIGITS), 36)
+  if (before >= time) setTime(before + 1)
+}
+
 /** The ids of a new inbound event: `evt_<x>` and `run_<x>` with the same x, unique and in order of time. */
 export function newEventIds(): { eventId: string; runId: string } {
   const suffix = nextSuffix()

@@ -32,6 +32,8 @@ export interface MaintenanceOptions {
   readonly retentionMs: number
   readonly idempotencyWindowMs: number
   readonly now: () => number
+  /** The clock by which entries have their times. */
+  readonly wall: () => number
   readonly log: Log
 }
 
@@ -68,11 +70,12 @@ export class Maintenance {
   }
 
   async #runSteps(): Promise<void> {
-    const { now, retentionMs, idempotencyWindowMs } = this.#options
+    const { now, wall, retentionMs, idempotencyWindowMs } = this.#options
     const cutoff = now() - retentionMs
     await this.#repeat('ended', cutoff)
     await this.#repeat('keys', now() - idempotencyWindowMs)
-    await this.#purge('planEntries', 'entries', cutoff)
+    // Of two times the earlier one: where they differ, the clock was set, and nothing goes before it has grown old by both.
+    await this.#purge('planEntries', 'entries', Math.min(cutoff, wall() - retentionMs))
     await this.#purge('planExpired', 'expired', cutoff)
     await this.#repeat('vacuum', 0)
     await this.#repeat('checkpoint', 0)

@@ -11,7 +11,7 @@ export interface JournalOptions {
   readonly log: Log
   /** Text of the waiting writes in all, in UTF-16 units; more is refused. Default: 134,217,728. */
   readonly maxPendingChars?: number
-  /** Milliseconds since the Unix epoch. Default: `Date.now`. */
+  /** Milliseconds since the Unix epoch. Default: a clock that leaves out the jumps of that of the day. */
   readonly now?: () => number
 }
 

@@ -9,6 +9,8 @@ const CACHE_KIB = 32 * 1024
 /** The log is cut back to this after a burst or a long reader made it longer. */
 const LOG_MAX_BYTES = 64 * 1024 * 1024
 const BUSY_TIMEOUT_MS = 2_000
+/** Whoever else has the file open keeps it open: waiting does not help. */
+const ALONE_TIMEOUT_MS = 100
 const SEAL_CHUNK_BYTES = 1024 * 1024
 
 /** How many pages the write-ahead log has, and how many of them are in the database. */
@@ -31,8 +33,10 @@ export interface WriterConnection {
 }
 
 /** A connection whose commits and checkpoints are on the disk when they return. */
-export function openDurable(path: string, timeout = BUSY_TIMEOUT_MS): Database {
+export function openDurable(path: string, { timeout = BUSY_TIMEOUT_MS, alone = false } = {}): Database {
   const db = new Sqlite(path, { fileMustExist: true, timeout })
+  // First: only before the file is read does it mean that nobody else may have it open.
+  if (alone) db.pragma('locking_mode = EXCLUSIVE')
   db.pragma('synchronous = FULL')
   // On macOS fsync alone leaves the data in the drive's cache.
   db.pragma('fullfsync = ON')
@@ -84,9 +88,8 @@ export function sealLog(path: string): void {
  * log from its beginning: throws `SQLITE_BUSY` while any other connection is open, this program's included.
  */
 export function rewriteFromLog(path: string): void {
-  const db = openDurable(path)
+  const db = openDurable(path, { alone: true, timeout: ALONE_TIMEOUT_MS })
   try {
-    db.pragma('locking_mode = EXCLUSIVE')
     db.prepare("SELECT value FROM meta WHERE name = 'seq'").get()
     sealLog(path)
     db.pragma('wal_checkpoint(TRUNCATE)')

@@ -2,6 +2,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, realpathSync, type Stats, st
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Database } from 'better-sqlite3'
 import { failpoint } from '#failpoint'
+import { continueAfter } from './ids.js'
 import { JournalError } from './journal-error.js'
 import { APPLICATION_ID, migrate, SCHEMA_VERSION } from './schema.js'
 import { openDurable, sealLog } from './sqlite-connection.js'
@@ -43,7 +44,7 @@ export function openJournalFile(requested: string): JournalFile {
     makeFile(path)
     failpoint('open.made')
     const isNew = verifyUntouched(path)
-    db = openDurable(path, BUSY_TIMEOUT_MS)
+    db = openDurable(path, { timeout: BUSY_TIMEOUT_MS })
     // Settled by the first write, even one that is taken back.
     if (isNew) db.pragma('auto_vacuum = INCREMENTAL')
     checkWritable(db)
@@ -52,6 +53,8 @@ export function openJournalFile(requested: string): JournalFile {
     failpoint('open.logged')
     keepLog(path, db)
     failpoint('open.sealed')
+    const newest = newestId(db)
+    if (newest !== null) continueAfter(newest)
     const meta = db.prepare<unknown[], string | number>('SELECT value FROM meta WHERE name = ?').pluck()
     const number = (name: string) => Number(meta.get(name) ?? 0)
     return { path, lock, db, epoch: String(meta.get('epoch')), seq: number('seq'), purged: number('purged') }
@@ -170,6 +173,12 @@ function keepLog(path: string, db: Database): void {
   }
 }
 
+/** Sessions remember their last event after retention has removed it. */
+function newestId(db: Database): string | null {
+  const newest = (sql: string) => db.prepare<unknown[], string | null>(sql).pluck().get() ?? null
+  return newest('SELECT max(id) FROM inbox') ?? newest('SELECT max(last_event) FROM sessions')
+}
+
 /** SQLite opens a file that it may not write for reading only, without a word: only a write tells. */
 function checkWritable(db: Database): void {
   const version = db.pragma('user_version', { simple: true }) as number
@@ -185,14 +194,15 @@ function openError(path: string, error: unknown): JournalError {
     return new JournalError(path, 'it is not a database, or its beginning is damaged', RESTORE, cause)
   }
   if (isDamage(code)) return new JournalError(path, `it is damaged: ${message}`, RESTORE, cause)
-  if (/^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(code)) {
+  // Without room, the log's index cannot be made.
+  if (/^(SQLITE_FULL|SQLITE_IOERR_SHMSIZE|ENOSPC|EDQUOT)/.test(code)) {
     return new JournalError(path, 'the disk is full', 'Free some space and start again.', cause)
-  }
-  if (code.startsWith('SQLITE_BUSY')) {
-    return new JournalError(path, 'another program holds it', 'Stop that program and start again.', cause)
   }
   if (isIoError(code)) {
     return new JournalError(path, `the disk failed: ${message} (${code})`, DISK, cause)
+  }
+  if (code.startsWith('SQLITE_BUSY')) {
+    return new JournalError(path, 'another program holds it', 'Stop that program and start again.', cause)
   }
   if (/^(SQLITE_(CANTOPEN|READONLY|PERM|AUTH)|EACCES|EPERM|EROFS)/.test(code)) {
     return new JournalError(path, `it cannot be read and written: ${message}`, PERMISSIONS, cause)

@@ -22,6 +22,8 @@ export class QueuedEvent implements Task {
   attempt = 0
   agent = ''
   startedAt = 0
+  /** The same by a clock that nobody sets. */
+  begunAt = 0
   /** What else its run handles: messages that were collected before it began or handed over since, in order. */
   others = NONE
   /** Hands a message to the running agent, if that takes such; false: it did not take it. */

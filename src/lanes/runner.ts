@@ -124,6 +124,7 @@ export class Runner {
     if (!this.#mayBegin(task, lane, record)) return
     if (task.startedAt === 0) this.#options.observeWait(Math.max(0, Date.now() - at) / 1000)
     task.startedAt = Date.now()
+    task.begunAt = performance.now()
     const built = agents.get(task.agent)
     let ended: Ended
     if (task.abortCause !== null) ended = stopped(task.abortCause)
@@ -169,7 +170,7 @@ export class Runner {
     built: AgentEntry | undefined,
   ): Promise<void> {
     const observe = (outcome: RunOutcomeLabel) =>
-      this.#options.observeRun(built?.type ?? 'unknown', outcome, (Date.now() - task.startedAt) / 1000)
+      this.#options.observeRun(built?.type ?? 'unknown', outcome, (performance.now() - task.begunAt) / 1000)
     const retry = this.#retry(task, ended, built)
     if (this.#isInterrupted(ended, retry)) {
       // Without an outcome it stays in the journal and runs again after the start.
