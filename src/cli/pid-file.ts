@@ -73,7 +73,14 @@ export function writePidFile(
   const temporary = `${path}.${process.pid}`
   writeFileSync(temporary, `${JSON.stringify(record)}\n`, { mode: 0o600 })
   renameSync(temporary, path)
-  return { record, remove: () => removePidFile(home, record) }
+  const remove = () => {
+    try {
+      removePidFile(home, record)
+    } catch {
+      // What calls this is ending, be it for want of file descriptors; a file that stays is known by its process.
+    }
+  }
+  return { record, remove }
 }
 
 /** Removes the file if it is still that of this record. Removing twice is fine. */
