@@ -59,7 +59,7 @@ t.test(
 t.test('the same, with processes that are killed in between', async (t) => {
   await holds(t, {
     test: 'histories of processes',
-    ends: ['killed', 'killed', 'stopped'],
+    ends: ['killed', 'killed', 'stopped', 'restarted'],
     runs: 4,
     millis: 10_000,
     length: 24,

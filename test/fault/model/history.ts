@@ -71,9 +71,20 @@ export interface Call {
 /** Errors by which a gateway says that it did nothing. */
 const REFUSALS = ['CONFLICT', 'INVALID_REQUEST', 'FORBIDDEN', 'NOT_FOUND', 'RATE_LIMITED', 'AGENT_TIMEOUT']
 
-/** A gateway that ends answers what is in flight with `UNAVAILABLE`, done or not; a refusal has a reason. */
-export function isRefusal({ code, details }: Frame['error']): boolean {
-  return REFUSALS.includes(code) || (code === 'UNAVAILABLE' && details?.reason !== undefined)
+const SENDS = ['sessions.send', 'events.publish']
+
+/**
+ * Whether that error means that nothing was done. A gateway that stops or restarts refuses the sends that it has not stored;
+ * other requests in flight, and those that wait for an outcome, are answered the same, done or not.
+ */
+export function isRefusal(
+  method: string,
+  params: Call['params'],
+  { code, details }: Frame['error'],
+): boolean {
+  if (code !== 'UNAVAILABLE') return REFUSALS.includes(code)
+  if (details?.reason !== 'stopping') return details?.reason !== undefined
+  return SENDS.includes(method) && params.wait !== true
 }
 
 /** Everything that clients did and saw over all lives of one state folder, as it happened. */

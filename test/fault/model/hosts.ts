@@ -4,9 +4,11 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { buildApp } from '../../../src/app.js'
+import { readPidFile } from '../../../src/cli/pid-file.js'
 import { type ConfigOverrides, testConfig } from '../../helpers/app.js'
 import { type GatewayProcess, startGateway } from '../../helpers/gateway-process.js'
-import { type History, type LifeEnd, now } from './history.js'
+import { until } from '../../helpers/until.js'
+import { type History, type Life, type LifeEnd, now } from './history.js'
 import { installAgent } from './witness.js'
 
 export interface LifeOptions {
@@ -23,7 +25,7 @@ export interface Host {
   readonly wsUrl: string
   /** False: it was killed before it was ready. */
   start(options?: LifeOptions): Promise<boolean>
-  /** Resolves when it is gone. */
+  /** Resolves when it is gone, or replaced: `start` follows. */
   end(how: LifeEnd): Promise<void>
   close(): Promise<void>
 }
@@ -69,8 +71,9 @@ export class ProcessHost implements Host {
   }
 
   async start({ quiet = false, killAfterMs }: LifeOptions = {}): Promise<boolean> {
-    const life = this.history.begin()
-    await writeFile(join(this.home, 'config.json'), JSON.stringify(configOf(life.n, quiet)))
+    // Restarted in place.
+    if (this.#gateway !== null) return true
+    const life = await this.#begin(quiet)
     let timer: NodeJS.Timeout | undefined
     const starting = startGateway({
       home: this.home,
@@ -85,10 +88,10 @@ export class ProcessHost implements Host {
       },
     })
     try {
-      this.#gateway = await starting
-      if (killAfterMs === undefined) return true
-      await this.#gateway.exited
-      return false
+      const gateway = await starting
+      if (killAfterMs === undefined) this.#gateway = gateway
+      else await gateway.exited
+      return killAfterMs === undefined
     } catch (error) {
       if (life.end === 'killed') return false
       throw error
@@ -101,6 +104,7 @@ export class ProcessHost implements Host {
     const life = this.history.lives.at(-1)!
     life.end = how
     life.endedAt = now()
+    if (how === 'restarted') return this.#restart()
     if (how === 'killed') await this.#gateway!.kill9()
     else {
       const { code } = await this.#gateway!.stop()
@@ -111,6 +115,28 @@ export class ProcessHost implements Host {
 
   async close(): Promise<void> {
     await this.#gateway?.kill9()
+  }
+
+  async #begin(quiet: boolean): Promise<Life> {
+    const life = this.history.begin()
+    await writeFile(join(this.home, 'config.json'), JSON.stringify(configOf(life.n, quiet)))
+    return life
+  }
+
+  /** The process stays; when this resolves, the next life serves. */
+  async #restart(): Promise<void> {
+    const gateway = this.#gateway!
+    const last = () => readPidFile(this.home)?.lastRestart ?? null
+    const before = last()?.number ?? 0
+    const isOver = () => last()?.status !== 'underway' && (last()?.number ?? 0) > before
+    await this.#begin(false)
+    let ended = false
+    gateway.exited.then(() => {
+      ended = true
+    })
+    gateway.signal('SIGHUP')
+    await until(() => ended || isOver())
+    if (last()?.status !== 'restarted') throw new Error(`the restart failed:\n${gateway.output()}`)
   }
 }
 

@@ -62,7 +62,7 @@ export class LibraryClient implements Watcher {
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error
       call.error = error
-      call.outcome = isRefusal(error) ? 'refused' : 'lost'
+      call.outcome = isRefusal(call.method, params, error) ? 'refused' : 'lost'
     }
     if (call.outcome !== 'lost') call.answeredAt = now()
     return call

@@ -79,7 +79,8 @@ export class Observer implements Watcher {
       this.#socket!.send(JSON.stringify({ type: 'request', id, method, params, ...target }))
     })
     call.error = answer?.error ?? null
-    if (answer === null || (answer.error !== null && !isRefusal(answer.error))) call.outcome = 'lost'
+    if (answer === null || (answer.error !== null && !isRefusal(method, params, answer.error)))
+      call.outcome = 'lost'
     else {
       call.outcome = answer.error === null ? 'ok' : 'refused'
       call.result = answer.result
@@ -127,7 +128,8 @@ export class Observer implements Watcher {
       this.#open.delete(frame.id)
     } else if (frame.type === 'event') {
       connection.events.push({ at: now(), frame })
-      if (frame.seq !== undefined) this.position = { epoch: this.position!.epoch, seq: frame.seq }
+      const { epoch, seq } = this.position!
+      if (frame.seq > seq) this.position = { epoch, seq: frame.seq }
     }
     this.#wake()
   }
