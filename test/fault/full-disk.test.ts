@@ -40,7 +40,7 @@ const healed = (gateway: GatewayProcess) =>
   until(async () => (await fetch(`${gateway.url}/health`)).status === 200)
 
 /** What a gateway may say while its disk is full. */
-const COMPLAINTS = /journal cannot write|outcome could not be written|run failed unexpectedly/
+const COMPLAINTS = /journal cannot write|outcome could not be written|run failed unexpectedly|ENOSPC/
 
 t.test('a full disk refuses, turns health red, and heals by itself', async (t) => {
   const home = smallDisk(t)
