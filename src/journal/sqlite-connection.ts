@@ -32,35 +32,49 @@ export interface WriterConnection {
   readonly checkpoint: Statement<unknown[], LogState>
 }
 
+/** Closes the connection where its preparation fails: left open, it would keep its lock on the file. */
+function prepared<T>(db: Database, prepare: () => T): T {
+  try {
+    return prepare()
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
+
 /** A connection whose commits and checkpoints are on the disk when they return. */
 export function openDurable(path: string, { timeout = BUSY_TIMEOUT_MS, alone = false } = {}): Database {
   const db = new Sqlite(path, { fileMustExist: true, timeout })
-  // First: only before the file is read does it mean that nobody else may have it open.
-  if (alone) db.pragma('locking_mode = EXCLUSIVE')
-  db.pragma('synchronous = FULL')
-  // On macOS fsync alone leaves the data in the drive's cache.
-  db.pragma('fullfsync = ON')
-  db.pragma('checkpoint_fullfsync = ON')
-  return db
+  return prepared(db, () => {
+    // First: only before the file is read does it mean that nobody else may have it open.
+    if (alone) db.pragma('locking_mode = EXCLUSIVE')
+    db.pragma('synchronous = FULL')
+    // On macOS fsync alone leaves the data in the drive's cache.
+    db.pragma('fullfsync = ON')
+    db.pragma('checkpoint_fullfsync = ON')
+    return db
+  })
 }
 
 export function openWriter(path: string): WriterConnection {
   const db = openDurable(path)
-  // One that SQLite does by itself keeps its failure to itself.
-  db.pragma('wal_autocheckpoint = 0')
-  db.pragma(`journal_size_limit = ${LOG_MAX_BYTES}`)
-  db.pragma(`cache_size = -${CACHE_KIB}`)
-  db.pragma('temp_store = MEMORY')
-  return {
-    db,
-    store: new SqliteStore(db),
-    maintenance: new SqliteMaintenance(db),
-    begin: db.prepare('BEGIN IMMEDIATE'),
-    commit: db.prepare('COMMIT'),
-    rollback: db.prepare('ROLLBACK'),
-    logState: db.prepare('PRAGMA wal_checkpoint(NOOP)'),
-    checkpoint: db.prepare('PRAGMA wal_checkpoint(PASSIVE)'),
-  }
+  return prepared(db, () => {
+    // One that SQLite does by itself keeps its failure to itself.
+    db.pragma('wal_autocheckpoint = 0')
+    db.pragma(`journal_size_limit = ${LOG_MAX_BYTES}`)
+    db.pragma(`cache_size = -${CACHE_KIB}`)
+    db.pragma('temp_store = MEMORY')
+    return {
+      db,
+      store: new SqliteStore(db),
+      maintenance: new SqliteMaintenance(db),
+      begin: db.prepare('BEGIN IMMEDIATE'),
+      commit: db.prepare('COMMIT'),
+      rollback: db.prepare('ROLLBACK'),
+      logState: db.prepare('PRAGMA wal_checkpoint(NOOP)'),
+      checkpoint: db.prepare('PRAGMA wal_checkpoint(PASSIVE)'),
+    }
+  })
 }
 
 /**

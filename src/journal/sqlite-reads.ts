@@ -73,8 +73,13 @@ export class SqliteReads implements Reads {
 
   constructor(path: string) {
     this.#db = new Sqlite(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
-    this.#db.pragma(`cache_size = -${CACHE_KIB}`)
-    this.#sql = prepare(this.#db)
+    try {
+      this.#db.pragma(`cache_size = -${CACHE_KIB}`)
+      this.#sql = prepare(this.#db)
+    } catch (error) {
+      this.#db.close()
+      throw error
+    }
   }
 
   /** Calling it twice is fine. */

@@ -95,7 +95,7 @@ t.test(
   async (t) => {
     const disk = await temporaryFolder(t)
     const faults = new Faults(t, disk)
-    const ledger = await Ledger.create(t, { messages: 9, padding: 320_000 })
+    const ledger = await Ledger.create(t, { messages: 11, padding: 320_000 })
     const gateway = await ledger.start({ env: faults.env })
     const driven = ledger.drive(gateway)
     await ledger.reached(20)
