@@ -47,7 +47,6 @@ const gateway = await startFaulty(t, {
       { channel: 'impatient', agent: 'impatient' },
     ],
     plugins: [{ module: './historian.mjs' }],
-    connection: { maxBufferedBytes: 65_536, closeGraceMs: 200 },
   },
   files: { 'flood.mjs': AGENT, 'historian.mjs': HISTORIAN },
 })

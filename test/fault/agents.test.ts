@@ -104,8 +104,8 @@ export default async function (app) {
 const config = {
   defaultAgent: 'bad',
   agents: {
-    bad: { type: 'module', path: './bad.mjs', timeoutMs: 250, retry: { attempts: 2, backoffMs: 1 } },
-    deaf: { type: 'deaf', timeoutMs: 250 },
+    bad: { type: 'module', path: './bad.mjs', timeoutMs: 600, retry: { attempts: 2, backoffMs: 1 } },
+    deaf: { type: 'deaf', timeoutMs: 600 },
   },
   routing: [{ channel: 'deaf', agent: 'deaf' }],
   plugins: [{ module: './deaf.mjs' }],

@@ -46,7 +46,7 @@ for (const way of ['leave timer', 'leave rejection', 'leave nothing', 'leave lis
       const gateway = await startFaulty(t, {
         config: {
           defaultAgent: 'stray',
-          agents: { stray: { type: 'module', path: './stray.mjs', timeoutMs: 300 } },
+          agents: { stray: { type: 'module', path: './stray.mjs', timeoutMs: 1_500 } },
           plugins: [{ module: './hook.mjs' }],
           lanes: { concurrency: 2 },
         },

@@ -86,7 +86,7 @@ t.test(
 
 t.test('out of file descriptors, whoever is connected is served, and it heals by itself', async (t) => {
   const gateway = await startFaulty(t, {
-    config: { connection: { handshakeTimeoutMs: 1_000, closeGraceMs: 200 } },
+    config: { connection: { handshakeTimeoutMs: 2_000, closeGraceMs: 200 } },
     openFiles: 300,
   })
   const polite = await gateway.polite()
