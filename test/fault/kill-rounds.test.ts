@@ -69,6 +69,10 @@ async function serve(host: ProcessHost, world: World, clients: Observer[], plan:
     const workers = Array.from({ length: WORKERS }, (_, worker) => work(client, n * 13 + worker))
     await Promise.all([world.settle(client), ...workers])
   })
+  // Comes for the first time and wants to have everything, while it goes on.
+  const newcomer = new Observer(host.history, 'newcomer')
+  newcomer.position = { epoch: clients[0]!.position!.epoch, seq: 0 }
+  serving.push(newcomer.connect(host.wsUrl).then(() => {}))
   await sleep(servesMs)
   await host.end('killed')
   await Promise.all(serving)

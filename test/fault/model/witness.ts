@@ -36,7 +36,7 @@ export const SCRIPTS = {
   /** Until it is aborted, or the gateway is a quiet one. */
   hanging: 'hang',
   /** As `hanging`, but answers after it was told to stop, and streams on. */
-  deaf: 'deaf:15',
+  deaf: 'deaf:5',
 } as const
 
 export type Script = keyof typeof SCRIPTS
