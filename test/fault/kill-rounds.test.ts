@@ -81,7 +81,7 @@ async function serve(host: ProcessHost, world: World, clients: Observer[], plan:
 
 const runs = [...keptSeeds('kill-rounds').map(({ seed }) => seed!), seedOfRun()]
 
-t.setTimeout(runsOf(90_000) * runs.length)
+t.setTimeout(runsOf(180_000) * runs.length)
 
 for (const seed of runs) {
   t.test(
