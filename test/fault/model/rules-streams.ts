@@ -66,8 +66,15 @@ function* passingProblems(connection: Connection, all: Facts): Iterable<Problem>
   const running = new Map<string, string>()
   const ended = new Set<string>()
   const steered = new Map<string, string>()
+  let life = connection.life
   for (const seen of connection.events) {
     const { event, sessionKey, payload } = seen.frame
+    if (connection.life === EVERY_LIFE) {
+      const now = all.history.lives.findLast(({ startedAt }) => startedAt <= seen.at)!.n
+      // What a kill cut off need not be the first to begin again: something more urgent may have come.
+      if (now !== life) running.clear()
+      life = now
+    }
     const runId = payload?.runId as string | undefined
     if (runId === undefined) continue
     if (isFinal(seen.frame)) {
