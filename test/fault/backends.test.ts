@@ -55,20 +55,21 @@ t.test(
   'a provider that is silent, stalls, breaks off or never ends: its run fails, everything else goes on',
   async (t) => {
     const wild = await startWild(t)
+    const provider = {
+      type: 'openai',
+      baseUrl: wild.baseUrl,
+      model: 'm',
+      maxResponseBytes: 4_000_000,
+      retry: { attempts: 2, backoffMs: 1 },
+    }
     const gateway = await startFaulty(t, {
       config: {
         defaultAgent: 'wild',
         agents: {
-          wild: {
-            type: 'openai',
-            baseUrl: wild.baseUrl,
-            model: 'm',
-            responseTimeoutMs: 1_000,
-            stallTimeoutMs: 1_000,
-            maxResponseBytes: 4_000_000,
-            retry: { attempts: 2, backoffMs: 1 },
-          },
+          wild: provider,
+          quiet: { ...provider, responseTimeoutMs: 1_000, stallTimeoutMs: 1_000 },
         },
+        routing: [{ channel: 'quiet', agent: 'quiet' }],
       },
     })
     const polite = await gateway.polite()
@@ -87,7 +88,7 @@ t.test(
       line: ['UNAVAILABLE', false],
     }
     const asking = Object.keys(expected).map(async (what) => {
-      const key = `wild:${what}`
+      const key = `${expected[what]![0] === 'AGENT_TIMEOUT' ? 'quiet' : 'wild'}:${what}`
       const [bad, next] = await Promise.all([ask(what, key), ask('next', key)])
       return { what, bad: bad.outcome, next: next.outcome, key }
     })

@@ -4,6 +4,7 @@ import { connect as connectTls } from 'node:tls'
 import t from 'tap'
 import { createCertificate } from '../auth/certificates.js'
 import { RawSocket, upgradeRequest } from '../helpers/raw-socket.js'
+import { until } from '../helpers/until.js'
 import { beside, startFaulty } from './harness.js'
 
 const LIMITS = { handshakeTimeoutMs: 2_000, requestTimeoutMs: 2_400, idleTimeoutMs: 4_500, closeGraceMs: 200 }
@@ -110,7 +111,8 @@ t.test('half a TLS handshake and then silence: gone after the time for it', asyn
     sockets.push(socket)
   }
   await polite.during(Promise.all(sockets.map((socket) => once(socket, 'close'))))
-  t.ok(gateway.descriptors() <= open, 'none is left')
+  await until(() => gateway.descriptors() <= open)
+  t.pass('none is left')
   await polite.verify(t)
 })
 
