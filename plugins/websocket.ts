@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import websocket from '@fastify/websocket'
 import fp from 'fastify-plugin'
 import { selectProtocol } from '../src/auth/credentials.js'
@@ -18,6 +19,9 @@ export interface WebsocketPluginOptions {
   config: Config
   version: string
 }
+
+/** The share of a stop's time that sends on their way to a slow disk may take. */
+const SENDS_SHARE = 0.25
 
 /** Frames over WebSockets (spec §1): all connections, their handshake, heartbeat and end. */
 export default fp<WebsocketPluginOptions>(
@@ -66,6 +70,12 @@ export default fp<WebsocketPluginOptions>(
     })
 
     app.addHook('preClose', async () => {
+      // However short the drain: a send that is refused after this was not stored.
+      const answered = async () => {
+        await app.lanes.dispatcher.stop()
+        await nextTurn()
+      }
+      await app.closing.step('sends', answered, SENDS_SHARE)
       const reason = app.lifecycle.restarting ? 'RESTARTING' : 'SHUTTING_DOWN'
       await app.closing.step('connections', () => connections.closeAll(reason))
     })

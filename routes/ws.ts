@@ -4,7 +4,8 @@ import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { readCredentials } from '../src/auth/credentials.js'
-import { Connection, type UpgradeInfo } from '../src/connection/connection.js'
+import { Connection } from '../src/connection/connection.js'
+import type { UpgradeInfo } from '../src/connection/inbound.js'
 import { GatewayError, PROTOCOL_VERSION, toErrorShape } from '../src/protocol/index.js'
 
 const connectionOf = new WeakMap<WebSocket, Connection>()

@@ -57,6 +57,8 @@ export default async function sessionMethods(app: FastifyInstance): Promise<void
         principal,
       )
       if (!wait) return accepted
+      // Whoever waits in vain, because the gateway stops or by a `cancel`, is to know that the message is on disk.
+      context.done = { accepted }
       return { ...accepted, outcome: await outcomes.wait(accepted.runId, context.signal, () => true) }
     },
   )

@@ -2,7 +2,11 @@ import { setFlagsFromString } from 'node:v8'
 import { endProcess } from './end-process.js'
 import { EXIT } from './exit-codes.js'
 import { Foreground, type ForegroundOptions } from './foreground.js'
+import { exitCodeOf } from './report.js'
 import { listenForSignals } from './signals.js'
+
+/** For the last words to be written. */
+const LEFT_OPEN_MS = 1_000
 
 export type StartOptions = ForegroundOptions
 
@@ -23,7 +27,13 @@ export async function start(options: StartOptions): Promise<void> {
   const gateway = new Foreground(options)
   // First, since a signal may come at any time, and the first process of a container hears only those that it asks for.
   endInOrder(gateway)
-  await gateway.start()
+  try {
+    await gateway.start()
+  } catch (error) {
+    // What a plugin left open does not keep a process that serves nothing.
+    setTimeout(() => process.exit(exitCodeOf(error)), LEFT_OPEN_MS).unref()
+    throw error
+  }
   growYoungGeneration(true)
 }
 

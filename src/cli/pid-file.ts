@@ -81,7 +81,14 @@ export function writePidFile(
     const advice = 'Free some space or fix its permissions, and start again.'
     throw new CliError(EXIT.FAILED, `The state folder ${home} cannot be written: ${reason}.`, [advice], error)
   }
-  return { record, remove: () => removePidFile(home, record) }
+  const remove = () => {
+    try {
+      removePidFile(home, record)
+    } catch {
+      // What calls this is ending, be it for want of file descriptors; a file that stays is known by its process.
+    }
+  }
+  return { record, remove }
 }
 
 /** Removes the file if it is still that of this record. Removing twice is fine. */

@@ -6,31 +6,15 @@ import { CLOSE, type CloseReason } from '../protocol/close-codes.js'
 import { GatewayError } from '../protocol/errors.js'
 import type { ClientInfo } from '../protocol/frames.js'
 import type { ConnectionServices } from './connections.js'
-import { isObject, readFrameId } from './inbound.js'
+import { readFrame, readFrameId, type UpgradeInfo } from './inbound.js'
 import { errorText, helloErrorText, responseText } from './outbound.js'
 import { Outbox, type OutboxOwner, type SharedFrame } from './outbox.js'
 import { RateBucket } from './rate-bucket.js'
 import { RequestTable } from './requests.js'
+import { reasonOfFailure } from './ws-failures.js'
 
 /** `new`: no hello yet; `handshaking`: being let in; `open`; `closed`: nothing is read or written any more. */
 export type ConnectionState = 'new' | 'handshaking' | 'open' | 'closed'
-
-/** What the upgrade request said of the peer; forgotten once the hello is answered. */
-export interface UpgradeInfo {
-  readonly address: string
-  /** The secret of `Authorization: Bearer` or the `bearer.` subprotocol. */
-  readonly secret: string | null
-  /** Why the credentials could not be read; refused at the hello. */
-  readonly problem: GatewayError | null
-}
-
-/** What `ws` refuses, by its error code, beside the breaches of RFC 6455 that it closes with 1002. */
-const REFUSED_BY_WS: Readonly<Record<string, CloseReason>> = {
-  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 'TOO_BIG',
-  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: 'TOO_BIG',
-  WS_ERR_INVALID_UTF8: 'BAD_TEXT',
-  WS_ERR_TOO_MANY_BUFFERED_PARTS: 'TOO_MANY_PIECES',
-}
 
 const BAD_FRAMES = 20
 const BAD_FRAMES_WINDOW_MS = 10_000
@@ -173,7 +157,7 @@ export class Connection implements Subscriber, OutboxOwner {
   /** `ws` has refused what came and sent the fitting close code, or the network failed. */
   failed({ code = '' }: Error & { code?: string }): void {
     if (this.state === 'closed') return
-    this.#finish(REFUSED_BY_WS[code] ?? (code.startsWith('WS_ERR_') ? 'PROTOCOL_ERROR' : null))
+    this.#finish(reasonOfFailure(code))
   }
 
   /** The peer shows no sign of life any more. */
@@ -229,15 +213,9 @@ export class Connection implements Subscriber, OutboxOwner {
 
   #process(text: string): void {
     if (this.state === 'closed') return
-    let frame: unknown
-    try {
-      frame = JSON.parse(text)
-    } catch {
-      this.bad(null, invalid('frame: expected a JSON object, got text that is not JSON'))
-      return
-    }
-    if (!isObject(frame)) {
-      this.bad(null, invalid('frame: expected a JSON object'))
+    const frame = readFrame(text)
+    if (typeof frame === 'string') {
+      this.bad(null, invalid(frame))
       return
     }
     if (this.state === 'open') {
@@ -275,12 +253,8 @@ export class Connection implements Subscriber, OutboxOwner {
 
   #limit(data: Buffer, retryAfterMs: number): void {
     if (this.#isAbusive()) return
-    let id: string | null = null
-    try {
-      id = readFrameId(JSON.parse(data.toString()))
-    } catch {}
     this.respondError(
-      id,
+      readFrameId(readFrame(data.toString())),
       new GatewayError('RATE_LIMITED', 'Too many frames on this connection.', { retryAfterMs }),
     )
   }

@@ -1,5 +1,15 @@
+import type { GatewayError } from '../protocol/errors.js'
 import { RequestFrame } from '../protocol/frames.js'
 import { Id, SessionKey } from '../protocol/primitives.js'
+
+/** What the upgrade request said of the peer; forgotten once the hello is answered. */
+export interface UpgradeInfo {
+  readonly address: string
+  /** The secret of `Authorization: Bearer` or the `bearer.` subprotocol. */
+  readonly secret: string | null
+  /** Why the credentials could not be read; refused at the hello. */
+  readonly problem: GatewayError | null
+}
 
 const ID_MAX_LENGTH = Id.maxLength!
 const METHOD_MAX_LENGTH = RequestFrame.properties.method.maxLength!
@@ -8,6 +18,16 @@ const SESSION_KEY = new RegExp(SessionKey.pattern!)
 
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** The object that a frame's text holds, or what is wrong with it. */
+export function readFrame(text: string): Record<string, unknown> | string {
+  try {
+    const frame: unknown = JSON.parse(text)
+    return isObject(frame) ? frame : 'frame: expected a JSON object'
+  } catch {
+    return 'frame: expected a JSON object, got text that is not JSON'
+  }
 }
 
 /** The id of a frame, where one could be read. */

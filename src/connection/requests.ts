@@ -1,11 +1,13 @@
 import { invoke, type Method, type RequestContext } from '../methods/registry.js'
-import { type ErrorCode, GatewayError, toErrorShape } from '../protocol/errors.js'
+import { type ErrorCode, type ErrorShape, GatewayError, toErrorShape } from '../protocol/errors.js'
+import type { JsonObject } from '../protocol/primitives.js'
 import type { Connection } from './connection.js'
 import { isMethodName, isObject, isSessionKey, readFrameId } from './inbound.js'
 
 /** A request while it is handled. Its signal is made only for handlers that look at it. */
 class PendingRequest implements RequestContext {
   readonly startedAt = performance.now()
+  done: JsonObject | null = null
   #controller: AbortController | null = null
   #aborted = false
 
@@ -164,8 +166,12 @@ export class RequestTable {
   }
 
   #fail(request: PendingRequest, error: unknown): void {
-    this.connection.respondError(request.requestId, error)
-    const { code } = toErrorShape(error)
+    const shape = toErrorShape(error)
+    const { code } = shape
+    this.connection.respondError(
+      request.requestId,
+      request.done === null ? error : withDone(shape, request.done),
+    )
     if (code === 'INTERNAL_ERROR') {
       const { requestId, method } = request
       this.connection.services.log.error(
@@ -183,4 +189,9 @@ export class RequestTable {
       (performance.now() - request.startedAt) / 1000,
     )
   }
+}
+
+function withDone({ code, message, details, ...rest }: ErrorShape, done: JsonObject): GatewayError {
+  const before = isObject(details) ? details : {}
+  return new GatewayError(code, message, { ...rest, details: { ...before, ...done } })
 }

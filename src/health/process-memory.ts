@@ -6,8 +6,15 @@ import type { MemoryBound, MemoryReading } from './memory-watermark.js'
 const RSS_SHARE = 0.85
 const MEBIBYTE = 1_048_576
 
+let lastRss = 0
+
 export function readMemory(): MemoryReading {
-  return { rss: process.memoryUsage.rss(), heap: getHeapStatistics().used_heap_size }
+  try {
+    lastRss = process.memoryUsage.rss()
+  } catch {
+    // Linux tells by a file: out of descriptors, the last figure has to do.
+  }
+  return { rss: lastRss, heap: getHeapStatistics().used_heap_size }
 }
 
 /** The bounds that `overload` asks for; bytes. */

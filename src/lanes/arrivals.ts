@@ -70,7 +70,8 @@ export class Arrivals {
   /** Of the messages only the newest is to be handled. */
   #interrupt(lane: Lane<QueuedEvent>, running: QueuedEvent): void {
     const newest = newestMessage(lane)
-    if (newest === null) return
+    // One of a lower priority may have waited since before the running one came.
+    if (newest === null || (running.isMessage && running.event.seq > newest.event.seq)) return
     const cause: AbortCause = { kind: 'interrupted', by: newest.event.runId }
     const older = this.#dispatcher.remove(lane, (task) => task.isMessage && task !== newest)
     const ends = older.map((task) => this.#aborter.abortWaiting(task, lane, cause))

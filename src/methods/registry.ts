@@ -1,7 +1,7 @@
 import type { Static, TObject, TSchema } from '@sinclair/typebox'
 import type { Principal } from '../auth/principal.js'
 import type { Connection } from '../connection/connection.js'
-import type { Contract, ErrorCode, Scope } from '../protocol/index.js'
+import type { Contract, ErrorCode, JsonObject, Scope } from '../protocol/index.js'
 import { EVENTS, GatewayError, PROTOCOL_VERSION } from '../protocol/index.js'
 import { compileValidator, type Validate } from '../protocol/validation.js'
 
@@ -15,6 +15,8 @@ export interface RequestContext {
   readonly connection: Connection
   /** Aborts on `cancel` and when the connection ends. */
   readonly signal: AbortSignal
+  /** What is done already and stays so; told in the `details` of an error should the request not get its result. */
+  done: JsonObject | null
 }
 
 export type Handler<C extends Contract = Contract> = (

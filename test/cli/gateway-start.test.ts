@@ -96,3 +96,13 @@ t.test('SIGINT stops it as well; a second signal ends a slow stop at once', asyn
   t.match(busy.output(), /second signal/)
   t.notOk(existsSync(join(home, 'gateway.pid')))
 })
+
+t.test('a start that fails ends the process, whatever a plugin has left open', async (t) => {
+  const home = newHome(t)
+  writeFileSync(
+    join(home, 'open.mjs'),
+    'export default async () => { setInterval(() => {}, 1e6); throw new Error("no") }',
+  )
+  writeFileSync(join(home, 'config.yaml'), 'plugins: [{module: ./open.mjs}]')
+  t.match(await runCli(['gateway', 'start'], { home }), { code: 78, stderr: /open\.mjs.*cannot start: no/ })
+})

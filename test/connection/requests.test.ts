@@ -6,6 +6,7 @@ import t from 'tap'
 import { contract, GatewayError, ResponseFrame } from '../../src/protocol/index.js'
 import { startApp } from '../helpers/app.js'
 import { captureLog } from '../helpers/log.js'
+import { startScripted } from '../helpers/scripted-agent.js'
 import { until } from '../helpers/until.js'
 
 const any = { scope: null, params: Type.Object({}), result: Type.Unknown() }
@@ -300,4 +301,24 @@ t.test('a method that is not allowed is FORBIDDEN and says which scope it needs'
     code: 'FORBIDDEN',
   })
   t.ok(await confined.call('sessions.send', { content: 'a' }, 'mine:1'))
+})
+
+t.test('a send that waits in vain is told that its message is accepted', async (t) => {
+  const { connect, agent } = await startScripted(t)
+  const socket = await connect()
+  socket.send({
+    type: 'request',
+    id: 'w',
+    method: 'sessions.send',
+    sessionKey: 'web:1:main',
+    params: { content: 'hi', wait: true },
+  })
+  const run = await agent.next()
+  socket.send({ type: 'cancel', id: 'w' })
+  const { error } = await socket.next(({ type, id }) => type === 'response' && id === 'w')
+  t.match(error, {
+    code: 'CANCELLED',
+    details: { accepted: { runId: run.context.runId, eventId: run.event.id, queued: 0 } },
+  })
+  run.reply()
 })

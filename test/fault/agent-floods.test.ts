@@ -38,12 +38,15 @@ const gateway = await startFaulty(t, {
   config: {
     defaultAgent: 'flood',
     agents: {
-      flood: { type: 'module', path: './flood.mjs', timeoutMs: 2_000 },
+      flood: { type: 'module', path: './flood.mjs' },
+      impatient: { type: 'module', path: './flood.mjs', timeoutMs: 500 },
       historian: { type: 'historian' },
     },
-    routing: [{ channel: 'historian', agent: 'historian' }],
+    routing: [
+      { channel: 'historian', agent: 'historian' },
+      { channel: 'impatient', agent: 'impatient' },
+    ],
     plugins: [{ module: './historian.mjs' }],
-    connection: { maxBufferedBytes: 65_536, closeGraceMs: 200 },
   },
   files: { 'flood.mjs': AGENT, 'historian.mjs': HISTORIAN },
 })
@@ -57,9 +60,9 @@ interface Flooded {
   readonly dropped: number
 }
 
-async function flood(content: string): Promise<Flooded> {
+async function flood(content: string, channel = 'flood'): Promise<Flooded> {
   const socket: TestSocket = await gateway.connect({ subscribe: [] })
-  const key = `flood:${session++}:main`
+  const key = `${channel}:${session++}:main`
   await socket.call('events.subscribe', { sessionKeys: [key] })
   const { outcome } = await socket.call('sessions.send', { content, wait: true }, key)
   await socket.next(({ event }) => event === 'agent.completed' || event === 'agent.failed')
@@ -110,7 +113,7 @@ t.test(
     const polite = await gateway.polite({ key: 'polite:3' })
     const restored = await gateway.restored()
     const [endless, huge, silent] = await polite.during(
-      Promise.all([flood('yield Infinity 100'), flood('deltas 20 100000000'), flood('nothing')]),
+      Promise.all([flood('yield Infinity 100'), flood('deltas 20 100000000'), flood('nothing', 'impatient')]),
     )
     const tooLong = {
       status: 'failed',

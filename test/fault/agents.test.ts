@@ -53,7 +53,7 @@ async function late(context) {
   context.delta('late at the abort')
   await sleep(500)
   for (let i = 0; i < 10; i++) context.delta('late ' + i)
-  setTimeout(() => writeFileSync(new URL('./late', import.meta.url), ''), 20)
+  setTimeout(() => writeFileSync(new URL('./late', import.meta.url), 'said'), 20)
   return 'late answer'
 }
 
@@ -104,8 +104,8 @@ export default async function (app) {
 const config = {
   defaultAgent: 'bad',
   agents: {
-    bad: { type: 'module', path: './bad.mjs', timeoutMs: 250, retry: { attempts: 2, backoffMs: 1 } },
-    deaf: { type: 'deaf', timeoutMs: 250 },
+    bad: { type: 'module', path: './bad.mjs', timeoutMs: 600, retry: { attempts: 2, backoffMs: 1 } },
+    deaf: { type: 'deaf', timeoutMs: 600 },
   },
   routing: [{ channel: 'deaf', agent: 'deaf' }],
   plugins: [{ module: './deaf.mjs' }],
@@ -170,7 +170,7 @@ for (const channel of ['bad', 'deaf']) {
     t.match(outcome, { status: 'failed', error: { code: 'AGENT_TIMEOUT' } })
     t.match(next, { status: 'completed' })
     const witness = join(gateway.home, channel === 'bad' ? 'late' : 'deaf')
-    await until(() => existsSync(witness))
+    await until(() => existsSync(witness) && readFileSync(witness, 'utf8') !== '')
     if (channel === 'deaf') t.equal(readFileSync(witness, 'utf8'), 'CANCELLED', 'nor does it read on')
     const abandoned = (await gateway.metric('gateway_runs_abandoned_total')) - before
     t.equal(abandoned, channel === 'bad' ? 0 : 1)

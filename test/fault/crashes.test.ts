@@ -46,7 +46,7 @@ for (const way of ['leave timer', 'leave rejection', 'leave nothing', 'leave lis
       const gateway = await startFaulty(t, {
         config: {
           defaultAgent: 'stray',
-          agents: { stray: { type: 'module', path: './stray.mjs', timeoutMs: 300 } },
+          agents: { stray: { type: 'module', path: './stray.mjs', timeoutMs: 1_500 } },
           plugins: [{ module: './hook.mjs' }],
           lanes: { concurrency: 2 },
         },
@@ -63,7 +63,8 @@ for (const way of ['leave timer', 'leave rejection', 'leave nothing', 'leave lis
       for (let i = 12; i < 24; i++) acknowledge(`stray:${i % 3}:main`, `m${i}`).catch(() => {})
       const { code, signal } = await gateway.process.exited
       await fatal
-      t.same({ code, signal }, { code: 1, signal: null })
+      // It ends itself by force where the journal's disk does not answer in a moment.
+      t.ok(code === 1 || signal === 'SIGKILL', `ended with ${signal ?? code}`)
       t.match(gateway.process.output(), /"level":60.*uncaught error/, 'it says so')
       if (way !== 'leave nothing') t.match(gateway.process.output(), /a stray error/, 'and why')
       t.notOk(existsSync(join(gateway.home, 'gateway.pid')))

@@ -12,8 +12,8 @@ const MAX_PAYLOAD = 262_144
 const gateway = await startFaulty(t, {
   config: {
     connection: {
-      handshakeTimeoutMs: 600,
-      heartbeatMs: 600,
+      handshakeTimeoutMs: 1_500,
+      heartbeatMs: 1_000,
       closeGraceMs: 200,
       maxPayloadBytes: MAX_PAYLOAD,
     },

@@ -4,13 +4,14 @@ import { connect as connectTls } from 'node:tls'
 import t from 'tap'
 import { createCertificate } from '../auth/certificates.js'
 import { RawSocket, upgradeRequest } from '../helpers/raw-socket.js'
+import { until } from '../helpers/until.js'
 import { beside, startFaulty } from './harness.js'
 
-const LIMITS = { handshakeTimeoutMs: 600, requestTimeoutMs: 900, idleTimeoutMs: 1_800, closeGraceMs: 200 }
+const LIMITS = { handshakeTimeoutMs: 2_000, requestTimeoutMs: 2_400, idleTimeoutMs: 4_500, closeGraceMs: 200 }
 
 const gateway = await startFaulty(t, { config: { connection: LIMITS } })
 
-t.test('half an HTTP request and then silence: 408, and gone', async (t) => {
+t.test('half an HTTP request, in its head or its body, and then silence: 408, and gone', async (t) => {
   const whole = 'POST /health HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n\r\n12345'
   await beside(t, gateway, async () => {
     const cuts = [0, 1, 4, 12, 22, 30, whole.length - 9]
@@ -24,25 +25,21 @@ t.test('half an HTTP request and then silence: 408, and gone', async (t) => {
     // It shows signs of life, of no use to anyone.
     const trickle = setInterval(() => slow.write(`X-${Date.now()}: a\r\n`), 50)
     t.teardown(() => clearInterval(trickle))
-    for (const raw of [...sockets, slow]) t.match(await raw.answer(), ERROR_408)
+    // The one whose body is missing may be answered before: nobody has asked for that body.
+    const bodies = ['', 'Expect: 100-continue\r\n'].map((expects) => {
+      const raw = new RawSocket(gateway.process.url)
+      raw.write(`POST /health HTTP/1.1\r\nHost: 127.0.0.1\r\n${expects}Content-Length: 10\r\n\r\n12345`)
+      return raw
+    })
     const upgrade = new RawSocket(gateway.process.url)
     upgrade.write(upgradeRequest('/ws').slice(0, 60))
-    t.match(await upgrade.answer(), ERROR_408)
+    for (const raw of [...sockets, slow, upgrade]) t.match(await raw.answer(), ERROR_408)
+    for (const raw of bodies) t.match(await raw.answer(), / (404|408) /)
   })
 })
 
 const ERROR_408 =
   /^HTTP\/1.1 408 Request Timeout\r\n.*\r\n\r\n\{"error":\{"code":"INVALID_REQUEST","message":"The request did not arrive in time\."/s
-
-t.test('half a body and then silence: gone, whether it was asked for or not', async (t) => {
-  await beside(t, gateway, async () => {
-    for (const expects of ['', 'Expect: 100-continue\r\n']) {
-      const raw = new RawSocket(gateway.process.url)
-      raw.write(`POST /health HTTP/1.1\r\nHost: 127.0.0.1\r\n${expects}Content-Length: 10\r\n\r\n12345`)
-      t.match(await raw.answer(), / (404|408) /)
-    }
-  })
-})
 
 t.test('an HTTP connection on which nothing passes is destroyed, be it idle or not read', async (t) => {
   await beside(t, gateway, async () => {
@@ -114,7 +111,8 @@ t.test('half a TLS handshake and then silence: gone after the time for it', asyn
     sockets.push(socket)
   }
   await polite.during(Promise.all(sockets.map((socket) => once(socket, 'close'))))
-  t.ok(gateway.descriptors() <= open, 'none is left')
+  await until(() => gateway.descriptors() <= open)
+  t.pass('none is left')
   await polite.verify(t)
 })
 

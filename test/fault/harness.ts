@@ -144,7 +144,10 @@ export function fetchText(url: string, options: { localAddress?: string } = {}):
       response.setEncoding('utf8').on('data', (chunk) => {
         text += chunk
       })
-      response.on('end', () => resolve(text))
+      response.on('end', () => {
+        if (response.statusCode === 200) resolve(text)
+        else reject(new Error(`${url}: ${response.statusCode} ${text}`))
+      })
     }).on('error', reject)
   })
 }

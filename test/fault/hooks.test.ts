@@ -10,7 +10,7 @@ export default async function (app) {
     const { content } = event.payload
     if (content.startsWith('hang')) await new Promise(() => {})
     if (content === 'reject') { await sleep(5); throw new Error('a secret text') }
-    if (content === 'late') { await sleep(500); event.payload.content = 'changed'; throw new Error('too late') }
+    if (content === 'late') { await sleep(1_500); event.payload.content = 'changed'; throw new Error('too late') }
   })
   app.on('agent:*', () => new Promise(() => {}))
   app.on('agent:*', async () => { await sleep(1); throw undefined })
@@ -19,7 +19,7 @@ export default async function (app) {
 
 t.test('hooks that hang, or fail later, hold nobody: their events are refused and not stored', async (t) => {
   const gateway = await startFaulty(t, {
-    config: { hooks: { timeoutMs: 300 }, plugins: [{ module: './hook.mjs' }], lanes: { capacity: 10 } },
+    config: { hooks: { timeoutMs: 1_000 }, plugins: [{ module: './hook.mjs' }], lanes: { capacity: 10 } },
     files: { 'hook.mjs': HOOK },
   })
   const polite = await gateway.polite()

@@ -68,7 +68,7 @@ class Flood {
       else {
         this.refused.push(error)
         // Not as long as it was asked to: the pressure is to stay.
-        await sleep(20)
+        await sleep(100)
       }
     }
   }

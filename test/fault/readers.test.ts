@@ -86,7 +86,7 @@ t.test(
   'a client that never reads and goes on asking is not read either, and ended by the heartbeat',
   async (t) => {
     const gateway = await startFaulty(t, {
-      config: { ...config, connection: { ...config.connection, heartbeatMs: 500 } },
+      config: { ...config, connection: { ...config.connection, heartbeatMs: 1_000 } },
       files,
     })
     const polite = await gateway.polite()
@@ -118,7 +118,7 @@ t.test(
 
 t.test('a client that reads a byte at a time is served or closed; nobody else notices', async (t) => {
   const gateway = await startFaulty(t, {
-    config: { ...config, connection: { ...config.connection, heartbeatMs: 500 } },
+    config: { ...config, connection: { ...config.connection, heartbeatMs: 1_000 } },
     files,
   })
   const polite = await gateway.polite()
@@ -143,7 +143,7 @@ t.test('a client that reads a byte at a time is served or closed; nobody else no
 
 t.test('a client that reads slowly, yet reads, gets everything', async (t) => {
   const gateway = await startFaulty(t, {
-    config: { ...config, connection: { closeGraceMs: 200, heartbeatMs: 500 } },
+    config: { ...config, connection: { closeGraceMs: 200, heartbeatMs: 1_000 } },
     files,
   })
   const polite = await gateway.polite()

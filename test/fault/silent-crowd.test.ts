@@ -35,7 +35,7 @@ t.test(
   'thousands that connect and say nothing are each told 4408, and cost nothing afterwards',
   async (t) => {
     const gateway = await startFaulty(t, {
-      config: { connection: { handshakeTimeoutMs: 5_000, closeGraceMs: 200 } },
+      config: { connection: { handshakeTimeoutMs: 6_000, closeGraceMs: 200 } },
     })
     const polite = await gateway.polite()
     const restored = await gateway.restored()
@@ -43,8 +43,8 @@ t.test(
     const before = await gateway.inspect()
     const sockets = await polite.during(crowd(t, gateway.process.url, size))
     const connected = await gateway.metric('gateway_connections')
-    const each = ((await gateway.inspect()).bytes - before.bytes) / size
-    t.ok(connected > size / 2, `${connected} at once`)
+    const each = ((await gateway.inspect()).bytes - before.bytes) / connected
+    t.ok(connected >= Math.min(1_000, size / 2), `${connected} at once`)
     t.ok(each < 16_000, `${Math.round(each)} bytes each`)
 
     const newcomer = await gateway.polite({ key: 'newcomer:1:main' })
@@ -64,7 +64,7 @@ t.test(
   async (t) => {
     const max = 300
     const gateway = await startFaulty(t, {
-      config: { connection: { maxConnections: max, handshakeTimeoutMs: 3_000, closeGraceMs: 200 } },
+      config: { connection: { maxConnections: max, handshakeTimeoutMs: 60_000, closeGraceMs: 200 } },
     })
     const polite = await gateway.polite()
     const sockets = await polite.during(crowd(t, gateway.process.url, max + 200))
@@ -74,9 +74,14 @@ t.test(
     t.equal((await newcomer.closed).code, 1013)
     await until(async () => (await gateway.metric('gateway_connections')) <= max)
 
-    const codes = await polite.during(Promise.all(sockets.map((raw) => raw.closeCode())))
-    t.equal(codes.filter((code) => code === 1013).length, 201)
-    t.equal(codes.filter((code) => code === 4408).length, max - 1)
+    const refused = sockets.slice(max - 1)
+    const codes = await polite.during(Promise.all(refused.map((raw) => raw.closeCode())))
+    t.same([...new Set(codes)], [1013])
+    t.ok(
+      sockets.slice(0, max - 1).every(({ socket }) => !socket.destroyed),
+      'those that found room are left alone',
+    )
+    for (const raw of sockets) raw.destroy()
     await until(async () => (await gateway.metric('gateway_connections')) === 1)
     const later = await gateway.polite({ key: 'later:1:main' })
     await later.verify(t)
@@ -86,7 +91,7 @@ t.test(
 
 t.test('out of file descriptors, whoever is connected is served, and it heals by itself', async (t) => {
   const gateway = await startFaulty(t, {
-    config: { connection: { handshakeTimeoutMs: 1_000, closeGraceMs: 200 } },
+    config: { connection: { handshakeTimeoutMs: 4_000, closeGraceMs: 200 } },
     openFiles: 300,
   })
   const polite = await gateway.polite()

@@ -14,7 +14,7 @@ type Deep<T> = {
 }
 export type ConfigOverrides = Deep<Config>
 
-/** A complete configuration for tests: memory journal, any free port, no rate limits, no grace to wait for. */
+/** A complete configuration for tests: memory journal, any free port, no rate limits, no grace to wait for, ready on a busy machine. */
 export function testConfig(overrides: ConfigOverrides = {}): Config {
   const base = {
     port: 0,
@@ -22,6 +22,7 @@ export function testConfig(overrides: ConfigOverrides = {}): Config {
     rateLimit: { http: { max: 0 }, upgrades: { max: 0 } },
     shutdown: { drainTimeoutMs: 5_000 },
     connection: { closeGraceMs: 200 },
+    overload: { maxLoopDelayMs: 60_000 },
   }
   return Value.Default(ConfigSchema, merge(base, overrides)) as Config
 }

@@ -35,6 +35,8 @@ export interface StartOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Further arguments of `gateway start`. */
   readonly args?: readonly string[]
+  /** Given the process as soon as there is one, long before it listens. */
+  readonly onSpawn?: (child: ChildProcess) => void
   /** The limit on its file descriptors. Default: that of this process. */
   readonly openFiles?: number
 }
@@ -66,6 +68,7 @@ export async function startGateway(options: StartOptions = {}): Promise<GatewayP
     env: gatewayEnv(home, options.env),
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  options.onSpawn?.(child)
   const output = collect(child)
   const exited = new Promise<Exit>((resolve) =>
     child.once('close', (code, signal) => resolve({ code, signal })),

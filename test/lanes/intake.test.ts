@@ -3,6 +3,7 @@ import { GatewayError } from '../../src/protocol/errors.js'
 import { startApp } from '../helpers/app.js'
 import { startScripted } from '../helpers/scripted-agent.js'
 import type { Frame, TestSocket } from '../helpers/socket.js'
+import { until } from '../helpers/until.js'
 
 const KEY = 'web:1:main'
 
@@ -302,6 +303,30 @@ t.test('a repeated send that is answered although there is no room counts as no 
   })
   t.equal(app.lanes.dispatcher.refusals.lane_full, 1)
   await socket.event('lane.full')
+})
+
+t.test('what waits for a change of its session is bounded, too', async (t) => {
+  const { connect, agent, app } = await startScripted(t, { lanes: { maxPendingBytes: 1_024 } })
+  const socket = await connect()
+  await socket.call('sessions.create', {}, KEY)
+  let change = () => {}
+  const held = new Promise<void>((resolve) => {
+    change = resolve
+  })
+  const save = app.journal.saveSession.bind(app.journal)
+  app.journal.saveSession = (...args) => held.then(() => save(...args))
+  const patched = socket.call('sessions.patch', { title: 'new' }, KEY)
+  await until(() => app.sessions.changing(KEY) !== null)
+  const large = { content: 'x'.repeat(600) }
+  const first = socket.call('sessions.send', large, KEY)
+  t.match(await socket.refused('sessions.send', large, KEY), {
+    code: 'UNAVAILABLE',
+    details: { reason: 'gateway_full' },
+  })
+  change()
+  await patched
+  await first
+  t.match((await agent.next()).context.session, { title: 'new' })
 })
 
 t.test('an event of any type is handled; only a message is part of the conversation', async (t) => {

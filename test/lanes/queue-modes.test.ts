@@ -230,6 +230,27 @@ t.test(
   },
 )
 
+t.test('interrupt: an older message that waits in a lower class interrupts nothing', async (t) => {
+  const { socket, agent, send } = await start(t, 'interrupt')
+  await socket.call('sessions.create', { queueMode: 'followup' }, KEY)
+  await send('one')
+  const first = await agent.next()
+  const late = await send('late', { priority: 'cron' })
+  const two = await send('two')
+  first.reply()
+  const second = await agent.next()
+  t.equal(second.content, 'two')
+  await socket.call('sessions.patch', { queueMode: null }, KEY)
+  await socket.call('events.publish', { type: 'user.command', payload: {} }, KEY)
+  t.notOk(second.context.signal.aborted)
+  second.reply()
+  await final(socket, two.runId)
+  ;(await agent.next()).reply('')
+  ;(await agent.next()).reply()
+  await final(socket, late.runId)
+  t.notOk(finals(socket).some(([event]) => event === 'agent.aborted'))
+})
+
 t.test(
   'interrupt: an agent that ignores its signal is left behind, and what it says then is not heard',
   async (t) => {
