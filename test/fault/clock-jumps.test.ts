@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { type Frame, TestSocket } from '../helpers/socket.js'
 import { until } from '../helpers/until.js'
+import { complaintsOf } from './audit.js'
 import { Faults, NO_FAULTS } from './faults.js'
-import { complaintsOf, Ledger } from './ledger.js'
+import { Ledger } from './ledger.js'
 
 const DAY = 86_400_000
 const YEARS = 3_650 * DAY

@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 import { temporaryFolder } from '../helpers/app.js'
 import { type GatewayProcess, type StartOptions, startGateway } from '../helpers/gateway-process.js'
 import { type Frame, TestSocket } from '../helpers/socket.js'
+import { auditSession, complaintsOf, type Message, settled } from './audit.js'
 
 /** Streams its answer, and writes down what it was given: a witness outside the journal. */
 const AGENT = `
@@ -18,15 +19,6 @@ export default async function* (event, context) {
   yield content
 }
 `
-
-const FINALS = new Set(['agent.completed', 'agent.failed', 'agent.aborted', 'agent.merged'])
-
-interface Message {
-  readonly key: string
-  readonly content: string
-  readonly idempotencyKey: string
-  accepted: { readonly eventId: string; readonly runId: string; readonly seq: number } | null
-}
 
 export interface LedgerOptions {
   readonly sessions?: number
@@ -228,7 +220,8 @@ export class Ledger {
     await this.reached(head)
     this.#compareSeen(log, head)
     for (const key of new Set(this.#messages.map((message) => message.key))) {
-      this.#auditSession(key, log)
+      const sent = this.#messages.filter((message) => message.key === key)
+      this.#problems.push(...auditSession(key, sent, log))
       await this.#auditHistory(key, log, socket)
     }
     this.#auditWitness()
@@ -245,49 +238,6 @@ export class Ledger {
     const seen = this.#seen.filter(({ seq }) => seq <= head)
     if (ids(seen) !== ids(log))
       this.#problems.push(`who resumed has seen ${ids(seen)}\ninstead of ${ids(log)}`)
-  }
-
-  #auditSession(key: string, log: readonly Frame[]): void {
-    const own = log.filter(({ sessionKey }) => sessionKey === key)
-    const expected = this.#messages.filter((message) => message.key === key)
-    const asked = own.filter(({ event, payload }) => event === 'session.message' && payload.role === 'user')
-    const answered = own.filter(
-      ({ event, payload }) => event === 'session.message' && payload.role === 'assistant',
-    )
-    const finals = own.filter(({ event }) => FINALS.has(event))
-    const runs = expected.map(({ accepted }) => accepted?.runId)
-    const same = (what: string, found: unknown[], wanted: unknown[]) => {
-      if (found.join() !== wanted.join())
-        this.#problems.push(`${key}: ${what}: ${found} instead of ${wanted}`)
-    }
-    const first = (content: string) => content.split(' ')[0]
-    same(
-      'messages',
-      asked.map(({ payload }) => first(payload.content)),
-      expected.map(({ content }) => first(content)),
-    )
-    same(
-      'runs',
-      asked.map(({ payload }) => payload.runId),
-      runs,
-    )
-    same(
-      'positions',
-      asked.map(({ seq }) => seq),
-      expected.map(({ accepted }) => accepted?.seq),
-    )
-    same(
-      'answers',
-      answered.map(({ payload }) => payload.content),
-      expected.map(({ content }) => `answer to ${first(content)}`),
-    )
-    same(
-      'finals',
-      finals.map(({ payload }) => payload.runId),
-      runs,
-    )
-    const failed = finals.filter(({ event }) => event !== 'agent.completed')
-    if (failed.length > 0) this.#problems.push(`${key}: ${failed.map(({ event }) => event)}`)
   }
 
   /** What people have sent, as the histories have it: `key content`. */
@@ -321,26 +271,4 @@ export class Ledger {
       if (given.length - once.length >= this.#starts) this.#problems.push(`${key}: ran too often: ${given}`)
     }
   }
-}
-
-/** Waits until nothing waits or runs; told by events, asked for once more after each. */
-async function settled(socket: TestSocket): Promise<void> {
-  for (;;) {
-    const seen = socket.frames.length
-    const { lanes } = await socket.call('gateway.info')
-    if (lanes.pending === 0) return
-    await socket.next((frame) => FINALS.has(frame.event), seen)
-  }
-}
-
-/** What a gateway has logged as a warning or worse. */
-export function complaintsOf(gateway: GatewayProcess): string[] {
-  const lines = gateway.output().split('\n').filter(Boolean)
-  return lines.filter((line) => {
-    try {
-      return JSON.parse(line).level >= 40
-    } catch {
-      return true
-    }
-  })
 }
