@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { QueueMode } from '../protocol/primitives.js'
+import { Channels, Connector } from './schema-channels.js'
 import { age, bytes, closed, count, ms, named, section } from './schema-kinds.js'
 import { Overload } from './schema-overload.js'
 import { Auth, RateLimits, Tls } from './schema-security.js'
@@ -179,13 +180,6 @@ const Route = Type.Object(
   closed,
 )
 
-const Connector = Type.Object(
-  {
-    type: Type.String({ minLength: 1, description: 'One that is built in or that a plugin adds.' }),
-  },
-  { additionalProperties: true, description: 'Further keys are the options of the type.' },
-)
-
 /** The one shape of the configuration (spec §6): types, validation, defaults and the docs table come from it. */
 export const ConfigSchema = Type.Object(
   {
@@ -278,6 +272,7 @@ export const ConfigSchema = Type.Object(
         'Rules that choose the agent and the queue mode: of each the first match that names one wins.',
     }),
     connectors: named(Connector, 'Connectors by name.'),
+    channels: Channels,
     plugins: Type.Array(
       Type.Object(
         {

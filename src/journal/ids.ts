@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 const EVENT = 'evt_'
 const RUN = 'run_'
 const MESSAGE = 'msg_'
+const DELIVERY = 'dlv_'
 
 const TIME_DIGITS = 9
 const COUNTER_DIGITS = 4
@@ -48,6 +49,8 @@ export function newEventIds(): { eventId: string; runId: string } {
 }
 
 export const newMessageId = (): string => MESSAGE + nextSuffix()
+
+export const newDeliveryId = (): string => DELIVERY + nextSuffix()
 
 /** The event that a run handles; null: that is no run id. */
 export const eventIdOfRun = (runId: string): string | null =>

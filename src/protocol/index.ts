@@ -1,4 +1,5 @@
 export * from './accepted.js'
+export * from './channels.js'
 export * from './close-codes.js'
 export * from './contract.js'
 export * from './errors.js'

@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto'
+import type { Test } from 'tap'
+import type {
+  Connector,
+  ConnectorFactoryContext,
+  IncomingMessage,
+  Inlet,
+  OutgoingPart,
+  Received,
+  Sent,
+  Target,
+} from '../../src/connectors/connector.js'
+import type { Log } from '../../src/log.js'
+import { until } from './until.js'
+
+/** What a connector's factory is given in tests; `logged` has its lines as `[level, fields, message]`. */
+export function connectorContext(
+  overrides: Partial<ConnectorFactoryContext> = {},
+): ConnectorFactoryContext & { readonly logged: [keyof Log, object, string][] } {
+  const logged: [keyof Log, object, string][] = []
+  const level = (name: keyof Log) => (fields: object, message: string) => {
+    logged.push([name, fields, message])
+  }
+  const log = {
+    debug: level('debug'),
+    info: level('info'),
+    warn: level('warn'),
+    error: level('error'),
+  } as unknown as Log
+  return {
+    name: 'test',
+    channel: 'test',
+    log,
+    baseDir: process.cwd(),
+    env: {},
+    maxAttachmentBytes: 1_048_576,
+    ...overrides,
+    logged,
+  }
+}
+
+/** The gateway's side of one connector, for tests of the connector alone: keeps what came in and accepts it at once. */
+export class ConnectorHost implements Inlet {
+  readonly received: IncomingMessage[] = []
+  identity: string | null = null
+  isConnected = false
+  /** How the last `listen` ended: null while it goes on, `undefined` when it resolved. */
+  ended: { readonly error: unknown } | null = null
+  /** What the next messages get; throw for what the gateway cannot take. */
+  answer: (message: IncomingMessage) => Promise<Received> | Received = (message) => ({
+    accepted: true,
+    eventId: `evt_${message.id}`,
+    runId: `run_${message.id}`,
+    duplicate: false,
+  })
+  #stop = new AbortController()
+  #listening: Promise<void> = Promise.resolve()
+
+  constructor(readonly connector: Connector) {}
+
+  connected(identity?: string): void {
+    this.identity = identity ?? null
+    this.isConnected = true
+  }
+
+  async receive(message: IncomingMessage): Promise<Received> {
+    this.received.push(message)
+    return this.answer(message)
+  }
+
+  /** Listens, resolves once connected, and rejects with why it could not. */
+  async start(): Promise<void> {
+    this.#stop = new AbortController()
+    this.isConnected = false
+    this.ended = null
+    this.#listening = this.connector.listen(this, this.#stop.signal).then(
+      () => this.#end(undefined),
+      (error: unknown) => this.#end(error),
+    )
+    await until(() => this.isConnected || this.ended !== null)
+    if (!this.isConnected) throw this.ended!.error
+  }
+
+  /** Resolves when `listen` has ended. */
+  async stop(): Promise<void> {
+    this.#stop.abort()
+    await this.#listening
+  }
+
+  /** Sends one part that is a whole delivery; anything of it can be given. */
+  send(target: Target, text: string, overrides: Partial<OutgoingPart> = {}): Promise<Sent> {
+    const part: OutgoingPart = {
+      target,
+      text,
+      attachments: [],
+      idempotencyKey: randomUUID(),
+      runId: null,
+      replyTo: null,
+      part: 1,
+      parts: 1,
+      ...overrides,
+    }
+    return this.connector.send(part, this.#stop.signal)
+  }
+
+  #end(error: unknown): void {
+    this.isConnected = false
+    this.ended = { error }
+  }
+}
+
+/** A host whose connector is closed when the test ends. */
+export function hostOf(t: Test, connector: Connector): ConnectorHost {
+  const host = new ConnectorHost(connector)
+  t.teardown(async () => {
+    await host.stop()
+    await connector.close?.()
+  })
+  return host
+}
