@@ -37,6 +37,8 @@ export interface AppOptions {
   readonly home: string
   /** What relative paths in the configuration are relative to. */
   readonly baseDir: string
+  /** Who set each value of the configuration, for messages. */
+  readonly sources?: ReadonlyMap<string, string>
   /** A pino logger; default: silent. */
   readonly logger?: FastifyBaseLogger
   /** Validate what methods return as well; for tests. */
@@ -109,14 +111,17 @@ function serverLimits({ connection }: Config) {
 export async function checkConfig({
   config,
   baseDir,
+  sources,
   logger,
-}: Pick<AppOptions, 'config' | 'baseDir'> & { readonly logger: FastifyBaseLogger }): Promise<void> {
+}: Pick<AppOptions, 'config' | 'baseDir' | 'sources'> & {
+  readonly logger: FastifyBaseLogger
+}): Promise<void> {
   refuseConnectors(config)
   await loadTls({ config, baseDir })
   await checkPlugins({ config, baseDir })
   const builtIn = Object.entries(config.agents).filter(([, { type }]) => isBuiltIn(type))
   const agents = new AgentRegistry()
-  await agents.build(Object.fromEntries(builtIn), { log: logger, baseDir, env: process.env })
+  await agents.build(Object.fromEntries(builtIn), { log: logger, baseDir, env: process.env, sources })
   await agents.close()
 }
 
@@ -131,7 +136,7 @@ async function loadTls({
 
 async function compose(
   app: FastifyInstance,
-  { config, home, baseDir, checkResults }: AppOptions,
+  { config, home, baseDir, sources, checkResults }: AppOptions,
   material: TlsMaterial | null,
 ): Promise<void> {
   await app.register(closing, { config })
@@ -145,7 +150,7 @@ async function compose(
   await app.register(hooks, { config })
   await app.register(events)
   await app.register(lifecycle, { config })
-  await app.register(agents, { config, baseDir })
+  await app.register(agents, { config, baseDir, sources })
   await app.register(methods, { checkResults })
   await app.register(lanes, { config })
   await app.register(websocket, { config, version: VERSION })
