@@ -37,9 +37,9 @@ export function understand(update: Update, bot: Bot): Understood | null {
   }
 }
 
-/** The order of what is said in one chat is kept. */
+/** The chat, within which order counts; 0: there is none that can be read. */
 export function peerOf(update: Update): number {
-  return (update.message ?? update.edited_message)?.chat.id ?? 0
+  return (update.message ?? update.edited_message)?.chat?.id ?? 0
 }
 
 /** Each edit counts as a message of its own. */

@@ -29,6 +29,13 @@ export const TelegramOptions = Type.Object(
         description: 'Where Telegram reaches this connector’s endpoint. Left out: long polling.',
       }),
     ),
+    webhookCheckMs: Type.Integer({
+      minimum: 1,
+      maximum: 86_400_000,
+      default: 60_000,
+      description: 'How often Telegram is asked whether the webhook still holds.',
+      unit: 'ms',
+    }),
     pollTimeoutS: Type.Integer({
       minimum: 0,
       maximum: 50,
@@ -37,7 +44,7 @@ export const TelegramOptions = Type.Object(
       unit: 's',
     }),
     pollPauseMs: Type.Integer({
-      minimum: 0,
+      minimum: 1,
       maximum: 60_000,
       default: 100,
       description: 'Wait after a poll that had nothing to tell.',

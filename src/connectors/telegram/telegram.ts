@@ -1,6 +1,4 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import type { Update } from 'grammy/types'
-import { abortable } from '../../agents/abort.js'
 import { parseOptions } from '../../agents/options.js'
 import { GatewayError } from '../../protocol/errors.js'
 import type {
@@ -22,6 +20,7 @@ import { checkOptions, readToken, TelegramOptions } from './options.js'
 import { Previews } from './previews.js'
 import { Recent } from './recent.js'
 import { Updates } from './updates.js'
+import { Webhook } from './webhook.js'
 
 const CAPABILITIES: Capabilities = {
   maxLength: 4096,
@@ -67,8 +66,8 @@ class TelegramConnector implements Connector {
   readonly #context: ConnectorFactoryContext
   readonly #client: Client
   readonly #hasToken: boolean
-  /** What Telegram shows at the endpoint; follows from the token, so that it outlives a restart. */
-  readonly #secret: string
+  /** Null: long polling. */
+  readonly #webhook: Webhook | null
   readonly #messages: Messages
   readonly #previews: Previews
   readonly #begun = new Recent<{ done: number; messageId: number | null }>(MAX_BEGUN)
@@ -80,29 +79,29 @@ class TelegramConnector implements Connector {
     this.#context = context
     this.#client = createClient(token ?? '', options)
     this.#hasToken = token !== undefined
-    this.#secret = createHmac('sha256', token ?? '')
-      .update('webhook')
-      .digest('base64url')
     this.#messages = new Messages(this.#client, options.format)
     this.#previews = new Previews(this.#messages)
     this.#updates = new Updates(this.#client, options, context)
-    if (options.webhookUrl !== undefined) this.endpoint = (request, inlet) => this.#called(request, inlet)
+    const { webhookUrl: url, webhookCheckMs: checkMs } = options
+    const webhook =
+      url === undefined ? null : new Webhook(this.#client, token ?? '', { url, checkMs }, context)
+    if (webhook !== null) this.endpoint = (request, inlet) => this.#called(webhook, request, inlet)
+    this.#webhook = webhook
   }
 
   async listen(inlet: Inlet, signal: AbortSignal): Promise<void> {
     if (!this.#hasToken) throw new GatewayError('NOT_LINKED', 'The token of the bot is not set.')
     const { api, release } = this.#client
-    const { webhookUrl } = this.#options
+    const webhook = this.#webhook
     try {
       const bot = await api.getMe(signal)
-      const hook = { secret_token: this.#secret, allowed_updates: this.#updates.kinds }
-      if (webhookUrl === undefined) await api.deleteWebhook({}, signal)
-      else await api.setWebhook({ url: webhookUrl, ...hook }, signal)
+      if (webhook === null) await api.deleteWebhook({}, signal)
+      else await webhook.set(this.#updates.kinds, signal)
       await this.#announceCommands(signal)
       this.#bot = bot
       inlet.connected(`@${bot.username}`)
-      if (webhookUrl === undefined) await this.#updates.poll(bot, inlet, signal)
-      else await abortable(new Promise(() => {}), signal)
+      if (webhook === null) await this.#updates.poll(bot, inlet, signal)
+      else await webhook.watch(signal)
     } catch (error) {
       if (!signal.aborted) throw error
     } finally {
@@ -166,8 +165,12 @@ class TelegramConnector implements Connector {
   }
 
   /** Telegram tries again what is not answered with 2xx (core.telegram.org/bots/api#setwebhook). */
-  async #called({ headers, body, signal }: EndpointRequest, inlet: Inlet): Promise<EndpointAnswer> {
-    if (!isSame(headers['x-telegram-bot-api-secret-token'] ?? '', this.#secret)) return { status: 401 }
+  async #called(
+    webhook: Webhook,
+    { headers, body, signal }: EndpointRequest,
+    inlet: Inlet,
+  ): Promise<EndpointAnswer> {
+    if (!webhook.isSecret(headers['x-telegram-bot-api-secret-token'])) return { status: 401 }
     const update = readUpdate(body)
     if (update === null) return { status: 400 }
     if (this.#bot === null) return { status: 503 }
@@ -179,11 +182,6 @@ class TelegramConnector implements Connector {
       return { status: 503 }
     }
   }
-}
-
-function isSame(a: string, b: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(a), digest(b))
 }
 
 function readUpdate(body: Buffer): Update | null {

@@ -70,6 +70,8 @@ export class Updates {
     const { log } = this.#context
     const { chat, migrate_to_chat_id: id } = update.message ?? {}
     if (id !== undefined) log.info({ from: chat?.id, to: id }, 'a Telegram group has become a supergroup')
+    // A webhook that was set before may still bring some.
+    if (update.edited_message !== undefined && this.#options.edits === 'ignore') return null
     try {
       return understand(update, bot)
     } catch (err) {
