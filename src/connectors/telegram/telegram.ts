@@ -52,7 +52,7 @@ export const createTelegramConnector: ConnectorFactory = (given, context) => {
   const options = parseOptions(TelegramOptions, given, (one) => checkOptions(one, context.env))
   const token = readToken(options, context.env)
   if (token === undefined) {
-    const fields = { connector: context.name, variable: options.tokenEnv }
+    const fields = { variable: options.tokenEnv }
     context.log.warn(fields, 'the token of a Telegram bot is not set; it will not connect')
   }
   return new TelegramConnector(options, token, context)
@@ -84,7 +84,7 @@ class TelegramConnector implements Connector {
     this.#updates = new Updates(this.#client, options, context)
     const { webhookUrl: url, webhookCheckMs: checkMs } = options
     const webhook =
-      url === undefined ? null : new Webhook(this.#client, token ?? '', { url, checkMs }, context)
+      url === undefined ? null : new Webhook(this.#client, token ?? '', { url, checkMs }, context.log)
     if (webhook !== null) this.endpoint = (request, inlet) => this.#called(webhook, request, inlet)
     this.#webhook = webhook
   }

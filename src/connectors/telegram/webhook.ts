@@ -1,7 +1,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Log } from '../../log.js'
 import { GatewayError } from '../../protocol/errors.js'
-import type { ConnectorFactoryContext } from '../connector.js'
 import type { Client } from './client.js'
 
 export interface WebhookOptions {
@@ -13,14 +13,14 @@ export interface WebhookOptions {
 export class Webhook {
   readonly #api: Client['api']
   readonly #options: WebhookOptions
-  readonly #context: ConnectorFactoryContext
+  readonly #log: Log
   /** What Telegram shows when it calls. Follows from the token, so that it outlives a restart. */
   readonly #secret: string
 
-  constructor(client: Client, token: string, options: WebhookOptions, context: ConnectorFactoryContext) {
+  constructor(client: Client, token: string, options: WebhookOptions, log: Log) {
     this.#api = client.api
     this.#options = options
-    this.#context = context
+    this.#log = log
     this.#secret = createHmac('sha256', token).update('webhook').digest('base64url')
   }
 
@@ -35,7 +35,7 @@ export class Webhook {
     for (;;) {
       await sleep(this.#options.checkMs, undefined, { signal })
       const info = await this.#api.getWebhookInfo(signal)
-      if (info.url !== this.#options.url) {
+      if (!this.#isOurs(info.url)) {
         throw new GatewayError('CONFLICT', 'Another program has taken the webhook of this bot away.', {
           retryable: true,
         })
@@ -43,13 +43,18 @@ export class Webhook {
       const { last_error_date: at = 0, last_error_message: reason } = info
       if (at <= told) continue
       told = at
-      const fields = { connector: this.#context.name, reason, waiting: info.pending_update_count }
-      this.#context.log.warn(fields, 'Telegram could not deliver to the webhook')
+      const fields = { reason, waiting: info.pending_update_count }
+      this.#log.warn(fields, 'Telegram could not deliver to the webhook')
     }
   }
 
   isSecret(shown: string | undefined): boolean {
     return timingSafeEqual(digest(shown ?? ''), digest(this.#secret))
+  }
+
+  /** Telegram may write it in another way. */
+  #isOurs(url = ''): boolean {
+    return URL.canParse(url) && new URL(url).href === new URL(this.#options.url).href
   }
 }
 
