@@ -1,4 +1,5 @@
 import fp from 'fastify-plugin'
+import { deliveryHealth } from '../src/connectors/delivery-health.js'
 import { Health } from '../src/health/health.js'
 
 declare module 'fastify' {
@@ -22,7 +23,7 @@ export default fp<{ version: string }>(
         ? { status: 'ok' }
         : { status: 'degraded', message: 'full: new events are refused' }
     })
-    health.add('outbox', () => deliverer.health())
+    health.add('outbox', () => deliveryHealth(deliverer))
     health.add('memory', () => overload.memory.health())
     health.add('eventLoop', () => overload.loopDelay.health())
     app.decorate('health', health)

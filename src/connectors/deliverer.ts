@@ -1,5 +1,4 @@
 import type { Broadcaster } from '../events/broadcaster.js'
-import type { CheckResult } from '../health/health.js'
 import type { Journal } from '../journal/journal.js'
 import type { DeliveryRecord, NewDelivery, PendingDelivery } from '../journal/outbox.js'
 import { within } from '../lifecycle/within.js'
@@ -32,6 +31,7 @@ export interface DelivererOptions {
 const FULL_RETRY_AFTER_MS = 5_000
 /** Before a delivery that could not be read is looked at again. */
 const FAULT_BACKOFF_MS = 1_000
+
 /**
  * Says on the channels what the journal holds for them (spec §3, The promise): at least once, in order for each peer, to
  * several peers at the same time. Only ids are kept here; what waits is in the journal until the platform took it.
@@ -116,18 +116,6 @@ export class Deliverer {
     }
   }
 
-  /** Degraded while a channel is full, or deliveries wait for one that is not configured. */
-  health(): CheckResult {
-    const unknown = [...this.unknown()].map(({ channel, deliveries }) => `${channel} (${deliveries})`)
-    const full = [...this.waiting()].filter(({ channel }) => !this.hasRoom(channel))
-    if (unknown.length > 0) {
-      const message = `deliveries wait for channels that are not configured: ${unknown.slice(0, 5).join(', ')}`
-      return { status: 'degraded', message }
-    }
-    if (full.length === 0) return { status: 'ok' }
-    return { status: 'degraded', message: `full: ${full.map(({ channel }) => channel).join(', ')}` }
-  }
-
   /**
    * Resolves once they are on disk. @throws `NOT_FOUND` where there is no such channel, `UNAVAILABLE` where too much waits
    * for it already or the journal cannot write; then none of them is kept.
@@ -170,9 +158,7 @@ export class Deliverer {
     return revived === null ? null : this.add([revived])
   }
 
-  /**
-   * Resolves once the platform has taken it. @throws why it could not be delivered for good, or the signal's reason.
-   */
+  /** Resolves once the platform has taken it. @throws why it could not be delivered for good, or the signal's reason. */
   wait(id: string, signal: AbortSignal): Promise<void> {
     return this.#waiters.wait(id, signal)
   }
@@ -198,6 +184,7 @@ export class Deliverer {
     let queue = this.#queues.get(name)
     if (queue === undefined) {
       const made = new ChannelQueue(name, () => this.#pump(made))
+      if (this.#stopped !== null) made.close()
       this.#queues.set(name, made)
       queue = made
     }

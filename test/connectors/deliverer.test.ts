@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Deliverer, type DelivererOptions } from '../../src/connectors/deliverer.js'
+import { deliveryHealth } from '../../src/connectors/delivery-health.js'
 import type { GroupedJournal } from '../../src/journal/grouped-journal.js'
 import { GatewayError } from '../../src/protocol/errors.js'
 import { sampleDelivery } from '../../src/testing/journal-samples.js'
@@ -307,7 +308,7 @@ t.test('a full channel takes no more of what can be refused, but all answers', a
   t.equal(deliverer.hasRoom('chat'), true)
   await deliverer.enqueue(fill)
   t.equal(deliverer.hasRoom('chat'), false)
-  t.match(deliverer.health(), { status: 'degraded', message: 'full: chat' })
+  t.match(deliveryHealth(deliverer), { status: 'degraded', message: 'full: chat' })
   const refused = { code: 'UNAVAILABLE', retryable: true, retryAfterMs: Number }
   await t.rejects(deliverer.enqueue([sampleDelivery('no')]), refused)
   t.equal((await journal.pendingDeliveries()).length, 2)
@@ -320,7 +321,7 @@ t.test('a full channel takes no more of what can be refused, but all answers', a
   await deliverer.wait(answer.id, signal)
   t.strictSame(channel.texts, ['1', '2', 'answer'])
   t.equal(deliverer.hasRoom('chat'), true)
-  t.strictSame(deliverer.health(), { status: 'ok' })
+  t.strictSame(deliveryHealth(deliverer), { status: 'ok' })
 })
 
 t.test('nothing is taken for a channel that there is not', async (t) => {
@@ -351,7 +352,7 @@ t.test(
       log.lines.filter(({ level }) => level === 'warn'),
       [{ fields: { channel: 'former', deliveries: 1 } }],
     )
-    t.match(deliverer.health(), { status: 'degraded', message: /not configured: former \(1\)/ })
+    t.match(deliveryHealth(deliverer), { status: 'degraded', message: /not configured: former \(1\)/ })
     t.strictSame([...deliverer.waiting()], [{ channel: 'chat', deliveries: 0 }])
     t.match(await journal.delivery(lost.id), { id: lost.id })
   },
@@ -361,7 +362,7 @@ t.test('what is accepted while it recovers is sent once, behind what was there',
   const journal = await openTestJournal(t, join(await temporaryFolder(t), 'journal.db'))
   const before = sampleDelivery('before')
   await journal.enqueue([before])
-  const { delivery, ...options } = {
+  const deliverer = new Deliverer({
     journal,
     broadcaster: { broadcast: () => {} },
     log: memoryLog(),
@@ -369,8 +370,7 @@ t.test('what is accepted while it recovers is sent once, behind what was there',
     maxPendingDeliveries: 10,
     observe: () => {},
     delivery: { attempts: 1, timeoutMs: 1_000, backoffMs: 1, maxBackoffMs: 1 },
-  }
-  const deliverer = new Deliverer({ ...options, delivery })
+  })
   t.teardown(() => deliverer.stop(0))
   const channel = new ScriptedChannel()
   deliverer.attach(channel)
@@ -439,6 +439,7 @@ t.test('a stop lets what is being sent end, and begins nothing', async (t) => {
   t.strictSame(channel.texts, ['a'])
   t.match(await journal.delivery(deliveries[0]!.id), { partsSent: 1 })
   deliverer.ready('chat')
+  deliverer.attach(new ScriptedChannel())
   await deliverer.enqueue([sampleDelivery('later')])
   t.equal(channel.asked.length, 1)
   t.equal((await journal.pendingDeliveries()).length, 3)
