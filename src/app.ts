@@ -10,6 +10,7 @@ import lanes from '../plugins/lanes.js'
 import lifecycle from '../plugins/lifecycle.js'
 import methods from '../plugins/methods.js'
 import metrics from '../plugins/metrics.js'
+import outbox from '../plugins/outbox.js'
 import overload from '../plugins/overload.js'
 import rateLimit from '../plugins/rate-limit.js'
 import thirdParty, { checkPlugins } from '../plugins/third-party.js'
@@ -19,6 +20,7 @@ import { answerClientError, answerError, answerNotFound } from '../routes/errors
 import healthRoutes from '../routes/health.js'
 import infoRoutes from '../routes/info.js'
 import agentMethods from '../routes/methods/agents.js'
+import deliveryMethods from '../routes/methods/deliveries.js'
 import eventMethods from '../routes/methods/events.js'
 import gatewayMethods from '../routes/methods/gateway.js'
 import laneMethods from '../routes/methods/lanes.js'
@@ -153,6 +155,7 @@ async function compose(
   await app.register(agents, { config, baseDir, sources })
   await app.register(methods, { checkResults })
   await app.register(lanes, { config })
+  await app.register(outbox, { config })
   await app.register(websocket, { config, version: VERSION })
   await app.register(health, { version: VERSION })
 
@@ -161,6 +164,7 @@ async function compose(
   await app.register(sessionMethods)
   await app.register(agentMethods, config)
   await app.register(laneMethods)
+  await app.register(deliveryMethods)
   await app.register(thirdParty, { config, baseDir })
 
   await app.register(
