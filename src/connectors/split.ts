@@ -98,7 +98,7 @@ class Cutter {
 
   cut(): { at: number; fence: Fence | null } {
     if (this.#reach >= this.rest.length) {
-      return { at: this.rest.length, fence: this.#lines.at(-1)?.after ?? this.fence }
+      return { at: this.rest.length, fence: this.#lines.at(-1)!.after }
     }
     const at = this.#place()
     const line = this.#lines.find(({ end }) => end >= at)!
