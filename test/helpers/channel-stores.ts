@@ -55,7 +55,8 @@ export class MemoryDeliveries implements Deliveries {
   async #deliver({ id, channel: name, peer, thread, content }: NewDelivery): Promise<void> {
     const channel = this.channels.require(name)
     await until(() => channel.ready)
-    const texts = channel.split(content.text)
+    const split = channel.split(content.text)
+    const texts = split.length > 0 ? split : ['']
     for (const [index, text] of texts.entries()) {
       const part = {
         target: { peer, thread },

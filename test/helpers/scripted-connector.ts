@@ -108,10 +108,10 @@ export function incoming(text: string, overrides: Partial<IncomingMessage> = {})
 }
 
 /** A gateway with a channel `scripted`, which is connected, and an agent whose runs wait for the test. */
-export async function startChannel(
+export async function startChannel<C extends ScriptedConnector = ScriptedConnector>(
   t: Test,
   { connector: entry, ...config }: ConfigOverrides & { readonly connector?: object } = {},
-  connector = new ScriptedConnector(),
+  connector = new ScriptedConnector() as C,
   options: NonNullable<Parameters<typeof startApp>[2]> & { peers?: MemoryPeers } = {},
 ) {
   const agent = new ScriptedAgent()
