@@ -53,6 +53,7 @@ export default fp<LanesPluginOptions>(
       hooks,
       log,
       ...config.lanes,
+      follow: (event) => app.previews.follow(event),
       historyLimit: config.sessions.historyLimit,
       isChannel,
       failureText: config.channels.failureText,
