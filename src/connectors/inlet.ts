@@ -45,7 +45,7 @@ export type ReceiveOutcome =
 
 type Refusal = Extract<Received, { accepted: false }>
 
-/** Session ids and names of senders are cut at what the protocol takes. */
+/** What the protocol takes of a sender's id or name; a longer name is cut. */
 const MAX_SENDER_LENGTH = 256
 /** Longer ids of messages become keys by their digest. */
 const MAX_KEY_LENGTH = 128
@@ -109,12 +109,24 @@ export class ChannelInlet {
   }
 
   /** Null: it says something, and that to the gateway. */
-  #refusal({ text, attachments, group, mentioned }: IncomingMessage): Refusal | null {
+  #refusal(message: IncomingMessage): Refusal | null {
+    const { text, attachments, group, mentioned } = message
     if (text.trim() === '' && !attachments?.length) return { accepted: false, reason: 'empty' }
+    if (!this.#isNameable(message)) return { accepted: false, reason: 'refused' }
     if (!group || !this.#options.entry.access.mentions || mentioned) return null
     const addressee = parseCommand(text)?.addressee
     if (addressee && isSame(addressee, this.#options.identity())) return null
     return { accepted: false, reason: 'not_mentioned' }
+  }
+
+  /** Whether conversation and sender have names that fit into keys and methods. */
+  #isNameable(message: IncomingMessage): boolean {
+    try {
+      sessionKeyOf(this.#options.entry.channel, message)
+      return message.sender.id.length <= MAX_SENDER_LENGTH
+    } catch {
+      return false
+    }
   }
 
   /** A command that names nobody is for whoever reads it. */
@@ -185,7 +197,6 @@ export class ChannelInlet {
   }
 }
 
-/** @throws `INVALID_REQUEST` where there can be no such session. */
 function toIncoming({ type, channel }: ConnectorEntry, message: IncomingMessage): Incoming {
   const { id, sender, group, text, attachments, at, metadata } = message
   return {
