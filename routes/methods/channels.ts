@@ -1,5 +1,7 @@
 import type { FastifyInstance } from 'fastify'
+import type { Principal } from '../../src/auth/principal.js'
 import { sessionKeyOf, targetOf } from '../../src/connectors/address.js'
+import type { Channel } from '../../src/connectors/channel.js'
 import { newDeliveryId } from '../../src/journal/ids.js'
 import {
   channelsList,
@@ -18,14 +20,14 @@ export default async function channelMethods(app: FastifyInstance): Promise<void
 
   app.method(channelsStatus, ({ channel }) => ({ channel: channels.require(channel).status() }))
 
-  app.method(channelsStart, ({ channel }) => {
-    const found = channels.require(channel)
+  app.method(channelsStart, ({ channel }, { principal }) => {
+    const found = requireWhole(channel, principal)
     found.start()
     return { channel: found.status() }
   })
 
-  app.method(channelsStop, async ({ channel }) => {
-    const found = channels.require(channel)
+  app.method(channelsStop, async ({ channel }, { principal }) => {
+    const found = requireWhole(channel, principal)
     await found.stop()
     return { channel: found.status() }
   })
@@ -52,6 +54,15 @@ export default async function channelMethods(app: FastifyInstance): Promise<void
     if (wait) await deliverer.wait(id, context.signal)
     return { deliveryId: id, sessionKey, delivered: wait === true }
   })
+
+  /** Whoever starts or stops it does so for all of its sessions. */
+  function requireWhole(channel: string, principal: Principal): Channel {
+    const found = channels.require(channel)
+    if (principal.allowsSession(`${channel}:*`)) return found
+    throw new GatewayError('FORBIDDEN', 'These credentials do not cover that channel.', {
+      details: { channel },
+    })
+  }
 }
 
 interface Address {

@@ -25,6 +25,11 @@ export class Attempt implements Inlet {
     this.#options = options
   }
 
+  /** Whether it has ended, or is told to. */
+  get over(): boolean {
+    return this.#control.signal.aborted
+  }
+
   /** How long the connection held; null: it never came about. */
   get heldMs(): number | null {
     return this.#heldMs

@@ -72,7 +72,7 @@ export class Channel {
 
   /** Whether parts can be sent. */
   get ready(): boolean {
-    return this.#state === 'connected'
+    return this.#state === 'connected' && this.#attempt?.over === false
   }
 
   status(): ChannelStatus {
@@ -148,8 +148,11 @@ export class Channel {
   async endpoint(request: EndpointRequest): Promise<EndpointAnswer> {
     const { connector } = this.entry
     if (connector.endpoint === undefined) throw new GatewayError('NOT_FOUND', 'There is no such endpoint.')
-    if (this.#attempt === null) throw new GatewayError('UNAVAILABLE', 'The channel is not listening.')
-    return connector.endpoint(request, this.#attempt)
+    const attempt = this.#attempt
+    if (attempt === null || attempt.over) {
+      throw new GatewayError('UNAVAILABLE', 'The channel is not listening.')
+    }
+    return connector.endpoint(request, attempt)
   }
 
   /** Never rejects. */

@@ -12,5 +12,12 @@ export function shapeOfFailure(error: unknown): ErrorShape {
 
 /** What the log has of it: text alone, as the objects may hold headers and tokens. */
 export function textOfFailure(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).slice(0, MAX_CHARACTERS)
+  const cause = error instanceof GatewayError && error.cause !== undefined ? ` ${textOf(error.cause)}` : ''
+  return (textOf(error) + cause).slice(0, MAX_CHARACTERS)
+}
+
+/** Some have a code alone, such as those of several addresses that refuse. */
+function textOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.message || (error as NodeJS.ErrnoException).code || error.name
 }

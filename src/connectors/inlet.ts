@@ -9,7 +9,7 @@ import { sessionKeyOf } from './address.js'
 import { type Command, isSame, parseCommand, TEXTS } from './commands.js'
 import type { IncomingMessage, Received, Target } from './connector.js'
 import { textOfFailure } from './failure.js'
-import { Notices } from './notices.js'
+import { OnceInAWhile } from './once-in-a-while.js'
 import type { Pairing } from './pairing.js'
 import { patiently } from './patience.js'
 import type { ConnectorEntry } from './registry.js'
@@ -45,7 +45,7 @@ export type ReceiveOutcome =
 
 type Refusal = Extract<Received, { accepted: false }>
 
-/** Session ids and names of senders are cut at what the protocol takes. */
+/** What the protocol takes of a sender's id or name; a longer name is cut. */
 const MAX_SENDER_LENGTH = 256
 /** Longer ids of messages become keys by their digest. */
 const MAX_KEY_LENGTH = 128
@@ -56,12 +56,11 @@ export class ChannelInlet {
   readonly #principal: Principal
   /** Messages of one peer are accepted in the order of the calls. */
   readonly #turns = new Turns()
-  readonly #notices: Notices
+  readonly #notices = new OnceInAWhile()
   #receiving = 0
 
   constructor(options: ChannelInletOptions) {
     this.#options = options
-    this.#notices = new Notices((target) => this.#tell(target, TEXTS.busy, null))
     const { channel } = options.entry
     this.#principal = createPrincipal({
       name: `channel:${channel}`,
@@ -73,15 +72,7 @@ export class ChannelInlet {
 
   /** As `Inlet.receive`; waiting for room ends when `signal` aborts. */
   async receive(message: IncomingMessage, signal: AbortSignal): Promise<Received> {
-    const { limits, observe } = this.#options
-    if (this.#receiving >= limits.maxReceiving) {
-      observe('failed')
-      this.#notices.tell(message)
-      throw new GatewayError('UNAVAILABLE', 'Too many messages of this channel wait.', {
-        retryAfterMs: 1_000,
-      })
-    }
-    this.#receiving++
+    const { observe } = this.#options
     try {
       const received = await this.#receive(message, signal)
       observe(received.accepted ? (received.duplicate ? 'duplicate' : 'accepted') : received.reason)
@@ -89,8 +80,6 @@ export class ChannelInlet {
     } catch (error) {
       observe('failed')
       throw error
-    } finally {
-      this.#receiving--
     }
   }
 
@@ -101,20 +90,48 @@ export class ChannelInlet {
     if (!this.#isAllowed(message)) return this.#refuseStranger(message)
     const parsed = parseCommand(message.text)
     if (parsed === null || !this.#isForUs(parsed.addressee)) {
-      return this.#turns.take(message.peer, () => this.#accept(message, deadline, signal))
+      return this.#inTurn(message, () => this.#accept(message, deadline, signal))
     }
     const obey = () => this.#obey(parsed.command, message, signal)
     // What stops the others does not wait behind them.
-    return parsed.command === 'stop' ? obey() : this.#turns.take(message.peer, obey)
+    return parsed.command === 'stop' ? obey() : this.#inTurn(message, obey)
+  }
+
+  /** @throws `UNAVAILABLE` when too many wait. */
+  async #inTurn(message: IncomingMessage, work: () => Promise<Received>): Promise<Received> {
+    if (this.#receiving >= this.#options.limits.maxReceiving) {
+      this.#busy(message)
+      throw new GatewayError('UNAVAILABLE', 'Too many messages of this channel wait.', {
+        retryAfterMs: 1_000,
+      })
+    }
+    this.#receiving++
+    try {
+      return await this.#turns.take(message.peer, work)
+    } finally {
+      this.#receiving--
+    }
   }
 
   /** Null: it says something, and that to the gateway. */
-  #refusal({ text, attachments, group, mentioned }: IncomingMessage): Refusal | null {
+  #refusal(message: IncomingMessage): Refusal | null {
+    const { text, attachments, group, mentioned } = message
     if (text.trim() === '' && !attachments?.length) return { accepted: false, reason: 'empty' }
+    if (!this.#isNameable(message)) return { accepted: false, reason: 'refused' }
     if (!group || !this.#options.entry.access.mentions || mentioned) return null
     const addressee = parseCommand(text)?.addressee
     if (addressee && isSame(addressee, this.#options.identity())) return null
     return { accepted: false, reason: 'not_mentioned' }
+  }
+
+  /** Whether conversation and sender have names that fit into keys and methods. */
+  #isNameable(message: IncomingMessage): boolean {
+    try {
+      sessionKeyOf(this.#options.entry.channel, message)
+      return message.sender.id.length <= MAX_SENDER_LENGTH
+    } catch {
+      return false
+    }
   }
 
   /** A command that names nobody is for whoever reads it. */
@@ -161,16 +178,22 @@ export class ChannelInlet {
       if (duplicate !== null) return duplicate
       const fields = { channel: entry.channel, cause: textOfFailure(error) }
       if (error instanceof GatewayError && !error.retryable && error.code !== 'CANCELLED') {
-        log.warn(fields, 'a message was refused')
+        log.debug(fields, 'a message was refused')
         await this.#tell(message, TEXTS.refused(error.message), message.id)
         return { accepted: false, reason: 'refused' }
       }
       if (!signal.aborted) {
-        log.warn(fields, 'a message could not be taken in time')
-        this.#notices.tell(message)
+        const level = this.#notices.due('log') ? 'warn' : 'debug'
+        log[level](fields, 'a message could not be taken in time')
+        this.#busy(message)
       }
       throw error
     }
+  }
+
+  #busy(message: IncomingMessage): void {
+    const { peer, thread, id } = message
+    if (this.#notices.due(JSON.stringify([peer, thread]))) void this.#tell(message, TEXTS.busy, id)
   }
 
   /** A failure is not worth failing the message for. */
@@ -185,7 +208,6 @@ export class ChannelInlet {
   }
 }
 
-/** @throws `INVALID_REQUEST` where there can be no such session. */
 function toIncoming({ type, channel }: ConnectorEntry, message: IncomingMessage): Incoming {
   const { id, sender, group, text, attachments, at, metadata } = message
   return {

@@ -87,12 +87,22 @@ export class Pairing {
       )
   }
 
+  /** @throws `NOT_FOUND`. */
+  find(choice: PairingChoice): PeerRecord {
+    const record =
+      'code' in choice
+        ? this.#all().find(({ code, approvedAt }) => approvedAt === null && code === normal(choice.code))
+        : this.#records.get(choice.channel)?.get(choice.peer)
+    if (record !== undefined && isAlive(record)) return record
+    throw new GatewayError('NOT_FOUND', 'Nobody asks so, or not any more; pairing.list names all.')
+  }
+
   /**
    * Lets one in that asked. `group`: everyone of the group where it asked instead.
    * @throws `NOT_FOUND`.
    */
   async approve(choice: PairingChoice, by: string, group = false): Promise<PeerRecord> {
-    const asked = this.#find(choice)
+    const asked = this.find(choice)
     if (asked.approvedAt !== null) return asked
     const peer = group ? asked.target.peer : asked.peer
     const record = { ...asked, peer, approvedAt: Date.now(), approvedBy: by }
@@ -106,20 +116,11 @@ export class Pairing {
 
   /** Refuses one that asked, or shuts out one that was let in. @throws `NOT_FOUND`. */
   async reject(choice: PairingChoice, by: string): Promise<PeerRecord> {
-    const record = this.#find(choice)
+    const record = this.find(choice)
     await this.#remove(record)
     this.#options.log.info({ channel: record.channel, peer: record.peer, by }, 'a peer was refused')
     this.#options.onResolved(record, false)
     return record
-  }
-
-  #find(choice: PairingChoice): PeerRecord {
-    const record =
-      'code' in choice
-        ? this.#all().find(({ code, approvedAt }) => approvedAt === null && code === normal(choice.code))
-        : this.#records.get(choice.channel)?.get(choice.peer)
-    if (record !== undefined && isAlive(record)) return record
-    throw new GatewayError('NOT_FOUND', 'Nobody asks so, or not any more; pairing.list names all.')
   }
 
   #all(): PeerRecord[] {

@@ -1,6 +1,7 @@
+import { abortable } from '../agents/abort.js'
 import type { RunListener } from '../lanes/attempts.js'
 import type { Log } from '../log.js'
-import type { InboundEvent } from '../protocol/index.js'
+import { GatewayError, type InboundEvent } from '../protocol/index.js'
 import { targetOf } from './address.js'
 import type { Channel } from './channel.js'
 import type { Target } from './connector.js'
@@ -8,6 +9,7 @@ import { textOfFailure } from './failure.js'
 
 /** How long showing something may take. */
 const TIMEOUT_MS = 10_000
+const DEFAULT_INTERVAL_MS = 1_000
 
 export interface PreviewsOptions {
   readonly channel: (name: string) => Channel | undefined
@@ -46,6 +48,7 @@ class RunPreview implements RunListener {
   #sending: Promise<void> | null = null
   #typing = false
   #over = false
+  #pauseMs = 0
   #previewTimer: NodeJS.Timeout | undefined
   readonly #typingTimer: NodeJS.Timeout | undefined
 
@@ -90,18 +93,30 @@ class RunPreview implements RunListener {
   /** The first one after an interval as well: a short answer needs none. */
   #schedule(): void {
     if (this.#previewTimer !== undefined || this.#sending !== null) return
-    const { previewIntervalMs = 1_000 } = this.channel.entry.connector.capabilities
-    this.#previewTimer = setTimeout(() => {
-      this.#previewTimer = undefined
-      const { length } = this.#text
-      this.#sending = this.#show()
-        .catch((error: unknown) => this.#failed(error))
-        .then(() => {
-          this.#sending = null
-          if (!this.#over && this.#text.length > length) this.#schedule()
-        })
-      this.channel.busyWith(this.runId, this.#sending)
-    }, previewIntervalMs)
+    const { previewIntervalMs = DEFAULT_INTERVAL_MS } = this.channel.entry.connector.capabilities
+    const waitMs = Math.max(previewIntervalMs, this.#pauseMs)
+    this.#previewTimer = setTimeout(() => this.#send(), waitMs)
+  }
+
+  #send(): void {
+    this.#previewTimer = undefined
+    const { length } = this.#text
+    this.#sending = this.#show()
+      .then(
+        () => {
+          this.#pauseMs = 0
+        },
+        (error: unknown) => {
+          this.#failed(error)
+          // A platform that says when is obeyed.
+          this.#pauseMs = error instanceof GatewayError ? (error.retryAfterMs ?? 0) : 0
+        },
+      )
+      .then(() => {
+        this.#sending = null
+        if (!this.#over && this.#text.length > length) this.#schedule()
+      })
+    this.channel.busyWith(this.runId, this.#sending)
   }
 
   async #show(): Promise<void> {
@@ -109,7 +124,8 @@ class RunPreview implements RunListener {
     if (!this.channel.ready || text === '' || text === this.#shown) return
     this.#shown = text
     const { connector } = this.channel.entry
-    await connector.preview!(this.#target, this.runId, text, AbortSignal.timeout(TIMEOUT_MS))
+    const signal = AbortSignal.timeout(TIMEOUT_MS)
+    await abortable(connector.preview!(this.#target, this.runId, text, signal), signal)
   }
 
   #type(): void {

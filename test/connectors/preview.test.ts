@@ -32,7 +32,7 @@ const showing = (capabilities: object = {}) =>
   new ShowingConnector({ maxLength: 20, previewIntervalMs: 1, typingIntervalMs: 1, ...capabilities })
 
 t.test('whoever waits sees that an answer is written, and what there is of it', async (t) => {
-  const { agent, connector } = await startChannel(t, {}, showing())
+  const { agent, connector, app } = await startChannel(t, {}, showing())
   await connector.receive('hi', { peer: '9', thread: '5' })
   const run = await agent.next()
   await until(() => connector.typed >= 3)
@@ -45,7 +45,8 @@ t.test('whoever waits sees that an answer is written, and what there is of it', 
   await until(() => connector.shown.length === 3)
   t.equal(connector.shown[2], '9/5: Hello, you who are')
   run.reply()
-  await until(() => run.context.signal.aborted || connector.shown.length === 3)
+  await until(() => !app.lanes.isActive('scripted:9:5'))
+  t.equal(connector.shown.length, 3)
   t.equal(connector.most, 1)
 })
 

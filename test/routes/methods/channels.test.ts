@@ -93,11 +93,13 @@ t.test('scopes and sessions confine who may do what', async (t) => {
         token('admin', ['read', 'write', 'admin']),
         token('writer', ['read', 'write'], ['scripted:9:*']),
         token('reader', ['read']),
+        token('other', ['read', 'write', 'admin'], ['other:*', 'scripted:9:*']),
       ],
     },
   } as never)
   const as = (name: string) => connect({ auth: { token: `${name}-0123456789abcdef` } })
   const [admin, writer, reader] = await Promise.all([as('admin'), as('writer'), as('reader')])
+  const other = await as('other')
   const send = (peer: string) => ({ channel: 'scripted', peer, text: 'hi' })
   t.match(await writer.call('channels.send', send('9')), { sessionKey: 'scripted:9:main' })
   t.match(await writer.refused('channels.send', send('8')), { code: 'FORBIDDEN' })
@@ -109,6 +111,8 @@ t.test('scopes and sessions confine who may do what', async (t) => {
   t.match(await reader.call('pairing.list', {}), { pairings: [{ peer: '7', code: null }] })
   t.strictSame(await writer.call('pairing.list', {}), { pairings: [] })
   t.match(await reader.refused('pairing.approve', { channel: 'scripted', peer: '7' }), { code: 'FORBIDDEN' })
+  t.match(await other.refused('pairing.approve', { code: pairings[0].code }), { code: 'FORBIDDEN' })
+  t.match(await other.refused('channels.stop', { channel: 'scripted' }), { code: 'FORBIDDEN' })
   await admin.event('pairing.requested')
   t.notOk(reader.events().some(({ event }) => event.startsWith('pairing.')))
   t.match(await admin.refused('pairing.approve', { peer: '7' }), { code: 'INVALID_REQUEST' })
