@@ -37,13 +37,15 @@ export function discordError(error: unknown, what: string): GatewayError {
       retryAfterMs: Math.max(0, Math.ceil(retryAfter || sublimitTimeout || timeToReset)),
     })
   }
-  if (error instanceof DiscordAPIError) {
+  // Without a code it is not Discord's answer but one of a proxy before it.
+  if (error instanceof DiscordAPIError && error.code !== undefined) {
     const code = CODES[Number(error.code)] ?? STATUSES[error.status] ?? 'INVALID_REQUEST'
     // The errors of a form follow in further lines.
     const reason = error.message.replace(/\s+/g, ' ').slice(0, 200)
     return new GatewayError(code, `Discord refused: ${what} (${reason}, code ${error.code || error.status}).`)
   }
-  const reason = error instanceof HTTPError ? `HTTP status ${error.status}` : reasonOf(error)
+  const http = error instanceof HTTPError || error instanceof DiscordAPIError
+  const reason = http ? `HTTP status ${error.status}` : reasonOf(error)
   return new GatewayError('UNAVAILABLE', `Discord cannot be reached: ${what} (${reason}).`)
 }
 

@@ -27,8 +27,8 @@ export class Outgoing {
     this.#api = api
   }
 
-  send(part: OutgoingPart, signal: AbortSignal): Promise<Sent> {
-    return this.#call('sending a message', signal, async () => {
+  send(part: OutgoingPart, given: AbortSignal): Promise<Sent> {
+    return this.#call('sending a message', given, async (signal) => {
       const messages = pack(part)
       const preview = part.part === 1 && part.runId !== null ? this.#previews.get(part.runId) : undefined
       let messageId: string | null = null
@@ -47,8 +47,8 @@ export class Outgoing {
     })
   }
 
-  preview(target: Target, runId: string, text: string, signal: AbortSignal): Promise<void> {
-    return this.#call('showing a preview', signal, async () => {
+  preview(target: Target, runId: string, text: string, given: AbortSignal): Promise<void> {
+    return this.#call('showing a preview', given, async (signal) => {
       const shown = this.#previews.get(runId)
       if (shown !== undefined) {
         await this.#edit(shown, text, signal)
@@ -60,16 +60,17 @@ export class Outgoing {
     })
   }
 
-  discard(runId: string, signal: AbortSignal): Promise<void> {
-    return this.#call('removing a preview', signal, async () => {
+  discard(runId: string, given: AbortSignal): Promise<void> {
+    return this.#call('removing a preview', given, async (signal) => {
       const shown = this.#previews.get(runId)
+      if (shown === undefined) return
       this.#previews.delete(runId)
-      if (shown !== undefined) await this.#api().channels.deleteMessage(shown.channel, shown.id, { signal })
+      await this.#api().channels.deleteMessage(shown.channel, shown.id, { signal }).catch(unlessGone)
     })
   }
 
-  typing(target: Target, signal: AbortSignal): Promise<void> {
-    return this.#call('typing', signal, () => this.#api().channels.showTyping(target.peer, { signal }))
+  typing(target: Target, given: AbortSignal): Promise<void> {
+    return this.#call('typing', given, (signal) => this.#api().channels.showTyping(target.peer, { signal }))
   }
 
   async #post(
@@ -82,8 +83,7 @@ export class Outgoing {
     const { target, replyTo, idempotencyKey } = part
     const body = {
       content,
-      nonce: nonceOf(`${idempotencyKey}:${i}`),
-      enforce_nonce: true,
+      ...nonce(`${idempotencyKey}:${i}`),
       allowed_mentions: NO_PINGS,
       ...(files.length > 0 && { files }),
       ...(replyTo !== null &&
@@ -96,13 +96,9 @@ export class Outgoing {
 
   /** False: the message is no longer there. */
   async #edit({ channel, id }: Shown, content: string, signal: AbortSignal): Promise<boolean> {
-    try {
-      await this.#api().channels.editMessage(channel, id, { content, allowed_mentions: NO_PINGS }, { signal })
-      return true
-    } catch (error) {
-      if (error instanceof DiscordAPIError && error.code === UNKNOWN_MESSAGE) return false
-      throw error
-    }
+    const body = { content, allowed_mentions: NO_PINGS }
+    const edited = await this.#api().channels.editMessage(channel, id, body, { signal }).catch(unlessGone)
+    return edited !== undefined
   }
 
   /** The preview has become the answer, or makes way for it. */
@@ -111,20 +107,29 @@ export class Outgoing {
     else await this.discard(runId, signal).catch(() => {})
   }
 
-  async #call<T>(what: string, signal: AbortSignal, call: () => Promise<T>): Promise<T> {
+  async #call<T>(what: string, given: AbortSignal, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    // The library leaves its listeners on the signal that it gets: it gets one for this call alone.
+    const stop = new AbortController()
     try {
+      given.throwIfAborted()
       // The library may wait in a queue that knows no signal.
-      return await abortable(call(), signal)
+      return await abortable(call(stop.signal), given)
     } catch (error) {
       // One that was stopped can be tried again.
-      throw discordError(signal.aborted ? new Error('stopped') : error, what)
+      throw discordError(given.aborted ? new Error('stopped') : error, what)
+    } finally {
+      stop.abort()
     }
   }
 }
 
+function unlessGone(error: unknown): undefined {
+  if (!(error instanceof DiscordAPIError && error.code === UNKNOWN_MESSAGE)) throw error
+}
+
 /** At most 25 characters, and unique for a few minutes: https://discord.com/developers/docs/resources/message#create-message */
-function nonceOf(key: string): string {
-  return createHash('sha256').update(key).digest('base64url').slice(0, 25)
+function nonce(key: string) {
+  return { nonce: createHash('sha256').update(key).digest('base64url').slice(0, 25), enforce_nonce: true }
 }
 
 function filesOf({ attachments }: OutgoingPart): RawFile[] {

@@ -64,10 +64,11 @@ export class Incoming {
     const { channel, channel_type, user, ts } = message
     const group = channel_type === undefined ? !channel.startsWith('D') : channel_type !== 'im'
     const thread = this.#threadOf(message, group)
-    const text = withoutMention(message.text ?? '', botUserId)
+    const { text: written = '' } = message
+    const text = withoutMention(written, botUserId)
     const mentioned =
       message.type === 'app_mention' ||
-      text !== message.text ||
+      text !== written ||
       message.parent_user_id === botUserId ||
       (thread !== null && joined.has(threadId(channel, thread)))
     const [name, plain, attachments] = await Promise.all([

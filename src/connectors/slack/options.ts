@@ -38,10 +38,11 @@ export const SlackOptions = Type.Object(
       description:
         'Whether a message to a channel begins a thread, and with it a session of its own. A thread that someone else began is one either way.',
     }),
-    format: Type.Union([Type.Literal('markdown'), Type.Literal('text')], {
+    format: Type.Union([Type.Literal('markdown'), Type.Literal('plain')], {
       default: 'markdown',
-      expected: '`markdown` or `text`',
-      description: 'Whether Slack renders answers as Markdown or shows them as they are.',
+      expected: '`markdown` or `plain`',
+      description:
+        '`markdown`: Slack renders the Markdown of an answer; `plain`: it is shown with its marks, as it was written.',
     }),
   },
   { additionalProperties: false },

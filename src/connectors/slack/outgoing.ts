@@ -69,7 +69,7 @@ export class Outgoing {
     try {
       await this.#api(signal).chat.delete({ ...shown })
     } catch (error) {
-      throw slackError(error, 'removing a preview')
+      if (!GONE.has(platformCode(error) ?? '')) throw slackError(error, 'removing a preview')
     }
   }
 

@@ -74,9 +74,12 @@ t.test('a preview stays for the next attempt when one fails, and is removed with
   await connector.preview!(DM, 'run_2', 'x', signal)
   await connector.discard!(DM, 'run_2', signal)
   await connector.discard!(DM, 'run_2', signal)
+  await connector.preview!(DM, 'run_3', 'x', signal)
+  server.posts[2]!.content = null
+  await connector.discard!(DM, 'run_3', signal)
   t.strictSame(
     server.posts.map(({ content }) => content),
-    ['Hello', null],
+    ['Hello', null, null],
   )
 })
 
@@ -114,6 +117,8 @@ t.test('each refusal has its code', async (t) => {
     server.fail('POST /channels/messages', { status, body: { message: 'No', code: number } })
     await t.rejects(host.send(DM, 'x'), { code, retryable: false, message: new RegExp(`No, code ${number}`) })
   }
+  server.fail('POST /channels/messages', { status: 403, body: 'a page' }, { status: 403, body: {} })
+  for (let i = 0; i < 2; i++) await t.rejects(host.send(DM, 'x'), { code: 'UNAVAILABLE', retryable: true })
   t.strictSame(server.posts, [])
 })
 

@@ -32,7 +32,8 @@ t.test('a mention in a channel begins a thread, and what follows there needs non
   const second = server.say({ ...channel, text: 'and this?', thread_ts: first.ts })
   const third = server.say({ ...channel, text: 'not for you' })
   const fourth = server.say({ ...channel, text: 'to yours', thread_ts: '1.2', parent_user_id: 'UBOT' })
-  await Promise.all([second.acknowledged, third.acknowledged, fourth.acknowledged])
+  const fifth = server.say({ ...channel, text: undefined, files: [] })
+  await Promise.all([second, third, fourth, fifth].map(({ acknowledged }) => acknowledged))
   t.strictSame(
     host.received.map(({ thread, mentioned, text, group }) => ({ thread, mentioned, text, group })),
     [
@@ -40,6 +41,7 @@ t.test('a mention in a channel begins a thread, and what follows there needs non
       { thread: first.ts, mentioned: true, text: 'and this?', group: true },
       { thread: third.ts, mentioned: false, text: 'not for you', group: true },
       { thread: '1.2', mentioned: true, text: 'to yours', group: true },
+      { thread: fifth.ts, mentioned: false, text: '', group: true },
     ],
   )
 })

@@ -13,8 +13,8 @@ t.test('an answer goes to its thread, as Markdown that calls nobody together', a
   t.equal(connector.capabilities.lengthOf!('<!here>'), 8)
 })
 
-t.test('as text it is shown as it is', async (t) => {
-  const { server, host, connector } = await connected(t, { format: 'text' })
+t.test('plain text is shown as it is', async (t) => {
+  const { server, host, connector } = await connected(t, { format: 'plain' })
   await host.send(DM, 'a <b> & *c*')
   t.equal(server.posts[0]!.fields.text, 'a &lt;b&gt; &amp; *c*')
   t.equal(connector.capabilities.lengthOf!('&'), 5)
@@ -61,9 +61,12 @@ t.test('a preview without an answer is removed', async (t) => {
   await connector.preview!(DM, 'run_1', 'Hel', signal)
   await connector.discard!(DM, 'run_1', signal)
   await connector.discard!(DM, 'run_1', signal)
+  await connector.preview!(DM, 'run_2', 'Hel', signal)
+  server.posts[1]!.text = null
+  await connector.discard!(DM, 'run_2', signal)
   t.strictSame(
     server.posts.map(({ text }) => text),
-    [null],
+    [null, null],
   )
 })
 
