@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { type FormFile, readBody } from './multipart.js'
 
 export interface DiscordPost {
   readonly id: string
@@ -11,7 +12,7 @@ export interface DiscordPost {
   /** Each content that it had before. */
   readonly edits: string[]
   readonly body: Record<string, unknown>
-  readonly files: { readonly name: string; readonly text: string }[]
+  readonly files: readonly FormFile[]
 }
 
 export interface Failure {
@@ -202,7 +203,7 @@ export class DiscordServer {
     if (pathname.startsWith('/files/')) return this.#serveFile(pathname, request, response)
     const path = pathname.replace('/api/v10', '')
     const route = `${request.method} ${path.replace(/\/\d+/g, '')}`
-    const { body, files } = await this.#read(request, Buffer.concat(chunks))
+    const { body, files } = await readBody(request.headers['content-type'] ?? '', Buffer.concat(chunks))
     this.calls.push({ route, body })
     const failure = this.#failures.get(route)?.shift()
     const [, channel = '', message = ''] = /^\/channels\/(\d+)(?:\/messages\/(\d+))?/.exec(path) ?? []
@@ -225,22 +226,6 @@ export class DiscordServer {
     const type = answer.body === undefined ? {} : { 'content-type': 'application/json' }
     response.writeHead(answer.status, { ...type, ...limits, ...answer.headers })
     response.end(answer.body === undefined ? undefined : JSON.stringify(answer.body))
-  }
-
-  async #read(
-    request: IncomingMessage,
-    bytes: Buffer,
-  ): Promise<{ body: Record<string, unknown>; files: DiscordPost['files'] }> {
-    const type = request.headers['content-type'] ?? ''
-    if (!type.startsWith('multipart/')) {
-      return { body: bytes.length === 0 ? {} : JSON.parse(bytes.toString()), files: [] }
-    }
-    const form = await new Response(new Uint8Array(bytes), { headers: { 'content-type': type } }).formData()
-    const files: { name: string; text: string }[] = []
-    for (const value of form.values()) {
-      if (typeof value !== 'string') files.push({ name: value.name, text: await value.text() })
-    }
-    return { body: JSON.parse(String(form.get('payload_json'))), files }
   }
 
   #refusal(authorization: string | undefined): Failure | undefined {
