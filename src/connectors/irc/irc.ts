@@ -1,12 +1,9 @@
-import { readFileSync } from 'node:fs'
-import { createSecureContext } from 'node:tls'
 import { parseOptions } from '../../agents/options.js'
-import { resolveConfigPath } from '../../config/paths.js'
-import { ConfigError } from '../../config/problems.js'
 import type { Log } from '../../log.js'
 import { GatewayError } from '../../protocol/errors.js'
 import type { Capabilities, Connector, ConnectorFactory, Inlet, OutgoingPart, Sent } from '../connector.js'
 import { readPassword } from '../password.js'
+import { readAuthorities } from '../tls-authorities.js'
 import { IrcLink, type LinkSettings } from './link.js'
 import { lengthCounter, toLines } from './messages.js'
 import { checkOptions, IrcOptions } from './options.js'
@@ -60,18 +57,7 @@ export const createIrcConnector: ConnectorFactory = (given, { env, baseDir, log 
     options,
     password: readPassword(options, env),
     saslPassword: options.sasl && readPassword(options.sasl, env),
-    ca: options.ca === undefined ? undefined : readAuthorities(resolveConfigPath(baseDir, options.ca)),
+    ca: readAuthorities(options.ca, baseDir),
   }
   return new IrcConnector(settings, log)
-}
-
-function readAuthorities(path: string): string {
-  try {
-    const ca = readFileSync(path, 'utf8')
-    createSecureContext({ ca })
-    return ca
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new ConfigError([{ path: 'ca', message: `expected a PEM file with certificates: ${reason}` }])
-  }
 }

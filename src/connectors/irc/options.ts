@@ -76,7 +76,7 @@ export const IrcOptions = Type.Object(
       ),
     ),
     channels: Type.Array(Type.String({ pattern: CHANNEL, expected: 'a channel such as #lobby' }), {
-      maxItems: 100,
+      maxItems: 20,
       uniqueItems: true,
       default: [],
       description: 'The channels to join.',
