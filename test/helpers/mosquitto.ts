@@ -1,8 +1,9 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import type { Test } from 'tap'
@@ -62,6 +63,11 @@ export class Mosquitto {
     await exited
   }
 
+  /** Sends a signal and does not wait. */
+  signal(name: NodeJS.Signals): void {
+    this.#process?.kill(name)
+  }
+
   /** Someone on the broker with a plain client. Forgotten by the broker when it is closed, unless options say otherwise. */
   async client(t: Test, options: IClientOptions = {}): Promise<MqttClient> {
     const client = await mqtt.connectAsync(
@@ -77,13 +83,13 @@ export class Mosquitto {
 /** A running broker, ended with the test. */
 export async function startMosquitto(t: Test, options: MosquittoOptions = {}): Promise<Mosquitto> {
   if (!existsSync(PROGRAM)) throw new Error('mosquitto is missing: apt-get install mosquitto')
-  const folder = t.testdir({ data: {} })
+  const folder = await mkdtemp(join(tmpdir(), 'lurkbot-mosquitto-'))
   const port = await freePort()
   const lines = [
     `listener ${port} 127.0.0.1`,
     `allow_anonymous ${options.users === undefined}`,
     'persistence true',
-    `persistence_location ${join(folder, 'data')}/`,
+    `persistence_location ${folder}/`,
     // Whatever it has taken is on disk at once.
     'autosave_on_changes true',
     'autosave_interval 1',
@@ -108,7 +114,10 @@ export async function startMosquitto(t: Test, options: MosquittoOptions = {}): P
   const config = join(folder, 'mosquitto.conf')
   await writeFile(config, `${lines.join('\n')}\n`)
   const broker = new Mosquitto(port, config)
-  t.teardown(() => broker.kill())
+  t.teardown(async () => {
+    await broker.kill()
+    await rm(folder, { recursive: true, force: true })
+  })
   await broker.start()
   return broker
 }

@@ -1,25 +1,11 @@
-import { randomUUID } from 'node:crypto'
-import type { IPublishPacket, MqttClient } from 'mqtt'
-import t, { type Test } from 'tap'
+import type { IPublishPacket } from 'mqtt'
+import t from 'tap'
 import { createMqttConnector } from '../../../src/connectors/mqtt/mqtt.js'
 import type { JsonObject } from '../../../src/protocol/index.js'
-import { type ConnectorHost, connectorContext, hostOf } from '../../helpers/connector-host.js'
-import { type Mosquitto, startMosquitto } from '../../helpers/mosquitto.js'
+import { connectorContext, hostOf } from '../../helpers/connector-host.js'
+import { startMosquitto } from '../../helpers/mosquitto.js'
 import { until } from '../../helpers/until.js'
-
-function hostAt(t: Test, broker: Mosquitto, options: JsonObject = {}): ConnectorHost {
-  const context = connectorContext({ env: { SECRET: 'right' } })
-  const clientId = `lurkbot-${randomUUID()}`
-  return hostOf(t, createMqttConnector({ url: broker.url, clientId, ...options }, context))
-}
-
-/** What a client gets on a topic, from when it resolves. */
-async function listen(client: MqttClient, topic: string): Promise<IPublishPacket[]> {
-  const got: IPublishPacket[] = []
-  client.on('message', (_topic, _payload, packet) => got.push(packet))
-  await client.subscribeAsync(topic, { qos: 1 })
-  return got
-}
+import { ALICE, hear, hostAt } from './hosted.js'
 
 const plain = (properties: IPublishPacket['properties']) => ({
   ...properties,
@@ -32,7 +18,7 @@ t.test('talks with someone who has a plain client, both ways', async (t) => {
   await host.start()
   t.match(host.identity, /^lurkbot-/)
   const person = await broker.client(t)
-  const got = await listen(person, 'lurkbot/alice/out')
+  const got = await hear(person, 'lurkbot/alice/out')
   await person.publishAsync('lurkbot/alice/in', 'Grüße', { qos: 1 })
   await until(() => host.received.length === 1)
   t.match(host.received[0], {
@@ -63,7 +49,7 @@ t.test(
     const host = hostAt(t, broker, options)
     await host.start()
     const person = await broker.client(t)
-    const got = await listen(person, 'answers/+')
+    const got = await hear(person, 'answers/+')
     const correlationData = Buffer.from([0, 255, 1])
     await person.publishAsync('lurkbot/alice/in', '{"text":"2+2?","id":"q 1"}', {
       qos: 1,
@@ -75,8 +61,8 @@ t.test(
 
     const next = hostAt(t, broker, options)
     await next.start()
-    await next.send({ peer: 'alice', thread: null }, '4', { replyTo: id, part: 1, parts: 2 })
-    await next.send({ peer: 'alice', thread: null }, '.', { replyTo: id, part: 2, parts: 2 })
+    await next.send(ALICE, '4', { replyTo: id, part: 1, parts: 2 })
+    await next.send(ALICE, '.', { replyTo: id, part: 2, parts: 2 })
     await until(() => got.length === 2)
     t.match(
       got.map(({ topic, properties, payload }) => [topic, payload.toString(), properties?.correlationData]),
@@ -101,7 +87,7 @@ t.test('keeps to the response topics that are allowed', async (t) => {
   await until(() => host.received.length === 1)
   t.equal(host.received[0]!.text, 'yes')
   const forged = `x:${Buffer.from('home/door/set').toString('base64url')}:`
-  await t.rejects(host.send({ peer: 'alice', thread: null }, 'ON', { replyTo: forged }), {
+  await t.rejects(host.send(ALICE, 'ON', { replyTo: forged }), {
     code: 'FORBIDDEN',
     retryable: false,
   })
@@ -121,7 +107,7 @@ t.test('finds conversation, thread, sender, text and id where the templates say'
   })
   await host.start()
   const person = await broker.client(t)
-  const got = await listen(person, 'home/lamp/answer/+')
+  const got = await hear(person, 'home/lamp/answer/+')
   const properties = { userProperties: { user: ['u1', 'u2'] } }
   await person.publishAsync('home/lamp', '{"room": 7, "state": "on", "n": 5}', { qos: 1, properties })
   await person.publishAsync('office/door', '{"state": "open", "n": 6}', { qos: 1 })
@@ -206,8 +192,8 @@ t.test('honours how long a message may be', async (t) => {
   t.equal(capabilities.maxLength, 8_192 - 2_048)
   t.equal(capabilities.lengthOf!('ä'), 2)
   await host.start()
-  await host.send({ peer: 'alice', thread: null }, 'x'.repeat(capabilities.maxLength))
-  await t.rejects(host.send({ peer: 'alice', thread: null }, 'x'.repeat(20_001)), {
+  await host.send(ALICE, 'x'.repeat(capabilities.maxLength))
+  await t.rejects(host.send(ALICE, 'x'.repeat(20_001)), {
     code: 'INVALID_REQUEST',
     retryable: false,
   })
