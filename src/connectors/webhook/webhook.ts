@@ -112,7 +112,12 @@ function receivedAnswer(received: Received): EndpointAnswer {
       new GatewayError('NOT_PAIRED', 'The sender is unknown; an operator has to approve it.'),
     )
   }
-  // Done or answered already; there is no run.
+  if (reason === 'refused') {
+    return errorAnswer(
+      new GatewayError('INVALID_REQUEST', 'The gateway refused the message; url was told why.'),
+    )
+  }
+  // Done already; there is no run.
   return jsonAnswer(200, { reason })
 }
 

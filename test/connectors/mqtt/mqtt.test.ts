@@ -1,6 +1,11 @@
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import type { IPublishPacket } from 'mqtt'
 import t from 'tap'
 import { createMqttConnector } from '../../../src/connectors/mqtt/mqtt.js'
+import { docsFolder } from '../../../src/docs/generate.js'
 import type { JsonObject } from '../../../src/protocol/index.js'
 import { connectorContext, hostOf } from '../../helpers/connector-host.js'
 import { startMosquitto } from '../../helpers/mosquitto.js'
@@ -74,6 +79,21 @@ t.test(
     t.match(got[1]!.properties?.userProperties, { replyTo: 'q 1', part: '2', parts: '2' })
   },
 )
+
+t.test('the command that the page shows asks and prints the answer', async (t) => {
+  const broker = await startMosquitto(t)
+  const host = hostAt(t, broker)
+  host.answer = async ({ id, peer, thread }) => {
+    await host.send({ peer, thread }, '21 °C', { replyTo: id })
+    return { accepted: true, eventId: 'e', runId: 'r', duplicate: false }
+  }
+  await host.start()
+  const page = await readFile(join(docsFolder(), 'channels/mqtt.md'), 'utf8')
+  const command = /```sh\n(mosquitto_rr .*)\n```/.exec(page)![1]!.replace('1883', String(broker.port))
+  const { stdout } = await promisify(execFile)('bash', ['-c', command])
+  t.equal(stdout, '21 °C\n')
+  t.match(host.received, [{ peer: 'alice', text: 'How warm is it?' }])
+})
 
 t.test('keeps to the response topics that are allowed', async (t) => {
   const broker = await startMosquitto(t)

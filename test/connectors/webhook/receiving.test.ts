@@ -130,7 +130,7 @@ t.test('answers only once the gateway has the message, with what became of it', 
     host.answer = answer
     return post(url, json({ text: 'hi' }))
   }
-  const refused = (reason: 'empty' | 'not_allowed' | 'not_paired' | 'command') =>
+  const refused = (reason: 'empty' | 'not_allowed' | 'not_paired' | 'command' | 'refused') =>
     answered(() => ({ accepted: false, reason }))
   t.match(await answered(() => ({ accepted: true, eventId: 'e', runId: 'r', duplicate: true })), {
     status: 202,
@@ -139,6 +139,7 @@ t.test('answers only once the gateway has the message, with what became of it', 
   t.match(await refused('empty'), { status: 400, answer: { error: { code: 'INVALID_REQUEST' } } })
   t.match(await refused('not_allowed'), { status: 403, answer: { error: { code: 'FORBIDDEN' } } })
   t.match(await refused('not_paired'), { status: 403, answer: { error: { code: 'NOT_PAIRED' } } })
+  t.match(await refused('refused'), { status: 400, answer: { error: { code: 'INVALID_REQUEST' } } })
   t.match(await refused('command'), { status: 200, answer: { reason: 'command' } })
   const full = await answered(() => {
     throw new GatewayError('UNAVAILABLE', 'Full.', { retryAfterMs: 1_500 })
