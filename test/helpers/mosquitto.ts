@@ -122,7 +122,8 @@ export async function startMosquitto(t: Test, options: MosquittoOptions = {}): P
   return broker
 }
 
-async function freePort(): Promise<number> {
+/** One that nothing listened on a moment ago. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

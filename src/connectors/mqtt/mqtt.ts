@@ -31,6 +31,8 @@ export function createMqttConnector(given: JsonObject, context: ConnectorFactory
   const refused = new RefusedLog(log, name)
   const clientId = options.clientId ?? `lurkbot-${name}`
   let current: MqttSession | null = null
+  /** Bytes; the broker's own limit once it is known. */
+  let maxPacketSize = options.maxPacketSize
 
   const take = async (inlet: Inlet, packet: IPublishPacket): Promise<number> => {
     try {
@@ -48,7 +50,9 @@ export function createMqttConnector(given: JsonObject, context: ConnectorFactory
   return {
     type: 'mqtt',
     capabilities: {
-      maxLength: options.maxPacketSize - ENVELOPE_BYTES,
+      get maxLength() {
+        return maxPacketSize - Math.min(ENVELOPE_BYTES, maxPacketSize / 2)
+      },
       lengthOf: (text) => lengthIn(options.format, text),
       threads: options.thread !== undefined,
       attachments: options.format === 'json',
@@ -67,6 +71,7 @@ export function createMqttConnector(given: JsonObject, context: ConnectorFactory
       try {
         if (!(await session.connected())) names.clear()
         await session.subscribe(options.subscribe)
+        maxPacketSize = Math.min(options.maxPacketSize, session.maximumPacketSize)
         current = session
         inlet.connected(clientId)
         await session.ended()

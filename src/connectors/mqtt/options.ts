@@ -1,20 +1,10 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { found } from '../../config/expectation.js'
 import type { Problem } from '../../config/problems.js'
+import { text, variable } from '../kinds.js'
 import { createTemplate } from '../template.js'
 import { isFilter } from './topics.js'
 
-const text = (description: string) => Type.Optional(Type.String({ minLength: 1, description }))
-const variable = (description: string) =>
-  Type.Optional(
-    Type.String({
-      pattern: '^[A-Za-z_][A-Za-z0-9_]*$',
-      expected: 'the name of an environment variable',
-      // Whoever mistakes it for the secret itself must not find that in a log.
-      secret: true,
-      description,
-    }),
-  )
 const filters = (value: string[], minItems: number, description: string) =>
   Type.Array(Type.String({ minLength: 1 }), { minItems, maxItems: 256, default: value, description })
 

@@ -24,9 +24,11 @@ const REFUSALS: Record<number, readonly [ErrorCode, string]> = {
   162: ['INVALID_REQUEST', 'does not support wildcards'],
 }
 
+const UNKNOWN = ['UNAVAILABLE', 'cannot do this now'] as const
+
 /** What a reason code in a PUBACK or SUBACK means. */
-export function refusal(reasonCode: number): GatewayError {
-  const [code, what] = REFUSALS[reasonCode] ?? ['UNAVAILABLE', 'cannot do this now']
+export function refusal(reasonCode: number, meaning = REFUSALS[reasonCode] ?? UNKNOWN): GatewayError {
+  const [code, what] = meaning
   return new GatewayError(code, `The broker ${what} (reason code ${reasonCode}).`, {
     details: { reasonCode },
   })
@@ -36,8 +38,8 @@ export function refusal(reasonCode: number): GatewayError {
 export function connectFailure(error: Error & { code?: number | string }): GatewayError {
   const { code } = error
   if (typeof code !== 'number') return lost(error)
-  // In a CONNACK it is about who we are, not about a topic.
-  return code === 135 ? refusal(5) : refusal(code)
+  // 'Not authorized' is about who we are here, not about a topic.
+  return code === 135 ? refusal(code, REFUSALS[134]) : refusal(code)
 }
 
 /** The broker ended the connection with a DISCONNECT. */

@@ -34,10 +34,16 @@ export class MqttSession {
     client.on('message', (_topic, _payload, packet) => this.#receive(packet, take(packet)))
   }
 
-  /** True: the broker still knew us. Rejects when the connection is lost. */
+  /** True: the broker still knew us. Rejects when the connection is lost, or is of no use. */
   async connected(): Promise<boolean> {
-    const { sessionPresent } = await abortable(this.#connack, this.#over.signal)
+    const { sessionPresent, properties } = await abortable(this.#connack, this.#over.signal)
+    if (properties?.maximumQoS === 0) throw refusal(155)
     return sessionPresent
+  }
+
+  /** The longest packet that the broker takes, in bytes. */
+  get maximumPacketSize(): number {
+    return this.#client.serverProperties?.maximumPacketSize ?? Number.POSITIVE_INFINITY
   }
 
   /** @throws what the broker has against a filter */
@@ -68,8 +74,9 @@ export class MqttSession {
     options: IClientPublishOptions,
     signal: AbortSignal,
   ): Promise<void> {
-    const maximum = this.#client.serverProperties?.maximumPacketSize ?? Number.POSITIVE_INFINITY
-    if (Buffer.byteLength(payload) + Buffer.byteLength(topic) > maximum) return Promise.reject(refusal(149))
+    const bytes = Buffer.byteLength(payload) + Buffer.byteLength(topic)
+    // The broker would end the connection.
+    if (bytes > this.maximumPacketSize) return Promise.reject(refusal(149))
     const published = new Promise<void>((resolve, reject) => {
       this.#client.publish(topic, payload, { ...options, qos: 1 }, (error) => {
         if (!error) resolve()

@@ -2,9 +2,9 @@ import { type Static, Type } from '@sinclair/typebox'
 import { found } from '../../config/expectation.js'
 import type { Problem } from '../../config/problems.js'
 import { bytes, ms } from '../../config/schema-kinds.js'
+import { text, variable } from '../kinds.js'
 import { createTemplate } from '../template.js'
 
-const text = (description: string) => Type.Optional(Type.String({ minLength: 1, description }))
 const header = (value: string | undefined, description: string) =>
   Type.String({
     pattern: "^[a-z0-9!#$%&'*+.^_`|~-]+$",
@@ -12,16 +12,6 @@ const header = (value: string | undefined, description: string) =>
     default: value,
     description,
   })
-const variable = (description: string) =>
-  Type.Optional(
-    Type.String({
-      pattern: '^[A-Za-z_][A-Za-z0-9_]*$',
-      expected: 'the name of an environment variable',
-      // Whoever mistakes it for the secret itself must not find that in a log.
-      secret: true,
-      description,
-    }),
-  )
 
 const Hmac = Type.Object(
   {

@@ -1,5 +1,4 @@
 import type { Webhook } from 'standardwebhooks'
-import { readRetryAfter } from '../../agents/openai/failures.js'
 import { GatewayError } from '../../protocol/errors.js'
 import type { OutgoingPart, Target } from '../connector.js'
 import type { Template } from '../template.js'
@@ -101,4 +100,11 @@ function refusal({ status, headers }: Response): GatewayError {
 function networkCode(error: unknown): string {
   const code = (error as { cause?: { code?: unknown } }).cause?.code
   return typeof code === 'string' ? ` (${code})` : ''
+}
+
+/** In seconds or as a date (RFC 9110, 10.2.3). Milliseconds from now; undefined: it is not there, or is neither. */
+function readRetryAfter(headers: Headers): number | undefined {
+  const value = headers.get('retry-after') ?? ''
+  const waitMs = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now()
+  return Number.isFinite(waitMs) ? Math.max(waitMs, 0) : undefined
 }

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { createMqttConnector } from '../../../src/connectors/mqtt/mqtt.js'
 import { createCertificate } from '../../auth/certificates.js'
 import { connectorContext } from '../../helpers/connector-host.js'
-import { startMosquitto } from '../../helpers/mosquitto.js'
+import { freePort, startMosquitto } from '../../helpers/mosquitto.js'
 import { until } from '../../helpers/until.js'
 import { ALICE, hear, hostAt, say } from './hosted.js'
 
@@ -67,6 +67,30 @@ t.test('gives way for good to another client that has taken over its id', async 
   sockets[0]!.end(Buffer.from(takenOver))
   await until(() => host.ended !== null)
   t.match(host.ended!.error, { code: 'CONFLICT', message: /clientId/, retryable: false })
+})
+
+t.test('needs a broker that acknowledges', async (t) => {
+  const broker = await startMosquitto(t, { lines: ['max_qos 0'] })
+  await t.rejects(hostAt(t, broker).start(), { code: 'INVALID_REQUEST', message: /QoS 1/, retryable: false })
+})
+
+t.test('speaks over a WebSocket', async (t) => {
+  const port = await freePort()
+  const broker = await startMosquitto(t, { lines: [`listener ${port} 127.0.0.1`, 'protocol websockets'] })
+  const host = hostAt(t, { url: `ws://127.0.0.1:${port}` })
+  // Only the first listener is known to be open.
+  await until(() =>
+    host.start().then(
+      () => true,
+      () => false,
+    ),
+  )
+  const person = await broker.client(t)
+  const got = await hear(person, 'lurkbot/alice/out')
+  await say(person, 'hi')
+  await until(() => host.received.length === 1)
+  await host.send(ALICE, 'hello')
+  await until(() => got.length === 1)
 })
 
 t.test('speaks TLS with a broker whose certificate it knows, and with no other', async (t) => {

@@ -213,6 +213,9 @@ t.test('honours how long a message may be', async (t) => {
   t.equal(capabilities.lengthOf!('ä'), 2)
   await host.start()
   await host.send(ALICE, 'x'.repeat(capabilities.maxLength))
+  const narrow = hostAt(t, broker, { maxPacketSize: 100_000 })
+  await narrow.start()
+  t.equal(narrow.connector.capabilities.maxLength, 20_000 - 2_048)
   await t.rejects(host.send(ALICE, 'x'.repeat(20_001)), {
     code: 'INVALID_REQUEST',
     retryable: false,

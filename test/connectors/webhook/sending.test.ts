@@ -146,6 +146,22 @@ t.test('says what each refusal of the receiver means', async (t) => {
   t.equal(there.got.length, cases.length, 'a redirect is not followed')
 })
 
+t.test('waits as long as a date says', async (t) => {
+  const there = await receiver(t)
+  const host = await sending(t, { secrets: [SECRET], url: there.url })
+  const refusedWith = async (retryAfter: string) => {
+    there.answer = (_, response) => response.writeHead(503, { 'retry-after': retryAfter }).end()
+    return host.send(TO, 'hi').then(
+      () => t.fail('it was taken'),
+      ({ retryAfterMs }: { retryAfterMs?: number }) => retryAfterMs,
+    )
+  }
+  const inAnHour = await refusedWith(new Date(Date.now() + 3_600_000).toUTCString())
+  t.ok(typeof inAnHour === 'number' && inAnHour > 3_500_000 && inAnHour <= 3_600_000)
+  t.equal(await refusedWith(new Date(0).toUTCString()), 0)
+  t.equal(await refusedWith('soon'), undefined)
+})
+
 t.test('a receiver that is down, hangs up or is silent can be tried again', async (t) => {
   const there = await receiver(t)
   const host = await sending(t, { secrets: [SECRET], url: there.url, timeoutMs: 100 })
