@@ -51,7 +51,7 @@ export function createMqttConnector(given: JsonObject, context: ConnectorFactory
     type: 'mqtt',
     capabilities: {
       get maxLength() {
-        return maxPacketSize - Math.min(ENVELOPE_BYTES, maxPacketSize / 2)
+        return maxPacketSize - Math.min(ENVELOPE_BYTES, Math.floor(maxPacketSize / 2))
       },
       lengthOf: (text) => lengthIn(options.format, text),
       threads: options.thread !== undefined,

@@ -164,11 +164,12 @@ t.test('waits as long as a date says', async (t) => {
 
 t.test('a receiver that is down, hangs up or is silent can be tried again', async (t) => {
   const there = await receiver(t)
-  const host = await sending(t, { secrets: [SECRET], url: there.url, timeoutMs: 100 })
+  const host = await sending(t, { secrets: [SECRET], url: there.url })
   there.answer = (request) => void request.socket.destroy()
   await t.rejects(host.send(TO, 'hi'), { code: 'UNAVAILABLE', message: /cannot be reached/, retryable: true })
+  const impatient = await sending(t, { secrets: [SECRET], url: there.url, timeoutMs: 100 })
   there.answer = () => {}
-  await t.rejects(host.send(TO, 'hi'), {
+  await t.rejects(impatient.send(TO, 'hi'), {
     code: 'UNAVAILABLE',
     message: /silent for too long/,
     retryable: true,
