@@ -12,8 +12,6 @@ import {
   GatewayError,
 } from '../../src/protocol/index.js'
 
-const FULL_RETRY_MS = 1_000
-
 /** `channels.*`. */
 export default async function channelMethods(app: FastifyInstance): Promise<void> {
   const { channels } = app
@@ -49,11 +47,6 @@ export default async function channelMethods(app: FastifyInstance): Promise<void
       throw invalid('params.attachments', 'none: this channel takes no attachments')
     }
     const { deliveries } = app.channelStores!
-    if (!deliveries.hasRoom(channel)) {
-      throw new GatewayError('UNAVAILABLE', 'Too much waits to be sent on this channel.', {
-        retryAfterMs: FULL_RETRY_MS,
-      })
-    }
     const id = newDeliveryId()
     const content = hasAttachments ? { text, attachments } : { text }
     await deliveries.enqueue([{ id, channel, peer, thread, sessionKey, at: Date.now(), content }])

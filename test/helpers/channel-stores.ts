@@ -2,6 +2,7 @@ import type { Channels } from '../../src/connectors/channels.js'
 import type { Deliveries } from '../../src/connectors/deliveries.js'
 import type { NewDelivery } from '../../src/journal/outbox.js'
 import type { PeerRecord, Peers } from '../../src/journal/peers.js'
+import { GatewayError } from '../../src/protocol/index.js'
 import { until } from './until.js'
 
 /** Who may write to the channels, in memory. */
@@ -33,6 +34,7 @@ export class MemoryDeliveries implements Deliveries {
   constructor(private readonly channels: Channels) {}
 
   async enqueue(deliveries: readonly NewDelivery[]): Promise<void> {
+    if (this.full) throw new GatewayError('UNAVAILABLE', 'full')
     for (const delivery of deliveries) {
       const end = this.#last.then(() => this.#deliver(delivery))
       this.#last = end.catch(() => {})
