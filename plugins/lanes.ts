@@ -51,6 +51,7 @@ export default fp<LanesPluginOptions>(
       hooks,
       log,
       ...config.lanes,
+      follow: (event) => app.previews.follow(event),
       historyLimit: config.sessions.historyLimit,
       observeRun: (agent_type, outcome, seconds) =>
         instruments.runDuration.observe({ agent_type, outcome }, seconds),

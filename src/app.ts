@@ -2,6 +2,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import agents from '../plugins/agents.js'
 import auth from '../plugins/auth.js'
 import closing from '../plugins/closing.js'
+import connectors from '../plugins/connectors.js'
 import events from '../plugins/events.js'
 import health from '../plugins/health.js'
 import hooks from '../plugins/hooks.js'
@@ -15,20 +16,23 @@ import rateLimit from '../plugins/rate-limit.js'
 import thirdParty, { checkPlugins } from '../plugins/third-party.js'
 import tls from '../plugins/tls.js'
 import websocket from '../plugins/websocket.js'
+import channelRoutes from '../routes/channels.js'
 import { answerClientError, answerError, answerNotFound } from '../routes/errors.js'
 import healthRoutes from '../routes/health.js'
 import infoRoutes from '../routes/info.js'
 import agentMethods from '../routes/methods/agents.js'
+import channelMethods from '../routes/methods/channels.js'
 import eventMethods from '../routes/methods/events.js'
 import gatewayMethods from '../routes/methods/gateway.js'
 import laneMethods from '../routes/methods/lanes.js'
+import pairingMethods from '../routes/methods/pairing.js'
 import sessionMethods from '../routes/methods/sessions.js'
 import metricsRoutes from '../routes/metrics.js'
 import websocketRoutes from '../routes/ws.js'
 import { AgentRegistry, isBuiltIn } from './agents/registry.js'
 import { loadTlsMaterial, secureContextOptions, type TlsMaterial } from './auth/tls-material.js'
-import { ConfigError } from './config/problems.js'
 import type { Config } from './config/schema.js'
+import { ConnectorRegistry, isBuiltIn as isBuiltInConnector } from './connectors/registry.js'
 import { VERSION } from './version.js'
 
 export interface AppOptions {
@@ -56,7 +60,6 @@ const MAX_TIMEOUT_MS = 2_147_483_647
  */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config } = options
-  refuseConnectors(config)
   const drainMs = config.shutdown.drainTimeoutMs + 2 * config.lanes.abortGraceMs
   const material = await loadTls(options)
   const app = Fastify({
@@ -103,7 +106,7 @@ function serverLimits({ connection }: Config) {
 }
 
 /**
- * What can be told of a configuration while another one is in use: that certificate, agents and plugins can be loaded. Opens
+ * What can be told of a configuration while another one is in use: that certificate, agents, connectors and plugins can be loaded. Opens
  * nothing. @throws ConfigError
  */
 export async function checkConfig({
@@ -111,13 +114,29 @@ export async function checkConfig({
   baseDir,
   logger,
 }: Pick<AppOptions, 'config' | 'baseDir'> & { readonly logger: FastifyBaseLogger }): Promise<void> {
-  refuseConnectors(config)
   await loadTls({ config, baseDir })
   await checkPlugins({ config, baseDir })
   const builtIn = Object.entries(config.agents).filter(([, { type }]) => isBuiltIn(type))
   const agents = new AgentRegistry()
   await agents.build(Object.fromEntries(builtIn), { log: logger, baseDir, env: process.env })
   await agents.close()
+  await checkConnectors({ config, baseDir, logger })
+}
+
+async function checkConnectors({
+  config,
+  baseDir,
+  logger,
+}: Parameters<typeof checkConfig>[0]): Promise<void> {
+  const builtIn = Object.entries(config.connectors).filter(([, { type }]) => isBuiltInConnector(type))
+  const { maxAttachmentBytes } = config.channels
+  const entries = await new ConnectorRegistry().build(Object.fromEntries(builtIn), {
+    logOf: () => logger,
+    baseDir,
+    env: process.env,
+    maxAttachmentBytes,
+  })
+  for (const { connector } of entries) await connector.close?.()
 }
 
 /** Null: TLS is off. */
@@ -148,6 +167,7 @@ async function compose(
   await app.register(agents, { config, baseDir })
   await app.register(methods, { checkResults })
   await app.register(lanes, { config })
+  await app.register(connectors, { config, baseDir })
   await app.register(websocket, { config, version: VERSION })
   await app.register(health, { version: VERSION })
 
@@ -156,6 +176,8 @@ async function compose(
   await app.register(sessionMethods)
   await app.register(agentMethods, config)
   await app.register(laneMethods)
+  await app.register(channelMethods)
+  await app.register(pairingMethods)
   await app.register(thirdParty, { config, baseDir })
 
   await app.register(
@@ -163,17 +185,9 @@ async function compose(
       await routes.register(healthRoutes)
       await routes.register(metricsRoutes, { config })
       await routes.register(infoRoutes)
+      await routes.register(channelRoutes)
       await routes.register(websocketRoutes, { version: VERSION })
     },
     { prefix: config.basePath },
   )
-}
-
-/** There is no type of connector yet: one that is configured must not silently do nothing. */
-function refuseConnectors({ connectors }: Config): void {
-  const problems = Object.entries(connectors).map(([name, { type }]) => ({
-    path: `connectors.${name}.type`,
-    message: `expected a known connector type (this version has none), found ${JSON.stringify(type)}`,
-  }))
-  if (problems.length > 0) throw new ConfigError(problems)
 }

@@ -6,7 +6,12 @@ import { startApp, temporaryFolder, testConfig } from './helpers/app.js'
 t.test('a connector of a type that does not exist fails the start and names the key', async (t) => {
   const home = await temporaryFolder(t)
   const config = testConfig({ connectors: { tg: { type: 'telegram' } } })
-  const error = await buildApp({ config, home, baseDir: home }).catch((reason: unknown) => reason)
+  const app = await buildApp({ config, home, baseDir: home })
+  t.teardown(() => app.close())
+  const error = await app.ready().then(
+    () => null,
+    (reason: unknown) => reason,
+  )
   t.ok(error instanceof ConfigError)
   t.match(error, { problems: [{ path: 'connectors.tg.type', message: /found "telegram"/ }] })
 })

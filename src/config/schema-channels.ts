@@ -70,6 +70,11 @@ export const Channels = section(
       },
       'How a lost connection is made again.',
     ),
+    stopGraceMs: ms(
+      3_000,
+      'How long a connector may take to let go of its connection; then it is left behind.',
+      0,
+    ),
     maxReceiving: count(
       1_000,
       'Messages of one channel that may wait to be accepted; its sender is told to try again.',

@@ -12,6 +12,14 @@ import type { Lane } from './lane.js'
 import { combined } from './modes.js'
 import { eventsOf, idsOf, mergedOf, type QueuedEvent } from './queued-event.js'
 
+/** Follows one try of a run. */
+export interface RunListener {
+  /** A piece of the answer. */
+  delta(text: string): void
+  /** `answered`: with a message. */
+  ended(answered: boolean): void
+}
+
 export interface AttemptsOptions {
   readonly journal: Journal
   readonly sessions: Sessions
@@ -25,12 +33,15 @@ export interface AttemptsOptions {
   readonly historyLimit: number
   /** The running agent of a lane takes messages from now on. */
   readonly onSteerable: (lane: Lane<QueuedEvent>) => void
+  /** Who follows the run of this event; null: nobody. */
+  readonly follow?: (event: InboundEvent) => RunListener | null
 }
 
 /** What the gateway keeps track of during a try. */
 interface Watch {
   ended: boolean
   readonly deltas: DeltaStream
+  readonly listener: RunListener | null
   /** The read of the history that was asked for last. */
   reading: Promise<unknown>
   /** The gateway's own failure, which is not the agent's. */
@@ -60,14 +71,16 @@ export class Attempts {
     const watch = this.#watch(task, controller.signal)
     const context = this.#context(lane, record, controller.signal, watch)
     this.#announce(task)
+    let answered = false
     try {
       const reply = await this.#withGrace(
         async () => agent.run(copyOf(combined(task)), context),
         controller.signal,
       )
-      return task.abortCause === null
-        ? completed(task, reply, this.#options.maxReplyBytes)
-        : stopped(task.abortCause)
+      if (task.abortCause !== null) return stopped(task.abortCause)
+      const ended = completed(task, reply, this.#options.maxReplyBytes)
+      answered = ended.content !== ''
+      return ended
     } catch (error) {
       if (task.abortCause !== null) return stopped(task.abortCause)
       if (watch.fault !== null) {
@@ -81,20 +94,23 @@ export class Attempts {
       task.controller = null
       task.steer = null
       clearTimeout(timer)
+      watch.listener?.ended(answered)
     }
   }
 
   #watch({ event }: QueuedEvent, signal: AbortSignal): Watch {
     const { broadcaster, maxReplyBytes } = this.#options
     const { sessionKey, runId } = event
+    const listener = this.#options.follow?.(event) ?? null
     const send = (text: string) => {
       if (watch.ended || signal.aborted) return
       const payload = JSON.stringify({ runId, text })
       const at = Date.now()
       broadcaster.broadcast({ event: EVENTS.agentDelta.name, sessionKey, at, payload, seq: 0 }, true)
+      listener?.delta(text)
     }
     const deltas = new DeltaStream(send, maxReplyBytes)
-    const watch: Watch = { ended: false, deltas, reading: Promise.resolve(), fault: null }
+    const watch: Watch = { ended: false, deltas, listener, reading: Promise.resolve(), fault: null }
     return watch
   }
 

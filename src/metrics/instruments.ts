@@ -43,6 +43,11 @@ export function createInstruments(registry: Registry) {
       'Connections refused at their hello or before.',
       ['reason'],
     ),
+    channelMessages: counter(
+      'gateway_channel_messages_total',
+      'Messages that came in on channels, by what became of them.',
+      ['channel', 'outcome'],
+    ),
     httpRefused: counter(
       'gateway_http_refused_total',
       'HTTP requests and upgrades refused by rate limits, origin, credentials or want of memory.',

@@ -1,7 +1,9 @@
 import { type Static, type TObject, Type } from '@sinclair/typebox'
+import { ChannelStatus } from './channels.js'
 import type { Scope } from './contract.js'
 import { ErrorShape } from './errors.js'
 import { SessionSummary } from './frames.js'
+import { Pairing } from './pairing.js'
 import { Id, JsonObject, Seq, Timestamp } from './primitives.js'
 
 /** An event that the gateway sends. */
@@ -184,6 +186,30 @@ export const EVENTS = {
     scope: 'read',
     session: true,
     payload: Type.Object({ capacity: Type.Integer(), retryAfterMs: Type.Integer() }),
+  }),
+  channelStatus: event({
+    name: 'channel.status',
+    summary: 'A channel connected, lost its connection, or was started or stopped.',
+    durable: false,
+    scope: 'read',
+    session: false,
+    payload: ChannelStatus,
+  }),
+  pairingRequested: event({
+    name: 'pairing.requested',
+    summary: 'A stranger asks to be let in.',
+    durable: false,
+    scope: 'admin',
+    session: false,
+    payload: Type.Object({ pairing: Pairing }),
+  }),
+  pairingResolved: event({
+    name: 'pairing.resolved',
+    summary: 'Someone was let in, refused, or shut out again.',
+    durable: false,
+    scope: 'admin',
+    session: false,
+    payload: Type.Object({ pairing: Pairing, approved: Type.Boolean() }),
   }),
   gatewayShutdown: event({
     name: 'gateway.shutdown',
