@@ -71,6 +71,7 @@ function createEndpoint(options: OpenAiOptions, key: string | undefined): Endpoi
         onDelta: (text) => {
           if (!signal.aborted) run.delta(text)
         },
+        onReport: (report) => run.report(report),
         onDone: () => deadline.limit(LINGER_MS, silent()),
       })
       if (signal.aborted) throw abortError(signal)

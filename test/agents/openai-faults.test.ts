@@ -76,6 +76,34 @@ t.test('comments, other fields, empty choices and other choices do no harm', asy
   t.match(await reply, { content: 'ok', usage: { total_tokens: 2 } })
 })
 
+t.test('reasoning and tool calls are reported as far as they can be read', async (t) => {
+  const delta = (delta: object) => ({ choices: [{ index: 0, delta }] })
+  const { reply, reports } = await run(
+    t,
+    streaming(
+      delta({ reasoning_content: 'Let me' }),
+      delta({ reasoning: ' see.', content: null }),
+      delta({ reasoning: { odd: true }, tool_calls: 'odd' }),
+      delta({ tool_calls: [{ index: 0, id: 'c1', function: { name: 'look', arguments: '{"at"' } }, 7] }),
+      delta({
+        tool_calls: [
+          { index: 0, function: { arguments: ':1}' } },
+          { index: 1, function: { arguments: 'x' } },
+        ],
+      }),
+      chunk('ok', 'stop'),
+      '[DONE]',
+    ),
+  )
+  t.match(await reply, { content: 'ok' })
+  t.strictSame(reports, [
+    { type: 'reasoning', text: 'Let me' },
+    { type: 'reasoning', text: ' see.' },
+    { type: 'tool', callId: 'c1', title: 'look', status: 'started', input: { at: 1 } },
+    { type: 'tool', callId: 'call-1', title: undefined, status: 'started', input: 'x' },
+  ])
+})
+
 t.test('a stream that ends with neither [DONE] nor a finish reason is tried again', async (t) => {
   for (const parts of [[], [chunk('Hel')]]) {
     const error = await failed(await run(t, streaming(...parts)))

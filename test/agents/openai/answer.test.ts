@@ -16,6 +16,7 @@ function read(pieces: Uint8Array[]) {
   const options = {
     maxBytes: 1_000_000,
     onBytes: () => {},
+    onReport: () => {},
     onDone: () => {},
     onDelta: (text: string) => void deltas.push(text),
   }
