@@ -167,7 +167,7 @@ const Agent = Type.Object(
   {
     type: Type.String({
       minLength: 1,
-      description: '`echo`, `module`, `openai`, or one that a plugin adds.',
+      description: '`echo`, `module`, `openai`, `http`, `acp`, or one that a plugin adds.',
     }),
     timeoutMs: Type.Optional(
       Type.Integer({

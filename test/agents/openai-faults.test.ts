@@ -121,7 +121,7 @@ t.test('a malformed chunk is tried again, and is not sent to clients', async (t)
   ]) {
     const error = await failed(await run(t, streaming(chunk('a'), part, '[DONE]')))
     t.match(error, { code: 'UNAVAILABLE', retryable: true, details: null })
-    t.equal(error.message, 'The model provider sent a malformed stream.')
+    t.equal(error.message, 'The model provider sent a malformed answer.')
   }
 })
 
@@ -272,7 +272,7 @@ t.test('neither clients nor the log learn a secret from an error', async (t) => 
   })
   t.test('that makes a stream malformed', async (t) => {
     const broken = await run(t, streaming(long), options)
-    t.equal((await failed(broken)).message, 'The model provider sent a malformed stream.')
+    t.equal((await failed(broken)).message, 'The model provider sent a malformed answer.')
     t.match(broken.logged, [['warn', { data: /^key \[redacted\], header \[redacted\]/ }]])
   })
   t.test('that is no JSON is not sent on at all', async (t) => {

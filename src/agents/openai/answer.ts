@@ -1,8 +1,13 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
-import { type AgentReport, GatewayError, JsonObject } from '../../protocol/index.js'
+import { type AgentReport, JsonObject } from '../../protocol/index.js'
+import { brokenOff } from '../backend/failures.js'
+import { meter } from '../backend/meter.js'
 import { reasoningOf, ToolCalls } from './extras.js'
+
+/** How it is called in messages. */
+export const WHO = 'model provider'
 
 const optional = <T extends Parameters<typeof Type.Optional>[0]>(schema: T) =>
   Type.Optional(Type.Union([schema, Type.Null()]))
@@ -78,7 +83,7 @@ export async function readAnswer(body: ReadableStream<Uint8Array>, options: Answ
   }
   try {
     const events = body
-      .pipeThrough(meter(options.maxBytes, onBytes))
+      .pipeThrough(meter(options.maxBytes, onBytes, WHO))
       .pipeThrough(new TextDecoderStream())
       .pipeThrough(new EventSourceParserStream())
     for await (const { data } of events) {
@@ -90,30 +95,9 @@ export async function readAnswer(body: ReadableStream<Uint8Array>, options: Answ
   } catch (error) {
     if (!done && answer.finishReason === null) throw error
   }
-  if (!done && answer.finishReason === null) throw brokenOff()
+  if (!done && answer.finishReason === null) throw brokenOff(WHO)
   for (const report of calls.reports()) options.onReport(report)
   return answer
-}
-
-export function brokenOff(cause?: unknown): GatewayError {
-  return new GatewayError('UNAVAILABLE', 'The model provider broke off in the middle of its answer.', {
-    cause,
-  })
-}
-
-function meter(maxBytes: number, onBytes: () => void): TransformStream<Uint8Array, Uint8Array> {
-  let bytes = 0
-  return new TransformStream({
-    transform(chunk, controller) {
-      onBytes()
-      bytes += chunk.byteLength
-      if (bytes > maxBytes) {
-        const message = `The model provider’s answer is longer than the ${maxBytes} bytes that are allowed.`
-        throw new GatewayError('UNAVAILABLE', message, { retryable: false })
-      }
-      controller.enqueue(chunk)
-    },
-  })
 }
 
 function parseChunk(data: string): Chunk {
