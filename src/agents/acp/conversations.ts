@@ -1,8 +1,8 @@
+import { RequestError } from '@agentclientprotocol/sdk'
 import { GatewayError } from '../../protocol/index.js'
 import { abortable } from '../abort.js'
 import type { RunContext } from '../agent.js'
 import { Deadline } from '../deadline.js'
-import { isUnknownSession } from './failures.js'
 import type { Link } from './link.js'
 import type { AcpOptions } from './options.js'
 import { choose, type Offer } from './settings.js'
@@ -58,6 +58,7 @@ export class Conversations {
     // Whoever has it does not stop: it stays behind, and the next begins anew.
     release()
     if (this.#byKey.get(key) === conversation) this.#byKey.delete(key)
+    this.#forget(conversation)
     return await this.acquire(key, signal)
   }
 
@@ -149,8 +150,9 @@ export class Conversations {
       await choose(link, sessionId, offer, this.#options, signal)
       return true
     } catch (error) {
-      if (signal.aborted || link.over || !isUnknownSession(error)) throw error
-      return false
+      // Whatever the agent has against it: the conversation can begin anew.
+      if (error instanceof RequestError && !link.over) return false
+      throw error
     }
   }
 
