@@ -20,10 +20,10 @@ export class Child {
 
   private constructor(child: ChildProcessWithoutNullStreams) {
     this.process = child
-    // Its end is told by `ended`; that nobody reads any more is none of its own.
-    child.stdin.on('error', () => {})
-    child.stdout.on('error', () => {})
+    // Its end is told by `ended`; that nobody reads any more is none of its own. Without free descriptors it has no streams.
     child.on('error', () => {})
+    child.stdin?.on('error', () => {})
+    child.stdout?.on('error', () => {})
     this.ended = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
         clearTimeout(this.#killer)
