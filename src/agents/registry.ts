@@ -33,6 +33,8 @@ export interface AgentBuildContext extends Omit<AgentFactoryContext, 'name'> {
 const BUILT_IN: Readonly<Record<string, AgentFactory>> = {
   echo: async (options) => (await import('./echo.js')).createEchoAgent(options),
   module: async (options, context) => (await import('./module.js')).createModuleAgent(options, context),
+  acp: async (options, context) => (await import('./acp.js')).createAcpAgent(options, context),
+  http: async (options, context) => (await import('./http.js')).createHttpAgent(options, context),
   openai: async (options, context) => (await import('./openai.js')).createOpenAiAgent(options, context),
 }
 

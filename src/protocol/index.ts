@@ -1,4 +1,5 @@
 export * from './accepted.js'
+export * from './agent-reports.js'
 export * from './channels.js'
 export * from './close-codes.js'
 export * from './contract.js'

@@ -1,4 +1,3 @@
-import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { ConfigError } from '../../src/config/problems.js'
 import { GatewayError } from '../../src/protocol/index.js'
