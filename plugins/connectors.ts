@@ -3,13 +3,11 @@ import type { Config } from '../src/config/schema.js'
 import { Channels } from '../src/connectors/channels.js'
 import { TEXTS } from '../src/connectors/commands.js'
 import type { ConnectorFactory } from '../src/connectors/connector.js'
-import type { Deliveries } from '../src/connectors/deliveries.js'
 import { createChannel, notify } from '../src/connectors/host.js'
 import { Pairing, toPairing } from '../src/connectors/pairing.js'
 import { Previews } from '../src/connectors/preview.js'
 import { ConnectorRegistry } from '../src/connectors/registry.js'
 import type { CheckResult } from '../src/health/health.js'
-import type { Peers } from '../src/journal/peers.js'
 import type { Instruments } from '../src/metrics/instruments.js'
 import { EVENTS } from '../src/protocol/index.js'
 import { OTHERS_SHARE } from './closing.js'
@@ -21,25 +19,20 @@ declare module 'fastify' {
     previews: Previews
     /** Adds a type of connector that entries under `connectors:` may name. */
     connector(type: string, factory: ConnectorFactory): void
-    /** Where it is kept what is to be said on the channels and who may write there; set before the gateway is ready. */
-    channelStores: ChannelStores | null
   }
-}
-
-export interface ChannelStores {
-  readonly deliveries: Deliveries
-  readonly peers: Peers
 }
 
 export interface ConnectorsPluginOptions {
   config: Config
   baseDir: string
+  /** Who set each value, for messages. */
+  sources?: ReadonlyMap<string, string>
 }
 
 /** The connectors: types are added while plugins load, configured ones listen from when the port is open until the lanes have drained. */
 export default fp<ConnectorsPluginOptions>(
-  async (app, { config, baseDir }) => {
-    const { log, intake, lanes, sessions } = app
+  async (app, { config, baseDir, sources }) => {
+    const { log, intake, lanes, sessions, journal, deliverer } = app
     const { instruments } = app.metrics
     const registry = new ConnectorRegistry()
     const channels = new Channels()
@@ -58,22 +51,20 @@ export default fp<ConnectorsPluginOptions>(
       onResolved: (record, approved) => {
         tell(EVENTS.pairingResolved.name, { pairing: toPairing(record, false), approved })
         if (!approved || channels.get(record.channel) === undefined) return
-        notify(stores().deliveries, record.channel, record.target, TEXTS.paired, null).catch((err: unknown) =>
+        notify(deliverer, record.channel, record.target, TEXTS.paired, null).catch((err: unknown) =>
           log.warn({ err, channel: record.channel }, 'a peer could not be told that it was let in'),
         )
       },
     })
-    const stores = (): ChannelStores => {
-      if (app.channelStores === null) throw new Error('there is no outbox for the channels')
-      return app.channelStores
-    }
     app.decorate('channels', channels)
     app.decorate('pairing', pairing)
     app.decorate('previews', new Previews({ channel: (name) => channels.get(name), log }))
     app.decorate('connector', (type, factory) => registry.register(type, factory))
-    app.decorate('channelStores', null)
     measure(instruments, channels)
-    channels.onStatus((status) => tell(EVENTS.channelStatus.name, status))
+    channels.onStatus((status) => {
+      tell(EVENTS.channelStatus.name, status)
+      if (status.state === 'connected') deliverer.ready(status.channel)
+    })
 
     app.addHook('onReady', async () => {
       const { maxAttachmentBytes } = config.channels
@@ -83,23 +74,24 @@ export default fp<ConnectorsPluginOptions>(
         baseDir,
         env: process.env,
         maxAttachmentBytes,
+        sources,
       })
       if (entries.length === 0) return
-      const { deliveries, peers } = stores()
-      await pairing.load(peers)
+      await pairing.load(journal)
       for (const entry of entries) {
         const channel = createChannel(entry, {
           config: config.channels,
           intake,
           lanes,
           sessions,
-          deliveries,
+          deliveries: deliverer,
           pairing,
           log,
           onStatus: channels.changed,
           observe: (channel, outcome) => instruments.channelMessages.inc({ channel, outcome }),
         })
         channels.add(channel)
+        deliverer.attach(channel)
       }
       app.health.add('channels', () => healthOf(channels))
     })
@@ -113,7 +105,7 @@ export default fp<ConnectorsPluginOptions>(
   },
   {
     name: 'connectors',
-    dependencies: ['closing', 'metrics', 'journal', 'events', 'lifecycle', 'lanes'],
+    dependencies: ['closing', 'metrics', 'journal', 'events', 'lifecycle', 'lanes', 'outbox'],
     fastify: '5.x',
   },
 )

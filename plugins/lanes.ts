@@ -29,6 +29,8 @@ export default fp<LanesPluginOptions>(
   async (app, { config }) => {
     const { journal, events: broadcaster, hooks, agents, log } = app
     const { instruments } = app.metrics
+    // It comes after the lanes, so that it stops after them.
+    const isChannel = (name: string) => app.deliverer.isChannel(name)
     const sessions: Sessions = new Sessions({
       journal,
       cacheSize: config.sessions.cacheSize,
@@ -53,6 +55,9 @@ export default fp<LanesPluginOptions>(
       ...config.lanes,
       follow: (event) => app.previews.follow(event),
       historyLimit: config.sessions.historyLimit,
+      isChannel,
+      failureText: config.channels.failureText,
+      onDeliveries: (deliveries) => app.deliverer.add(deliveries),
       observeRun: (agent_type, outcome, seconds) =>
         instruments.runDuration.observe({ agent_type, outcome }, seconds),
       observeWait: (seconds) => instruments.laneWait.observe(seconds),
@@ -82,7 +87,7 @@ export default fp<LanesPluginOptions>(
       hooks,
       log,
       onQueued: (lane) => runner.arrived(lane),
-      observeEvent: (type, source) => instruments.events.inc(boundedEventLabels(type, source)),
+      observeEvent: (type, source) => instruments.events.inc(boundedEventLabels(type, source, isChannel)),
       observeRefusal: (reason) => instruments.refusals.inc({ reason }),
     })
     app.decorate('lanes', lanes)

@@ -11,6 +11,7 @@ import lanes from '../plugins/lanes.js'
 import lifecycle from '../plugins/lifecycle.js'
 import methods from '../plugins/methods.js'
 import metrics from '../plugins/metrics.js'
+import outbox from '../plugins/outbox.js'
 import overload from '../plugins/overload.js'
 import rateLimit from '../plugins/rate-limit.js'
 import thirdParty, { checkPlugins } from '../plugins/third-party.js'
@@ -22,6 +23,7 @@ import healthRoutes from '../routes/health.js'
 import infoRoutes from '../routes/info.js'
 import agentMethods from '../routes/methods/agents.js'
 import channelMethods from '../routes/methods/channels.js'
+import deliveryMethods from '../routes/methods/deliveries.js'
 import eventMethods from '../routes/methods/events.js'
 import gatewayMethods from '../routes/methods/gateway.js'
 import laneMethods from '../routes/methods/lanes.js'
@@ -41,6 +43,8 @@ export interface AppOptions {
   readonly home: string
   /** What relative paths in the configuration are relative to. */
   readonly baseDir: string
+  /** Who set each value of the configuration, for messages. */
+  readonly sources?: ReadonlyMap<string, string>
   /** A pino logger; default: silent. */
   readonly logger?: FastifyBaseLogger
   /** Validate what methods return as well; for tests. */
@@ -112,20 +116,24 @@ function serverLimits({ connection }: Config) {
 export async function checkConfig({
   config,
   baseDir,
+  sources,
   logger,
-}: Pick<AppOptions, 'config' | 'baseDir'> & { readonly logger: FastifyBaseLogger }): Promise<void> {
+}: Pick<AppOptions, 'config' | 'baseDir' | 'sources'> & {
+  readonly logger: FastifyBaseLogger
+}): Promise<void> {
   await loadTls({ config, baseDir })
   await checkPlugins({ config, baseDir })
   const builtIn = Object.entries(config.agents).filter(([, { type }]) => isBuiltIn(type))
   const agents = new AgentRegistry()
-  await agents.build(Object.fromEntries(builtIn), { log: logger, baseDir, env: process.env })
+  await agents.build(Object.fromEntries(builtIn), { log: logger, baseDir, env: process.env, sources })
   await agents.close()
-  await checkConnectors({ config, baseDir, logger })
+  await checkConnectors({ config, baseDir, sources, logger })
 }
 
 async function checkConnectors({
   config,
   baseDir,
+  sources,
   logger,
 }: Parameters<typeof checkConfig>[0]): Promise<void> {
   const builtIn = Object.entries(config.connectors).filter(([, { type }]) => isBuiltInConnector(type))
@@ -135,6 +143,7 @@ async function checkConnectors({
     baseDir,
     env: process.env,
     maxAttachmentBytes,
+    sources,
   })
   for (const { connector } of entries) await connector.close?.()
 }
@@ -150,7 +159,7 @@ async function loadTls({
 
 async function compose(
   app: FastifyInstance,
-  { config, home, baseDir, checkResults }: AppOptions,
+  { config, home, baseDir, sources, checkResults }: AppOptions,
   material: TlsMaterial | null,
 ): Promise<void> {
   await app.register(closing, { config })
@@ -164,10 +173,11 @@ async function compose(
   await app.register(hooks, { config })
   await app.register(events)
   await app.register(lifecycle, { config })
-  await app.register(agents, { config, baseDir })
+  await app.register(agents, { config, baseDir, sources })
   await app.register(methods, { checkResults })
   await app.register(lanes, { config })
-  await app.register(connectors, { config, baseDir })
+  await app.register(outbox, { config })
+  await app.register(connectors, { config, baseDir, sources })
   await app.register(websocket, { config, version: VERSION })
   await app.register(health, { version: VERSION })
 
@@ -176,6 +186,7 @@ async function compose(
   await app.register(sessionMethods)
   await app.register(agentMethods, config)
   await app.register(laneMethods)
+  await app.register(deliveryMethods)
   await app.register(channelMethods)
   await app.register(pairingMethods)
   await app.register(thirdParty, { config, baseDir })

@@ -14,7 +14,7 @@ import {
 
 /** `channels.*`. */
 export default async function channelMethods(app: FastifyInstance): Promise<void> {
-  const { channels } = app
+  const { channels, deliverer } = app
 
   app.method(channelsList, () => ({ channels: channels.statuses() }))
 
@@ -46,13 +46,12 @@ export default async function channelMethods(app: FastifyInstance): Promise<void
     if (hasAttachments && !entry.connector.capabilities.attachments) {
       throw invalid('params.attachments', 'none: this channel takes no attachments')
     }
-    const { deliveries } = app.channelStores!
     const id = newDeliveryId()
     const content = hasAttachments ? { text, attachments } : { text }
-    await deliveries.enqueue([{ id, channel, peer, thread, sessionKey, at: Date.now(), content }])
+    await deliverer.enqueue([{ id, channel, peer, thread, sessionKey, at: Date.now(), content }])
     // Whoever waits in vain is to know that it is on disk.
     context.done = { deliveryId: id }
-    if (wait) await deliveries.wait(id, context.signal)
+    if (wait) await deliverer.wait(id, context.signal)
     return { deliveryId: id, sessionKey, delivered: wait === true }
   })
 

@@ -19,6 +19,7 @@ export function problemsBelow(
   }
   return error.problems.map(({ path, source, message }) => {
     const below = path === '' || path.startsWith('[') ? `${base}${path}` : `${base}.${path}`
-    return { path: below, source: source ?? sources?.get(below), message }
+    // What is missing has no source of its own: whoever wrote the entry is to add it.
+    return { path: below, source: source ?? sources?.get(below) ?? sources?.get(`${base}.type`), message }
   })
 }

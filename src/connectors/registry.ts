@@ -50,7 +50,19 @@ export interface ConnectorBuildContext
 }
 
 /** A type's file, and with it the platform's library, is loaded when the first connector of that type is built. */
-const BUILT_IN: Readonly<Record<string, ConnectorFactory>> = {}
+const BUILT_IN: Readonly<Record<string, ConnectorFactory>> = {
+  discord: async (options, context) =>
+    (await import('./discord/discord.js')).createDiscordConnector(options, context),
+  irc: async (options, context) => (await import('./irc/irc.js')).createIrcConnector(options, context),
+  mqtt: async (options, context) => (await import('./mqtt/mqtt.js')).createMqttConnector(options, context),
+  slack: async (options, context) =>
+    (await import('./slack/slack.js')).createSlackConnector(options, context),
+  telegram: async (options, context) =>
+    (await import('./telegram/telegram.js')).createTelegramConnector(options, context),
+  webhook: async (options, context) =>
+    (await import('./webhook/webhook.js')).createWebhookConnector(options, context),
+  xmpp: async (options, context) => (await import('./xmpp/xmpp.js')).createXmppConnector(options, context),
+}
 
 /** Types are channels by default, and so the first segment of session keys. */
 const TYPE = /^[a-z0-9][a-z0-9_-]{0,31}$/

@@ -50,6 +50,13 @@ export type Message = Static<typeof Message>
 
 const run = { runId: Id, eventId: Id, agent: Type.String() }
 
+const delivery = {
+  deliveryId: Id,
+  channel: Type.String(),
+  peer: Type.String({ description: 'To whom, as the platform names them.' }),
+  runId: Type.Union([Id, Type.Null()], { description: 'The run whose answer it is.' }),
+}
+
 /** How a run ended. */
 export const RunStatus = Type.Union([
   Type.Literal('completed'),
@@ -186,6 +193,27 @@ export const EVENTS = {
     scope: 'read',
     session: true,
     payload: Type.Object({ capacity: Type.Integer(), retryAfterMs: Type.Integer() }),
+  }),
+  deliverySent: event({
+    name: 'delivery.sent',
+    summary: 'A channel’s platform took a message.',
+    durable: false,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({
+      ...delivery,
+      messageIds: Type.Array(Type.String(), {
+        description: 'How the platform names the messages that it became, as far as it said so.',
+      }),
+    }),
+  }),
+  deliveryFailed: event({
+    name: 'delivery.failed',
+    summary: 'A message could not be delivered for good; it went to the dead deliveries.',
+    durable: true,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({ ...delivery, error: ErrorShape, attempts: Type.Integer({ minimum: 0 }) }),
   }),
   channelStatus: event({
     name: 'channel.status',

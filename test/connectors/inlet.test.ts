@@ -5,8 +5,8 @@ import { ChannelInlet, type ChannelInletOptions, type ReceiveOutcome } from '../
 import { Pairing } from '../../src/connectors/pairing.js'
 import type { AcceptedEvent, Incoming } from '../../src/lanes/intake.js'
 import { GatewayError } from '../../src/protocol/index.js'
-import { MemoryPeers } from '../helpers/channel-stores.js'
 import { connectorContext } from '../helpers/connector-host.js'
+import { MemoryPeers } from '../helpers/memory-peers.js'
 import { incoming, ScriptedConnector } from '../helpers/scripted-connector.js'
 import { until } from '../helpers/until.js'
 

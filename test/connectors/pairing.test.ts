@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap'
 import { Pairing, type PairingOptions, toPairing } from '../../src/connectors/pairing.js'
 import type { PeerRecord } from '../../src/journal/peers.js'
-import { MemoryPeers } from '../helpers/channel-stores.js'
 import { connectorContext } from '../helpers/connector-host.js'
+import { MemoryPeers } from '../helpers/memory-peers.js'
 import { incoming } from '../helpers/scripted-connector.js'
 
 async function pairingOf(_t: Test, options: Partial<PairingOptions> = {}, peers = new MemoryPeers()) {

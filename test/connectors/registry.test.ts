@@ -67,7 +67,7 @@ t.test('who may write without an allow-list is what the connector’s trust says
 t.test('reports the problems of all connectors at once, and closes what began', async (t) => {
   const registry = new ConnectorRegistry()
   const made = new ScriptedConnector()
-  registry.register('telegram2', () => made)
+  registry.register('chattering', () => made)
   registry.register('broken', () => {
     throw new Error('no luck')
   })
@@ -77,11 +77,11 @@ t.test('reports the problems of all connectors at once, and closes what began', 
   const error = await registry
     .build(
       {
-        a: { type: 'telegram3' },
-        b: { type: 'telegram2' },
+        a: { type: 'chatering' },
+        b: { type: 'chattering' },
         c: { type: 'broken' },
         d: { type: 'picky' },
-        e: { type: 'telegram2' },
+        e: { type: 'chattering' },
       },
       { ...context(t), sources: new Map([['connectors.d.token', 'environment X']]) },
     )
@@ -91,12 +91,12 @@ t.test('reports the problems of all connectors at once, and closes what began', 
     )
   t.ok(error instanceof ConfigError)
   t.match(error.problems, [
-    { path: 'connectors.a.type', message: /found "telegram3"; did you mean 'telegram2'\?/ },
+    { path: 'connectors.a.type', message: /found "chatering"; did you mean 'chattering'\?/ },
     { path: 'connectors.c', message: 'the connector cannot start: no luck' },
     { path: 'connectors.d.token', source: 'environment X', message: 'expected a token' },
     {
       path: 'connectors.e.channel',
-      message: "expected a channel of its own for 'e', 'telegram2' is that of 'b' already",
+      message: "expected a channel of its own for 'e', 'chattering' is that of 'b' already",
     },
   ])
   t.equal(error.problems.length, 4)

@@ -9,7 +9,6 @@ import type {
   Sent,
 } from '../../src/connectors/connector.js'
 import { type ConfigOverrides, startApp } from './app.js'
-import { MemoryDeliveries, MemoryPeers } from './channel-stores.js'
 import { ScriptedAgent } from './scripted-agent.js'
 
 /** One call of `listen`; it ends when the test says so, or with its signal. */
@@ -112,11 +111,9 @@ export async function startChannel<C extends ScriptedConnector = ScriptedConnect
   t: Test,
   { connector: entry, ...config }: ConfigOverrides & { readonly connector?: object } = {},
   connector = new ScriptedConnector() as C,
-  options: NonNullable<Parameters<typeof startApp>[2]> & { peers?: MemoryPeers } = {},
+  options: NonNullable<Parameters<typeof startApp>[2]> = {},
 ) {
   const agent = new ScriptedAgent()
-  const peers = options.peers ?? new MemoryPeers()
-  let deliveries!: MemoryDeliveries
   const overrides: ConfigOverrides = {
     defaultAgent: 'scripted',
     agents: { scripted: { type: 'scripted' } },
@@ -135,10 +132,8 @@ export async function startChannel<C extends ScriptedConnector = ScriptedConnect
     prepare: async (app) => {
       app.agent('scripted', () => agent)
       app.connector('scripted', () => connector)
-      deliveries = new MemoryDeliveries(app.channels)
-      app.channelStores = { deliveries, peers }
       await options.prepare?.(app)
     },
   })
-  return { ...running, agent, connector, peers, deliveries }
+  return { ...running, agent, connector }
 }

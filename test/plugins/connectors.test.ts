@@ -1,3 +1,4 @@
+import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { ConfigError } from '../../src/config/problems.js'
 import { GatewayError } from '../../src/protocol/index.js'
@@ -58,7 +59,7 @@ t.test('the commands of the gateway work on the conversation', async (t) => {
 })
 
 t.test('a stranger is paired by an operator, and told so', async (t) => {
-  const { connector, connect, peers } = await startChannel(t, { connector: { allow: undefined } })
+  const { connector, connect, app } = await startChannel(t, { connector: { allow: undefined } })
   const operator = await connect()
   t.match(await connector.receive('let me in'), { accepted: false, reason: 'not_paired' })
   const { payload } = await operator.event('pairing.requested')
@@ -72,7 +73,7 @@ t.test('a stranger is paired by an operator, and told so', async (t) => {
   await until(() => connector.sent.length === 2)
   t.match(connector.sent[1], { text: /let in/ })
   t.match(await connector.receive('hello'), { accepted: true })
-  t.equal(peers.records.size, 1)
+  t.equal((await app.journal.peers()).length, 1)
 })
 
 t.test('clients hear of each change of a channel, and find it in their snapshot', async (t) => {

@@ -1,6 +1,7 @@
 export * from './agents.js'
 export * from './channels.js'
 export * from './dead-letters.js'
+export * from './deliveries.js'
 export * from './events.js'
 export * from './gateway.js'
 export * from './lanes.js'

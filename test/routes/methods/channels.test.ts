@@ -39,7 +39,9 @@ t.test('something is said by channel and peer, or by session key', async (t) => 
 
 t.test('what cannot be said is refused with the reason', async (t) => {
   const connector = new ScriptedConnector({ attachments: false })
-  const { connect, deliveries } = await startChannel(t, {}, connector)
+  const sending = new Promise<never>(() => {})
+  connector.onSend = () => sending
+  const { connect } = await startChannel(t, { channels: { maxPendingDeliveries: 1 } }, connector)
   const socket = await connect()
   const to = { channel: 'scripted', peer: '9' }
   const refusals: [object, string | undefined, string, RegExp][] = [
@@ -53,10 +55,11 @@ t.test('what cannot be said is refused with the reason', async (t) => {
   ]
   for (const [params, key, code, message] of refusals)
     t.match(await socket.refused('channels.send', params, key), { code, message })
-  deliveries.full = true
+  await socket.call('channels.send', { ...to, text: 'hi' })
   t.match(await socket.refused('channels.send', { ...to, text: 'hi' }), {
     code: 'UNAVAILABLE',
     retryable: true,
+    retryAfterMs: 5_000,
   })
 })
 

@@ -187,6 +187,14 @@ const CASES: readonly Case[] = [
   { method: 'deadLetters.list', session: 'optional', scope: 'read', bad: [...page, ...cursor] },
   { method: 'deadLetters.retry', session: 'none', scope: 'write', bad: id('eventId') },
   { method: 'deadLetters.discard', session: 'none', scope: 'write', bad: id('eventId') },
+  {
+    method: 'deliveries.list',
+    session: 'optional',
+    scope: 'read',
+    bad: [...page, ...cursor, [{ channel: '' }, 'params.channel']],
+  },
+  { method: 'deliveries.retry', session: 'none', scope: 'write', bad: id('deliveryId') },
+  { method: 'deliveries.discard', session: 'none', scope: 'write', bad: id('deliveryId') },
 ]
 
 const TOKENS: Record<string, { role: Role; sessions?: string[] }> = {
