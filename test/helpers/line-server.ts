@@ -10,6 +10,8 @@ export class LineServer {
   readonly #server: Server
   readonly #heard: string[] = []
   readonly #waiters: ((text: string) => void)[] = []
+  /** What was taken already is not shown again. */
+  readonly #taken = new Set<string>()
   #ids = 0
 
   constructor() {
@@ -58,6 +60,8 @@ export class LineServer {
     } else if (verb === 'SAY') {
       const [peer, key, ...text] = words
       socket.write(`TOOK ${key} ${++this.#ids}\n`)
+      if (this.#taken.has(key!)) return
+      this.#taken.add(key!)
       const said = `${peer}: ${text.join(' ')}`
       const waiter = this.#waiters.shift()
       if (waiter === undefined) this.#heard.push(said)

@@ -59,6 +59,7 @@ t.test('it holds a conversation through the gateway, and comes back when the pla
   server.say('hello')
   await socket.event('agent.completed', ({ sessionKey }) => sessionKey === 'lines:ada:main')
   await until(() => server.acknowledged.length === 1)
+  t.equal(await server.heard(), 'ada: hello')
   for (const connection of server.sockets) connection.destroy()
   await socket.event('channel.status', ({ payload }) => payload.state === 'waiting')
   await until(ready)
