@@ -49,10 +49,11 @@ export const Connector = Type.Object(
 export const Channels = section(
   {
     failureText: Type.String({
+      minLength: 1,
       maxLength: 1_000,
       default: 'This could not be answered ({code}). Please try again.',
       description:
-        'What the sender is told of a run that failed for good, `{code}` replaced by the error’s code; empty: nothing.',
+        'What the sender is told of a run that failed for good, `{code}` replaced by the error’s code; `off`: nothing.',
     }),
     maxPendingDeliveries: count(
       10_000,

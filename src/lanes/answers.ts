@@ -34,7 +34,7 @@ function textOf(ended: Ended, failureText: string): string {
     case 'completed':
       return ended.content
     case 'failed':
-      return failureText.replaceAll('{code}', ended.error.code)
+      return failureText === 'off' ? '' : failureText.replaceAll('{code}', ended.error.code)
     case 'aborted':
       return ''
   }

@@ -66,7 +66,7 @@ t.test('whoever asked hears of a failure for good, as the configuration puts it'
     { text: 'This could not be answered (NOT_LINKED). Please try again.', replyTo: '7' },
   ])
 
-  const silent = await startWithChannel(t, { channels: { failureText: '' } }, { onRun })
+  const silent = await startWithChannel(t, { channels: { failureText: 'off' } }, { onRun })
   const socket = await silent.connect()
   const { runId } = await silent.say('hello')
   t.match(await socket.call('agent.wait', { runId }), { status: 'failed' })

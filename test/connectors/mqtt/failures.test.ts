@@ -58,9 +58,12 @@ t.test('gives way for good to another client that has taken over its id', async 
   await until(() => sockets.length === 1)
   const connack = [0x20, 3, 0, 0, 0]
   sockets[0]!.write(Buffer.from(connack))
-  sockets[0]!.on('data', (packet) => {
-    const isSubscribe = packet[0]! >> 4 === 8
-    if (isSubscribe) sockets[0]!.write(Buffer.from([0x90, 4, packet[2]!, packet[3]!, 0, 1]))
+  sockets[0]!.on('data', (chunk) => {
+    // Several packets may come in one chunk; all of them are shorter than 128 bytes here.
+    for (let at = 0; at < chunk.length; at += 2 + chunk[at + 1]!) {
+      const isSubscribe = chunk[at]! >> 4 === 8
+      if (isSubscribe) sockets[0]!.write(Buffer.from([0x90, 4, chunk[at + 2]!, chunk[at + 3]!, 0, 1]))
+    }
   })
   await started
   const takenOver = [0xe0, 2, 0x8e, 0]
