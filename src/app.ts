@@ -15,6 +15,7 @@ import rateLimit from '../plugins/rate-limit.js'
 import thirdParty, { checkPlugins } from '../plugins/third-party.js'
 import tls from '../plugins/tls.js'
 import websocket from '../plugins/websocket.js'
+import workers from '../plugins/workers.js'
 import { answerClientError, answerError, answerNotFound } from '../routes/errors.js'
 import healthRoutes from '../routes/health.js'
 import infoRoutes from '../routes/info.js'
@@ -23,6 +24,7 @@ import eventMethods from '../routes/methods/events.js'
 import gatewayMethods from '../routes/methods/gateway.js'
 import laneMethods from '../routes/methods/lanes.js'
 import sessionMethods from '../routes/methods/sessions.js'
+import workerMethods from '../routes/methods/workers.js'
 import metricsRoutes from '../routes/metrics.js'
 import websocketRoutes from '../routes/ws.js'
 import { AgentRegistry, isBuiltIn } from './agents/registry.js'
@@ -149,6 +151,7 @@ async function compose(
   await app.register(methods, { checkResults })
   await app.register(lanes, { config })
   await app.register(websocket, { config, version: VERSION })
+  await app.register(workers)
   await app.register(health, { version: VERSION })
 
   await app.register(gatewayMethods, { version: VERSION })
@@ -156,6 +159,7 @@ async function compose(
   await app.register(sessionMethods)
   await app.register(agentMethods, config)
   await app.register(laneMethods)
+  await app.register(workerMethods)
   await app.register(thirdParty, { config, baseDir })
 
   await app.register(

@@ -36,9 +36,15 @@ export default async function agentMethods(
     })
   })
 
-  app.method(agentsList, () => ({
-    agents: agents
-      .names()
-      .map((name) => ({ name, type: agents.get(name)!.type, default: name === defaultAgent })),
-  }))
+  app.method(agentsList, () => {
+    const pools = new Map(app.workerPools())
+    return {
+      agents: agents.names().map((name) => ({
+        name,
+        type: agents.get(name)!.type,
+        default: name === defaultAgent,
+        workers: pools.get(name)?.status,
+      })),
+    }
+  })
 }

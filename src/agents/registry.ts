@@ -33,6 +33,7 @@ const BUILT_IN: Readonly<Record<string, AgentFactory>> = {
   echo: async (options) => (await import('./echo.js')).createEchoAgent(options),
   module: async (options, context) => (await import('./module.js')).createModuleAgent(options, context),
   openai: async (options, context) => (await import('./openai.js')).createOpenAiAgent(options, context),
+  worker: async (options, context) => (await import('./worker.js')).createWorkerAgent(options, context),
 }
 
 /** Whether agents of that type need no plugin. */

@@ -153,7 +153,7 @@ const Agent = Type.Object(
   {
     type: Type.String({
       minLength: 1,
-      description: '`echo`, `module`, `openai`, or one that a plugin adds.',
+      description: '`echo`, `module`, `openai`, `worker`, or one that a plugin adds.',
     }),
     timeoutMs: Type.Optional(
       Type.Integer({

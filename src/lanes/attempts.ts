@@ -58,7 +58,7 @@ export class Attempts {
     task.controller = controller
     const timer = setTimeout(() => task.abort({ kind: 'timeout', timeoutMs }), timeoutMs)
     const watch = this.#watch(task, controller.signal)
-    const context = this.#context(lane, record, controller.signal, watch)
+    const context = this.#context(lane, record, timeoutMs, controller.signal, watch)
     this.#announce(task)
     try {
       const reply = await this.#withGrace(
@@ -120,7 +120,13 @@ export class Attempts {
     }
   }
 
-  #context(lane: Lane<QueuedEvent>, record: SessionRecord, signal: AbortSignal, watch: Watch): RunContext {
+  #context(
+    lane: Lane<QueuedEvent>,
+    record: SessionRecord,
+    timeoutMs: number,
+    signal: AbortSignal,
+    watch: Watch,
+  ): RunContext {
     const { sessions, historyLimit, log } = this.#options
     const task = lane.running!
     const { event, attempt } = task
@@ -130,6 +136,7 @@ export class Attempts {
       runId: event.runId,
       events: eventsOf(task).map(copyOf),
       attempt,
+      timeoutMs,
       signal,
       log,
       history: (limit = historyLimit) => {
@@ -146,6 +153,11 @@ export class Attempts {
       delta: (text) => {
         if (watch.ended || signal.aborted || typeof text !== 'string' || text === '') return
         watch.deltas.push(text)
+      },
+      restart: () => {
+        if (watch.ended || signal.aborted) return
+        watch.deltas.restart()
+        this.#announce(task)
       },
     }
   }

@@ -1,4 +1,4 @@
-import { type InboundEvent, MESSAGE_RECEIVED, PRIORITIES } from '../protocol/index.js'
+import { GatewayError, type InboundEvent, MESSAGE_RECEIVED, PRIORITIES } from '../protocol/index.js'
 import type { Task } from './lane.js'
 import type { Sender } from './ready-list.js'
 
@@ -67,7 +67,8 @@ export class QueuedEvent implements Task {
   abort(cause: AbortCause): boolean {
     if (this.abortCause !== null) return false
     this.abortCause = cause
-    this.controller?.abort()
+    const why = cause.kind === 'requested' ? cause.reason : cause.kind
+    this.controller?.abort(new GatewayError('CANCELLED', `The run was stopped: ${why}.`))
     return true
   }
 }

@@ -72,6 +72,7 @@ export function createTestRun(
     runId: event.runId,
     events: [event],
     attempt: 1,
+    timeoutMs: 600_000,
     signal,
     log: { debug: level('debug'), info: level('info'), warn: level('warn'), error: level('error') },
     onSteer: () => {},
@@ -79,6 +80,9 @@ export function createTestRun(
     delta: (text) => {
       deltas.push(text)
       onDelta?.(text)
+    },
+    restart: () => {
+      deltas.length = 0
     },
   }
   return { event, context, deltas, logged }

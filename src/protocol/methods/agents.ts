@@ -36,6 +36,25 @@ export const agentsList = contract({
   scope: 'read',
   params: Type.Object({}),
   result: Type.Object({
-    agents: Type.Array(Type.Object({ name: Type.String(), type: Type.String(), default: Type.Boolean() })),
+    agents: Type.Array(
+      Type.Object({
+        name: Type.String(),
+        type: Type.String(),
+        default: Type.Boolean(),
+        workers: Type.Optional(
+          Type.Object(
+            {
+              connected: Type.Integer({ minimum: 0 }),
+              credit: Type.Integer({
+                minimum: 0,
+                description: 'Runs that they take at the same time, all together.',
+              }),
+              running: Type.Integer({ minimum: 0 }),
+            },
+            { description: 'Of an agent of type `worker`.' },
+          ),
+        ),
+      }),
+    ),
   }),
 })
