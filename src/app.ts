@@ -1,4 +1,5 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import agentLimits from '../plugins/agent-limits.js'
 import agents from '../plugins/agents.js'
 import auth from '../plugins/auth.js'
 import closing from '../plugins/closing.js'
@@ -153,6 +154,7 @@ async function compose(
   await app.register(websocket, { config, version: VERSION })
   await app.register(workers)
   await app.register(health, { version: VERSION })
+  await app.register(agentLimits)
 
   await app.register(gatewayMethods, { version: VERSION })
   await app.register(eventMethods)

@@ -39,12 +39,18 @@ export default async function agentMethods(
   app.method(agentsList, () => {
     const pools = new Map(app.workerPools())
     return {
-      agents: agents.names().map((name) => ({
-        name,
-        type: agents.get(name)!.type,
-        default: name === defaultAgent,
-        workers: pools.get(name)?.status,
-      })),
+      agents: agents.names().map((name) => {
+        const { type, gate } = agents.get(name)!
+        return {
+          name,
+          type,
+          default: name === defaultAgent,
+          concurrency: gate?.concurrency,
+          waiting: gate?.waiting,
+          breaker: gate?.breaker?.state,
+          workers: pools.get(name)?.status,
+        }
+      }),
     }
   })
 }

@@ -3,12 +3,16 @@ import { ConfigError, type Problem } from '../config/problems.js'
 import { didYouMean } from '../config/suggest.js'
 import type { JsonObject } from '../protocol/index.js'
 import type { Agent, AgentFactory, AgentFactoryContext, Log, RetryPolicy } from './agent.js'
+import type { BreakerLimits } from './breaker.js'
+import { createGate, type Gate } from './gate.js'
 
 /** An agent's entry under `agents:`; further keys are the options of its type. */
 export interface AgentConfig {
   readonly type: string
   readonly timeoutMs?: number
   readonly retry?: Partial<RetryPolicy>
+  readonly concurrency?: number
+  readonly breaker?: BreakerLimits
   readonly [option: string]: unknown
 }
 
@@ -21,6 +25,8 @@ export interface AgentEntry {
   readonly timeoutMs?: number
   /** What it leaves out is the lanes'. */
   readonly retry?: Partial<RetryPolicy>
+  /** Where its runs wait that it cannot take yet; left out: it takes whatever comes. */
+  readonly gate?: Gate
 }
 
 export interface AgentBuildContext extends Omit<AgentFactoryContext, 'name'> {
@@ -84,7 +90,7 @@ export class AgentRegistry {
   }
 
   async #buildOne(name: string, config: AgentConfig, context: AgentBuildContext): Promise<AgentEntry> {
-    const { type, timeoutMs, retry, ...options } = config
+    const { type, timeoutMs, retry, concurrency, breaker, ...options } = config
     const factory = this.#factories.get(type)
     if (factory === undefined) {
       const known = [...this.#factories.keys()]
@@ -93,7 +99,8 @@ export class AgentRegistry {
     }
     const { log, baseDir, env } = context
     const agent = await factory(options as JsonObject, { name, log, baseDir, env })
-    return { name, type, agent, timeoutMs, retry }
+    const gate = createGate({ concurrency, breaker, capacity: agent.capacity })
+    return { name, type, agent, timeoutMs, retry, gate }
   }
 
   get(name: string): AgentEntry | undefined {
@@ -113,8 +120,9 @@ export class AgentRegistry {
 
   async #close(): Promise<void> {
     await Promise.all(
-      [...this.#entries.values()].map(async ({ name, agent }) => {
+      [...this.#entries.values()].map(async ({ name, agent, gate }) => {
         try {
+          gate?.close()
           await agent.close?.()
         } catch (err) {
           this.#log?.error({ err, agent: name }, 'an agent failed to close')

@@ -1,3 +1,4 @@
+import type { Gate } from '../agents/gate.js'
 import { GatewayError, type InboundEvent, MESSAGE_RECEIVED, PRIORITIES } from '../protocol/index.js'
 import type { Task } from './lane.js'
 import type { Sender } from './ready-list.js'
@@ -31,6 +32,8 @@ export class QueuedEvent implements Task {
   /** Set while it runs. */
   controller: AbortController | null = null
   abortCause: AbortCause | null = null
+  /** Where it waits until its agent can take it. */
+  gate: Gate | null = null
   #timer: NodeJS.Timeout | null = null
 
   /**
@@ -56,6 +59,12 @@ export class QueuedEvent implements Task {
   later(ms: number, then: () => void): void {
     this.clearTimer()
     this.#timer = setTimeout(then, ms)
+  }
+
+  /** Waits at no gate any more. */
+  leaveGate(): void {
+    this.gate?.forget(this, this.sender?.name ?? '')
+    this.gate = null
   }
 
   clearTimer(): void {

@@ -183,6 +183,26 @@ export const EVENTS = {
       status: RunStatus,
     }),
   }),
+  agentUnavailable: event({
+    name: 'agent.unavailable',
+    summary: 'The backend of an agent is out of order, so says its breaker: events wait until it is back.',
+    durable: false,
+    scope: 'read',
+    session: false,
+    payload: Type.Object({
+      agent: Type.String(),
+      failures: Type.Integer({ minimum: 1, description: 'One after the other.' }),
+      retryInMs: Type.Integer({ minimum: 0, description: 'Milliseconds until one of them is tried again.' }),
+    }),
+  }),
+  agentAvailable: event({
+    name: 'agent.available',
+    summary: 'A run of an agent that was unavailable has succeeded: its events go on.',
+    durable: false,
+    scope: 'read',
+    session: false,
+    payload: Type.Object({ agent: Type.String() }),
+  }),
   laneFull: event({
     name: 'lane.full',
     summary: 'A session’s queue reached its capacity and refuses new events.',

@@ -5,6 +5,7 @@ import { agentSuite } from '../../src/testing/agent-suite.js'
 import { type ConfigOverrides, startApp } from '../helpers/app.js'
 import type { Frame } from '../helpers/socket.js'
 import { TestWorker } from '../helpers/test-worker.js'
+import { until } from '../helpers/until.js'
 
 const KEY = 'web:1:main'
 
@@ -120,10 +121,12 @@ t.test('runs are shared among the workers, never beyond their credit; the others
   for (let n = 1; n <= 6; n++) await client.call('sessions.send', { content: `${n}` }, `web:${n}:main`)
   const first = [await a.next(), await a.next()]
   const second = [await b.next(), await b.next()]
+  await until(() => app.agents.get('brain')!.gate!.waiting === 2)
   t.same((await client.call('agents.list')).agents[0], {
     name: 'brain',
     type: 'worker',
     default: true,
+    waiting: 2,
     workers: { connected: 2, credit: 4, running: 4 },
   })
   await a.socket.call('gateway.ping')

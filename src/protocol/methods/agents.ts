@@ -41,6 +41,18 @@ export const agentsList = contract({
         name: Type.String(),
         type: Type.String(),
         default: Type.Boolean(),
+        concurrency: Type.Optional(
+          Type.Integer({ minimum: 1, description: 'Runs at the same time at most.' }),
+        ),
+        waiting: Type.Optional(
+          Type.Integer({ minimum: 0, description: 'Lanes that wait until it takes another run.' }),
+        ),
+        breaker: Type.Optional(
+          Type.Union([Type.Literal('closed'), Type.Literal('open'), Type.Literal('half-open')], {
+            description:
+              '`closed`: all is well; `open`: nothing is tried; `half-open`: one run at a time is.',
+          }),
+        ),
         workers: Type.Optional(
           Type.Object(
             {
