@@ -4,6 +4,7 @@ import { LaneDispatcher } from '../src/lanes/dispatcher.js'
 import { Intake } from '../src/lanes/intake.js'
 import { Lanes } from '../src/lanes/lanes.js'
 import { Outcomes } from '../src/lanes/outcomes.js'
+import { Questions } from '../src/lanes/questions.js'
 import type { QueuedEvent } from '../src/lanes/queued-event.js'
 import { Runner } from '../src/lanes/runner.js'
 import { boundedEventLabels, type Instruments } from '../src/metrics/instruments.js'
@@ -17,6 +18,8 @@ declare module 'fastify' {
     sessions: Sessions
     intake: Intake
     outcomes: Outcomes
+    /** What agents ask and nobody has answered yet. */
+    questions: Questions
   }
 }
 
@@ -41,6 +44,7 @@ export default fp<LanesPluginOptions>(
       onDeleted: (key) => dispatcher.resume(key),
     })
     const outcomes = new Outcomes(journal)
+    const questions = new Questions({ broadcaster, ...config.lanes.reports })
     const runner = new Runner({
       journal,
       sessions,
@@ -48,6 +52,7 @@ export default fp<LanesPluginOptions>(
       router: new Router(config),
       broadcaster,
       outcomes,
+      questions,
       hooks,
       log,
       ...config.lanes,
@@ -88,6 +93,7 @@ export default fp<LanesPluginOptions>(
     app.decorate('sessions', sessions)
     app.decorate('intake', intake)
     app.decorate('outcomes', outcomes)
+    app.decorate('questions', questions)
     measure(instruments, dispatcher, runner)
 
     app.addHook('onReady', async () => {

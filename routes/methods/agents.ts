@@ -1,6 +1,14 @@
 import type { FastifyInstance } from 'fastify'
 import { Deadline } from '../../src/agents/deadline.js'
-import { agentAbort, agentsList, agentWait, GatewayError } from '../../src/protocol/index.js'
+import type { Principal } from '../../src/auth/principal.js'
+import {
+  agentAbort,
+  agentAnswer,
+  agentQuestions,
+  agentsList,
+  agentWait,
+  GatewayError,
+} from '../../src/protocol/index.js'
 
 const DEFAULT_WAIT_MS = 600_000
 
@@ -9,7 +17,7 @@ export default async function agentMethods(
   app: FastifyInstance,
   { defaultAgent }: { defaultAgent: string },
 ): Promise<void> {
-  const { agents, lanes, outcomes } = app
+  const { agents, lanes, outcomes, questions } = app
 
   app.method(agentWait, async ({ runId, timeoutMs = DEFAULT_WAIT_MS }, { principal, signal }) => {
     const deadline = new Deadline(signal)
@@ -24,16 +32,22 @@ export default async function agentMethods(
 
   app.method(agentAbort, async ({ runId, reason = 'requested' }, { principal, sessionKey, signal }) => {
     if (runId !== undefined) {
-      const mayWrite = (key: string) =>
-        principal.allowsSession(key) && (sessionKey === null || key === sessionKey)
+      const mayWrite = within(principal, sessionKey)
       return { aborted: await lanes.abortRun(runId, reason, mayWrite, signal) }
     }
     if (sessionKey !== null) return { aborted: await lanes.abortSession(sessionKey, reason, signal) }
-    const path = 'params.runId'
-    const expected = 'a run id, or a sessionKey on the request'
-    throw new GatewayError('INVALID_REQUEST', `${path}: expected ${expected}`, {
-      details: { path, expected },
-    })
+    throw invalid('params.runId', 'a run id, or a sessionKey on the request')
+  })
+
+  app.method(agentQuestions, (_, { principal, sessionKey }) => ({
+    questions: questions.list(within(principal, sessionKey)),
+  }))
+
+  app.method(agentAnswer, ({ requestId, optionId, cancel }, { principal, sessionKey }) => {
+    if ((optionId === undefined) === (cancel === undefined)) {
+      throw invalid('params.optionId', 'either an option of the question, or `cancel`')
+    }
+    return { runId: questions.answer(requestId, optionId ?? null, within(principal, sessionKey)) }
   })
 
   app.method(agentsList, () => {
@@ -53,4 +67,13 @@ export default async function agentMethods(
       }),
     }
   })
+}
+
+/** Which sessions a request is about: those that its sender may see, or of these the one that it names. */
+function within(principal: Principal, sessionKey: string | null): (key: string) => boolean {
+  return (key) => principal.allowsSession(key) && (sessionKey === null || key === sessionKey)
+}
+
+function invalid(path: string, expected: string): GatewayError {
+  return new GatewayError('INVALID_REQUEST', `${path}: expected ${expected}`, { details: { path, expected } })
 }

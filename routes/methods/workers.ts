@@ -5,7 +5,9 @@ import { readFrameId } from '../../src/connection/inbound.js'
 import {
   GatewayError,
   WORKER_DELTA,
+  WORKER_REPORT,
   WorkerDelta,
+  WorkerReport,
   workerComplete,
   workerFail,
   workerRegister,
@@ -14,6 +16,7 @@ import {
 import { compileValidator } from '../../src/protocol/validation.js'
 
 const validateDelta = compileValidator(WorkerDelta, 'payload')
+const validateReport = compileValidator(WorkerReport, 'payload')
 
 /** `worker.*`, and the event frames with which workers stream. */
 export default async function workerMethods(app: FastifyInstance): Promise<void> {
@@ -58,19 +61,27 @@ export default async function workerMethods(app: FastifyInstance): Promise<void>
     return {}
   })
 
-  app.connections.taken.set(WORKER_DELTA, (connection, frame) => {
-    try {
-      takeDelta(connection, frame.payload)
-    } catch (error) {
-      connection.respondError(readFrameId(frame), error)
-    }
-  })
-
-  /** Whoever may not work holds no lease. */
-  function takeDelta(connection: Connection, payload: unknown): void {
+  take(WORKER_DELTA, (connection, payload) => {
     validateDelta(payload)
     const { lease, text } = payload as WorkerDelta
     const { pool, run } = workers.leased(connection, lease)
     pool.delta(run, text)
+  })
+
+  take(WORKER_REPORT, (connection, payload) => {
+    validateReport(payload)
+    const { lease, report } = payload as WorkerReport
+    workers.leased(connection, lease).run.context.report(report)
+  })
+
+  /** Event frames for us. Whoever may not work holds no lease. */
+  function take(event: string, handle: (connection: Connection, payload: unknown) => void): void {
+    app.connections.taken.set(event, (connection, frame) => {
+      try {
+        handle(connection, frame.payload)
+      } catch (error) {
+        connection.respondError(readFrameId(frame), error)
+      }
+    })
   }
 }

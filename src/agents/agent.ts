@@ -1,6 +1,14 @@
 import type { Static } from '@sinclair/typebox'
 import type { Log } from '../log.js'
-import type { HistoryEntry, InboundEvent, JsonObject, SessionSummary } from '../protocol/index.js'
+import type {
+  AgentReport,
+  HistoryEntry,
+  InboundEvent,
+  JsonObject,
+  PermissionAnswer,
+  PermissionQuestion,
+  SessionSummary,
+} from '../protocol/index.js'
 
 export type { Log }
 
@@ -38,6 +46,16 @@ export interface RunContext {
    * `UNAVAILABLE` once all of them are longer than an answer may be.
    */
   delta(text: string): void
+  /**
+   * Tells everyone who watches of a tool call or of reasoning. What is too long is cut, what is no report or too many are
+   * left out with a line in the log: a run does not fail for it.
+   */
+  report(report: AgentReport): void
+  /**
+   * Asks for a permission and waits for the answer of whoever may write to the session. Rejects when `signal` aborts, when
+   * the run ends, and with `UNAVAILABLE` past `lanes.reports.maxQuestions`.
+   */
+  ask(question: PermissionQuestion, signal?: AbortSignal): Promise<PermissionAnswer>
   /** The try begins anew, such as on another machine: those who watch forget what it streamed. */
   restart(): void
 }

@@ -6,14 +6,7 @@ import { resolveConfigPath } from '../config/paths.js'
 import { ConfigError } from '../config/problems.js'
 import { GatewayError, type InboundEvent, JsonObject } from '../protocol/index.js'
 import { abortable, abortError } from './abort.js'
-import type {
-  Agent,
-  AgentFactoryContext,
-  AgentReply,
-  HistoryMessage,
-  RunContext,
-  SteerListener,
-} from './agent.js'
+import type { Agent, AgentFactoryContext, AgentReply, HistoryMessage, RunContext } from './agent.js'
 import { parseOptions } from './options.js'
 
 export const ModuleOptions = Type.Object(
@@ -35,7 +28,10 @@ export const ModuleOptions = Type.Object(
 
 /** What a module's function is given besides the event. */
 export interface ModuleContext
-  extends Pick<RunContext, 'session' | 'runId' | 'events' | 'attempt' | 'signal' | 'log' | 'onSteer'> {
+  extends Pick<
+    RunContext,
+    'session' | 'runId' | 'events' | 'attempt' | 'signal' | 'log' | 'onSteer' | 'report' | 'ask'
+  > {
   /** The messages before the event's own, oldest first, as many as the configured window holds. */
   readonly history: readonly HistoryMessage[]
   /** The `options` of the agent's entry in the configuration. */
@@ -64,14 +60,11 @@ export async function createModuleAgent(options: JsonObject, context: AgentFacto
   return {
     type: 'module',
     async run(event, run) {
-      const { session, runId, events, attempt, signal, log } = run
+      const { signal } = run
       if (signal.aborted) throw abortError(signal)
       try {
         const history = await abortable(run.history(), signal)
-        const delta = (text: string) => run.delta(text)
-        const onSteer = (listener: SteerListener) => run.onSteer(listener)
-        const options = moduleOptions
-        const given = { session, history, runId, events, attempt, signal, log, options, onSteer, delta }
+        const given = { ...run, history, options: moduleOptions }
         const result = await abortable(Promise.resolve(answer(event, given)), signal)
         return isAsyncIterable(result) ? await drain(result, run) : reply(result, undefined)
       } catch (error) {

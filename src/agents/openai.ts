@@ -1,9 +1,11 @@
 import { GatewayError, type JsonObject } from '../protocol/index.js'
 import { abortable, abortError } from './abort.js'
 import type { Agent, AgentFactoryContext, AgentReply, RunContext } from './agent.js'
-import { Deadline } from './deadline.js'
-import { readAnswer } from './openai/answer.js'
-import { failure, refusal, silent } from './openai/failures.js'
+import { refusal, silent } from './backend/failures.js'
+import { secretsOf } from './backend/options.js'
+import { post } from './backend/post.js'
+import { readAnswer, WHO } from './openai/answer.js'
+import { failure } from './openai/failures.js'
 import { type ChatMessage, chatMessages } from './openai/messages.js'
 import { checkOptions, completionsUrl, OpenAiOptions, readKey } from './openai/options.js'
 import { parseOptions } from './options.js'
@@ -49,41 +51,33 @@ function createEndpoint(options: OpenAiOptions, key: string | undefined): Endpoi
   const headers = new Headers({ accept: 'text/event-stream', 'content-type': 'application/json' })
   if (key !== undefined) headers.set('authorization', `Bearer ${key}`)
   for (const [name, value] of Object.entries(options.headers)) headers.set(name, value)
-  // Short header values such as `true` are no secrets, and may be part of any text.
-  const secrets = Object.values(options.headers).filter((value) => value.length >= 8)
+  const secrets = secretsOf(options.headers)
   if (key !== undefined) secrets.unshift(key)
 
   return async (messages, run) => {
     const { signal, log } = run
-    const deadline = new Deadline(signal)
-    const failures = { secrets, log }
-    try {
-      deadline.limit(options.responseTimeoutMs, silent())
-      const body = JSON.stringify(requestBody(options, messages))
-      // A redirect would hand the configured headers to whatever it names.
-      const request = { method: 'POST', headers, body, redirect: 'manual', signal: deadline.signal } as const
-      const response = await fetch(url, request)
-      if (!isEventStream(response)) throw await refusal(response, failures)
-      deadline.limit(options.stallTimeoutMs, silent())
-      const answer = await readAnswer(response.body!, {
-        maxBytes: options.maxResponseBytes,
-        onBytes: () => deadline.touch(),
-        onDelta: (text) => {
-          if (!signal.aborted) run.delta(text)
-        },
-        onDone: () => deadline.limit(LINGER_MS, silent()),
-      })
-      if (signal.aborted) throw abortError(signal)
-      const { content, finishReason, usage } = answer
-      if (content === '') log.warn({ finishReason }, 'the model answered without a text')
-      return { content, usage, metadata: finishReason === null ? undefined : { finishReason } }
-    } catch (error) {
-      if (signal.aborted) throw abortError(signal)
-      const decided = error instanceof GatewayError || !deadline.signal.aborted
-      throw failure(decided ? error : deadline.signal.reason, failures)
-    } finally {
-      deadline.close()
-    }
+    const failures = { who: WHO, secrets, log }
+    const { responseTimeoutMs, stallTimeoutMs, maxResponseBytes: maxBytes } = options
+    const body = JSON.stringify(requestBody(options, messages))
+    const request = { url, headers, body, responseTimeoutMs, who: WHO, signal }
+    return await post(
+      { ...request, failure: (error) => failure(error, failures) },
+      async (response, deadline) => {
+        if (!isEventStream(response)) throw await refusal(response, 'an event stream', failures)
+        deadline.limit(stallTimeoutMs, silent(WHO))
+        const { content, finishReason, usage } = await readAnswer(response.body!, {
+          maxBytes,
+          onBytes: () => deadline.touch(),
+          onDelta: (text) => {
+            if (!signal.aborted) run.delta(text)
+          },
+          onReport: (report) => run.report(report),
+          onDone: () => deadline.limit(LINGER_MS, silent(WHO)),
+        })
+        if (content === '' && !signal.aborted) log.warn({ finishReason }, 'the model answered without a text')
+        return { content, usage, metadata: finishReason === null ? undefined : { finishReason } }
+      },
+    )
   }
 }
 

@@ -38,6 +38,7 @@ export interface AgentBuildContext extends Omit<AgentFactoryContext, 'name'> {
 const BUILT_IN: Readonly<Record<string, AgentFactory>> = {
   echo: async (options) => (await import('./echo.js')).createEchoAgent(options),
   module: async (options, context) => (await import('./module.js')).createModuleAgent(options, context),
+  http: async (options, context) => (await import('./http.js')).createHttpAgent(options, context),
   openai: async (options, context) => (await import('./openai.js')).createOpenAiAgent(options, context),
   worker: async (options, context) => (await import('./worker.js')).createWorkerAgent(options, context),
 }

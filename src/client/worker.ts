@@ -1,7 +1,8 @@
+import type { AgentReport } from '../protocol/agent-reports.js'
 import { GatewayError, toErrorShape } from '../protocol/errors.js'
 import { workerComplete, workerFail, workerRegister, workerUnregister } from '../protocol/methods/workers.js'
 import type { JsonObject } from '../protocol/primitives.js'
-import { WORKER_DELTA } from '../protocol/worker-delta.js'
+import { WORKER_DELTA, WORKER_REPORT } from '../protocol/worker-frames.js'
 import type { EventOf } from './events.js'
 import type { GatewayClient } from './types.js'
 
@@ -11,6 +12,8 @@ export type WorkerTask = EventOf<'worker.run'>['payload'] & {
   readonly signal: AbortSignal
   /** Streams a piece of the answer. */
   delta(text: string): void
+  /** Tells of a tool call or of reasoning. */
+  report(report: AgentReport): void
 }
 
 /** The answer; an empty one ends the run without a message. */
@@ -132,8 +135,11 @@ class RunTaker implements Worker {
     const delta = (text: string) => {
       if (!signal.aborted && text !== '') this.#client.emit(WORKER_DELTA, { lease, text })
     }
+    const report = (report: AgentReport) => {
+      if (!signal.aborted) this.#client.emit(WORKER_REPORT, { lease, report })
+    }
     try {
-      await this.#answer(lease, signal, async () => this.#handler({ ...payload, signal, delta }))
+      await this.#answer(lease, signal, async () => this.#handler({ ...payload, signal, delta, report }))
     } finally {
       this.#runs.delete(lease)
       if (this.#runs.size === 0) this.#onIdle?.()

@@ -81,6 +81,19 @@ const Collect = section(
   'How messages join into one run in the queue mode `collect`.',
 )
 
+const Reports = section(
+  {
+    maxBytes: bytes(
+      16_384,
+      'Input and output of a tool call, each; of a longer one only the start is sent.',
+      64,
+    ),
+    maxPerRun: count(10_000, 'Reports on tools of one try of a run; further ones are left out.'),
+    maxQuestions: count(8, 'Permissions that a run may ask for at the same time; further ones are refused.'),
+  },
+  'What agents tell of their work besides the answer.',
+)
+
 const Lanes = section(
   {
     capacity: count(100, 'Waiting events of one session; more are refused.'),
@@ -114,6 +127,7 @@ const Lanes = section(
     ),
     queueMode: Type.Union(QueueMode.anyOf, { default: 'followup', description: QueueMode.description }),
     collect: Collect,
+    reports: Reports,
   },
   'The serial queues of the sessions.',
 )
@@ -170,7 +184,7 @@ const Agent = Type.Object(
   {
     type: Type.String({
       minLength: 1,
-      description: '`echo`, `module`, `openai`, `worker`, or one that a plugin adds.',
+      description: '`echo`, `module`, `openai`, `http`, `acp`, `worker`, or one that a plugin adds.',
     }),
     timeoutMs: Type.Optional(
       Type.Integer({

@@ -4,6 +4,7 @@ const EVENT = 'evt_'
 const RUN = 'run_'
 const MESSAGE = 'msg_'
 const DELIVERY = 'dlv_'
+const QUESTION = 'ask_'
 
 const TIME_DIGITS = 9
 const COUNTER_DIGITS = 4
@@ -51,6 +52,8 @@ export function newEventIds(): { eventId: string; runId: string } {
 export const newMessageId = (): string => MESSAGE + nextSuffix()
 
 export const newDeliveryId = (): string => DELIVERY + nextSuffix()
+
+export const newQuestionId = (): string => QUESTION + nextSuffix()
 
 /** The event that a run handles; null: that is no run id. */
 export const eventIdOfRun = (runId: string): string | null =>

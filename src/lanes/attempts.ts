@@ -10,7 +10,9 @@ import { DeltaStream } from './delta-stream.js'
 import { completed, type Ended, failed, stopped } from './ended.js'
 import type { Lane } from './lane.js'
 import { combined } from './modes.js'
+import type { Questions } from './questions.js'
 import { eventsOf, idsOf, mergedOf, type QueuedEvent } from './queued-event.js'
+import { type ReportLimits, RunReports } from './reports.js'
 
 export interface AttemptsOptions {
   readonly journal: Journal
@@ -21,6 +23,8 @@ export interface AttemptsOptions {
   readonly runTimeoutMs: number
   readonly abortGraceMs: number
   readonly maxReplyBytes: number
+  readonly reports: ReportLimits
+  readonly questions: Questions
   /** Messages that an agent is given unless it asks for another number. */
   readonly historyLimit: number
   /** The running agent of a lane takes messages from now on. */
@@ -31,6 +35,7 @@ export interface AttemptsOptions {
 interface Watch {
   ended: boolean
   readonly deltas: DeltaStream
+  readonly reports: RunReports
   /** The read of the history that was asked for last. */
   reading: Promise<unknown>
   /** The gateway's own failure, which is not the agent's. */
@@ -76,8 +81,10 @@ export class Attempts {
       }
       return this.#failed(task, error)
     } finally {
+      watch.reports.flush()
       watch.deltas.flush()
       watch.ended = true
+      this.#options.questions.endRun(task.event.runId)
       task.controller = null
       task.steer = null
       clearTimeout(timer)
@@ -85,16 +92,22 @@ export class Attempts {
   }
 
   #watch({ event }: QueuedEvent, signal: AbortSignal): Watch {
-    const { broadcaster, maxReplyBytes } = this.#options
+    const { broadcaster, maxReplyBytes, log } = this.#options
     const { sessionKey, runId } = event
-    const send = (text: string) => {
+    const send = (name: string, fields: object, droppable: boolean) => {
       if (watch.ended || signal.aborted) return
-      const payload = JSON.stringify({ runId, text })
-      const at = Date.now()
-      broadcaster.broadcast({ event: EVENTS.agentDelta.name, sessionKey, at, payload, seq: 0 }, true)
+      const payload = JSON.stringify({ runId, ...fields })
+      broadcaster.broadcast({ event: name, sessionKey, at: Date.now(), payload, seq: 0 }, droppable)
     }
-    const deltas = new DeltaStream(send, maxReplyBytes)
-    const watch: Watch = { ended: false, deltas, reading: Promise.resolve(), fault: null }
+    const deltas = new DeltaStream((text) => send(EVENTS.agentDelta.name, { text }, true), maxReplyBytes)
+    const reports = new RunReports({
+      ...this.#options.reports,
+      maxReasoningBytes: maxReplyBytes,
+      send,
+      beforeTool: () => deltas.flush(),
+      log,
+    })
+    const watch: Watch = { ended: false, deltas, reports, reading: Promise.resolve(), fault: null }
     return watch
   }
 
@@ -158,6 +171,14 @@ export class Attempts {
         if (watch.ended || signal.aborted) return
         watch.deltas.restart()
         this.#announce(task)
+      },
+      report: (report) => {
+        if (!watch.ended && !signal.aborted) watch.reports.report(report)
+      },
+      ask: async (question, ends = signal) => {
+        if (watch.ended) throw new GatewayError('CANCELLED', 'The run has ended.')
+        watch.deltas.flush()
+        return await this.#options.questions.ask(event, question, AbortSignal.any([signal, ends]))
       },
     }
   }

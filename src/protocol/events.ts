@@ -1,4 +1,5 @@
 import { type Static, type TObject, Type } from '@sinclair/typebox'
+import { OpenQuestion, ToolCall } from './agent-reports.js'
 import type { Scope } from './contract.js'
 import { ErrorShape } from './errors.js'
 import { SessionSummary } from './frames.js'
@@ -123,6 +124,42 @@ export const EVENTS = {
     scope: 'read',
     session: true,
     payload: Type.Object({ runId: Id, text: Type.String() }),
+  }),
+  agentReasoning: event({
+    name: 'agent.reasoning',
+    summary: 'A piece of what the agent thinks before it answers; no part of the answer.',
+    durable: false,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({ runId: Id, text: Type.String() }),
+  }),
+  agentTool: event({
+    name: 'agent.tool',
+    summary: 'The agent calls a tool, or a call has come further.',
+    durable: false,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({ runId: Id, ...ToolCall.properties }),
+  }),
+  agentPermission: event({
+    name: 'agent.permission',
+    summary: 'The agent asks before it does something; the run waits for `agent.answer`.',
+    durable: false,
+    scope: 'read',
+    session: true,
+    payload: OpenQuestion,
+  }),
+  agentPermissionResolved: event({
+    name: 'agent.permissionResolved',
+    summary: 'A question of `agent.permission` is over.',
+    durable: false,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({
+      runId: Id,
+      requestId: Id,
+      optionId: Type.Union([Type.String(), Type.Null()], { description: 'What was chosen; null: nothing.' }),
+    }),
   }),
   agentCompleted: event({
     name: 'agent.completed',

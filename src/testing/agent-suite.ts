@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
+import { abortable } from '../agents/abort.js'
 import type { Agent, HistoryMessage, RunContext } from '../agents/agent.js'
 import type { Log } from '../log.js'
-import { GatewayError, type InboundEvent } from '../protocol/index.js'
+import {
+  type AgentReport,
+  GatewayError,
+  type InboundEvent,
+  type PermissionAnswer,
+  type PermissionQuestion,
+} from '../protocol/index.js'
 
 /** An agent under test, and what to send it to make it do what. */
 export interface AgentHarness {
@@ -24,6 +31,7 @@ export interface TestRun {
   readonly event: InboundEvent
   readonly context: RunContext
   readonly deltas: string[]
+  readonly reports: AgentReport[]
   /** `[level, fields, message]` */
   readonly logged: [keyof Log, object, string][]
 }
@@ -36,10 +44,14 @@ export function createTestRun(
     history?: HistoryMessage[]
     signal?: AbortSignal
     onDelta?: (text: string) => void
+    /** Answers permissions; left out: nobody does. */
+    onAsk?: (question: PermissionQuestion, signal: AbortSignal) => Promise<PermissionAnswer>
   } = {},
 ): TestRun {
-  const { content, history = [], signal = new AbortController().signal, onDelta } = options
+  const { content, history = [], signal = new AbortController().signal, onDelta, onAsk } = options
+  const never = (): Promise<PermissionAnswer> => new Promise(() => {})
   const deltas: string[] = []
+  const reports: AgentReport[] = []
   const logged: TestRun['logged'] = []
   const at = Date.now()
   const event: InboundEvent = {
@@ -81,11 +93,16 @@ export function createTestRun(
       deltas.push(text)
       onDelta?.(text)
     },
+    report: (report) => {
+      reports.push(report)
+    },
+    ask: (question, ends = signal) =>
+      abortable((onAsk ?? never)(question, ends), AbortSignal.any([signal, ends])),
     restart: () => {
       deltas.length = 0
     },
   }
-  return { event, context, deltas, logged }
+  return { event, context, deltas, reports, logged }
 }
 
 /** What every agent must do (spec §4). `create` makes a fresh harness for each test. */

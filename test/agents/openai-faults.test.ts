@@ -76,6 +76,34 @@ t.test('comments, other fields, empty choices and other choices do no harm', asy
   t.match(await reply, { content: 'ok', usage: { total_tokens: 2 } })
 })
 
+t.test('reasoning and tool calls are reported as far as they can be read', async (t) => {
+  const delta = (delta: object) => ({ choices: [{ index: 0, delta }] })
+  const { reply, reports } = await run(
+    t,
+    streaming(
+      delta({ reasoning_content: 'Let me' }),
+      delta({ reasoning: ' see.', content: null }),
+      delta({ reasoning: { odd: true }, tool_calls: 'odd' }),
+      delta({ tool_calls: [{ index: 0, id: 'c1', function: { name: 'look', arguments: '{"at"' } }, 7] }),
+      delta({
+        tool_calls: [
+          { index: 0, function: { arguments: ':1}' } },
+          { index: 1, function: { arguments: 'x' } },
+        ],
+      }),
+      chunk('ok', 'stop'),
+      '[DONE]',
+    ),
+  )
+  t.match(await reply, { content: 'ok' })
+  t.strictSame(reports, [
+    { type: 'reasoning', text: 'Let me' },
+    { type: 'reasoning', text: ' see.' },
+    { type: 'tool', callId: 'c1', title: 'look', status: 'started', input: { at: 1 } },
+    { type: 'tool', callId: 'call-1', title: undefined, status: 'started', input: 'x' },
+  ])
+})
+
 t.test('a stream that ends with neither [DONE] nor a finish reason is tried again', async (t) => {
   for (const parts of [[], [chunk('Hel')]]) {
     const error = await failed(await run(t, streaming(...parts)))
@@ -93,7 +121,7 @@ t.test('a malformed chunk is tried again, and is not sent to clients', async (t)
   ]) {
     const error = await failed(await run(t, streaming(chunk('a'), part, '[DONE]')))
     t.match(error, { code: 'UNAVAILABLE', retryable: true, details: null })
-    t.equal(error.message, 'The model provider sent a malformed stream.')
+    t.equal(error.message, 'The model provider sent a malformed answer.')
   }
 })
 
@@ -244,7 +272,7 @@ t.test('neither clients nor the log learn a secret from an error', async (t) => 
   })
   t.test('that makes a stream malformed', async (t) => {
     const broken = await run(t, streaming(long), options)
-    t.equal((await failed(broken)).message, 'The model provider sent a malformed stream.')
+    t.equal((await failed(broken)).message, 'The model provider sent a malformed answer.')
     t.match(broken.logged, [['warn', { data: /^key \[redacted\], header \[redacted\]/ }]])
   })
   t.test('that is no JSON is not sent on at all', async (t) => {

@@ -63,7 +63,7 @@ t.test('answers with the usage and the reason for the end', async (t) => {
   t.match(await run('three'), { content: 'no', metadata: { finishReason: 'content_filter' } })
 })
 
-t.test('tool calls, which nobody asked for, are passed over', async (t) => {
+t.test('tool calls are reported, and are no part of the answer', async (t) => {
   const mock = await startAimock(t)
   mock.onMessage('only', { toolCalls: [{ name: 'look', arguments: '{}' }] })
   mock.onMessage('both', { content: 'A text.', toolCalls: [{ name: 'look', arguments: '{}' }] })
@@ -73,6 +73,15 @@ t.test('tool calls, which nobody asked for, are passed over', async (t) => {
     content: '',
     metadata: { finishReason: 'tool_calls' },
   })
+  t.strictSame(only.reports, [
+    {
+      type: 'tool',
+      callId: only.reports[0]?.type === 'tool' && only.reports[0].callId,
+      title: 'look',
+      status: 'started',
+      input: {},
+    },
+  ])
   t.match(only.logged, [['warn', { finishReason: 'tool_calls' }, 'the model answered without a text']])
   const both = createTestRun({ content: 'both' })
   t.match(await agent.run(both.event, both.context), { content: 'A text.' })

@@ -97,6 +97,28 @@ t.test('a worker gets all that a run needs, streams, and completes it', async (t
   t.match(said.at(-2)!.payload.metadata, { mood: 'good' })
 })
 
+t.test('what a worker tells of tools and reasoning goes to those who watch', async (t) => {
+  const { connect, work } = await startPool(t)
+  const client = await connect()
+  const worker = await work()
+  const { runId } = await client.call('sessions.send', { content: 'hi' }, KEY)
+  const run = await worker.next()
+  worker.report(run, { type: 'reasoning', text: 'Hm.' })
+  worker.report(run, { type: 'tool', callId: 'c1', status: 'started', title: 'look' })
+  t.match((await client.event('agent.reasoning')).payload, { runId, text: 'Hm.' })
+  t.match((await client.event('agent.tool')).payload, {
+    runId,
+    callId: 'c1',
+    status: 'started',
+    title: 'look',
+  })
+  worker.report(run, { type: 'dance' })
+  t.match((await worker.socket.next(({ id }) => id === `p-${run.lease}`)).error, { code: 'INVALID_REQUEST' })
+  await worker.complete(run, 'done')
+  worker.report(run, { type: 'reasoning', text: 'late' })
+  await worker.socket.next(({ error }) => error?.code === 'CONFLICT')
+})
+
 t.test('the history is as long as the options let it be, the newest first', async (t) => {
   const { connect, work } = await startPool(t, { historyMaxBytes: 700 })
   const client = await connect()

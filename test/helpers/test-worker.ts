@@ -43,6 +43,10 @@ export class TestWorker {
     this.socket.send({ type: 'event', id: `d-${lease}`, event: 'worker.delta', payload: { lease, text } })
   }
 
+  report({ lease }: { lease: string }, report: object): void {
+    this.socket.send({ type: 'event', id: `p-${lease}`, event: 'worker.report', payload: { lease, report } })
+  }
+
   complete({ lease }: { lease: string }, content: string, rest: object = {}): Promise<unknown> {
     return this.socket.call('worker.complete', { lease, content, ...rest })
   }

@@ -1,7 +1,13 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
-import { GatewayError, JsonObject } from '../../protocol/index.js'
+import { type AgentReport, JsonObject } from '../../protocol/index.js'
+import { brokenOff } from '../backend/failures.js'
+import { meter } from '../backend/meter.js'
+import { reasoningOf, ToolCalls } from './extras.js'
+
+/** How it is called in messages. */
+export const WHO = 'model provider'
 
 const optional = <T extends Parameters<typeof Type.Optional>[0]>(schema: T) =>
   Type.Optional(Type.Union([schema, Type.Null()]))
@@ -36,6 +42,7 @@ export interface AnswerOptions {
   /** Called until `onDone`. */
   readonly onBytes: () => void
   readonly onDelta: (text: string) => void
+  readonly onReport: (report: AgentReport) => void
   /** `[DONE]`: what is left is the end of the body, after which the connection can serve again. */
   readonly onDone: () => void
 }
@@ -69,47 +76,28 @@ export class MalformedChunk extends Error {
  */
 export async function readAnswer(body: ReadableStream<Uint8Array>, options: AnswerOptions): Promise<Answer> {
   const answer: Answer = { content: '', finishReason: null, usage: undefined }
+  const calls = new ToolCalls()
   let done = false
   const onBytes = () => {
     if (!done) options.onBytes()
   }
   try {
     const events = body
-      .pipeThrough(meter(options.maxBytes, onBytes))
+      .pipeThrough(meter(options.maxBytes, onBytes, WHO))
       .pipeThrough(new TextDecoderStream())
       .pipeThrough(new EventSourceParserStream())
     for await (const { data } of events) {
       if (done) continue
       done = data === '[DONE]'
       if (done) options.onDone()
-      else take(answer, parseChunk(data), options.onDelta)
+      else take(answer, parseChunk(data), calls, options)
     }
   } catch (error) {
     if (!done && answer.finishReason === null) throw error
   }
-  if (!done && answer.finishReason === null) throw brokenOff()
+  if (!done && answer.finishReason === null) throw brokenOff(WHO)
+  for (const report of calls.reports()) options.onReport(report)
   return answer
-}
-
-export function brokenOff(cause?: unknown): GatewayError {
-  return new GatewayError('UNAVAILABLE', 'The model provider broke off in the middle of its answer.', {
-    cause,
-  })
-}
-
-function meter(maxBytes: number, onBytes: () => void): TransformStream<Uint8Array, Uint8Array> {
-  let bytes = 0
-  return new TransformStream({
-    transform(chunk, controller) {
-      onBytes()
-      bytes += chunk.byteLength
-      if (bytes > maxBytes) {
-        const message = `The model provider’s answer is longer than the ${maxBytes} bytes that are allowed.`
-        throw new GatewayError('UNAVAILABLE', message, { retryable: false })
-      }
-      controller.enqueue(chunk)
-    },
-  })
 }
 
 function parseChunk(data: string): Chunk {
@@ -123,12 +111,19 @@ function parseChunk(data: string): Chunk {
   return chunk
 }
 
-/** Tool calls, which this agent never offers, and reasoning are passed over. */
-function take(answer: Answer, chunk: Chunk, onDelta: (text: string) => void): void {
+function take(
+  answer: Answer,
+  chunk: Chunk,
+  calls: ToolCalls,
+  { onDelta, onReport }: Pick<AnswerOptions, 'onDelta' | 'onReport'>,
+): void {
   if (chunk.error !== undefined && chunk.error !== null) throw new StreamedError(chunk.error)
   if (chunk.usage) answer.usage = chunk.usage
   const choice = chunk.choices?.find(({ index }) => !index)
   if (choice === undefined) return
+  const reasoning = reasoningOf(choice.delta)
+  if (reasoning !== undefined) onReport({ type: 'reasoning', text: reasoning })
+  calls.take(choice.delta)
   const text = choice.delta?.content
   if (text) {
     answer.content += text

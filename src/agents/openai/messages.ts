@@ -1,4 +1,5 @@
 import type { HistoryMessage } from '../agent.js'
+import { newest } from '../backend/history.js'
 import type { OpenAiOptions } from './options.js'
 
 export interface ChatMessage {
@@ -12,16 +13,9 @@ export function chatMessages(
   history: readonly HistoryMessage[],
   content: string,
 ): ChatMessage[] {
-  let chars = 0
-  let first = history.length
-  while (first > 0) {
-    chars += history[first - 1]!.content.length
-    if (chars > historyMaxChars) break
-    first--
-  }
   const messages: ChatMessage[] =
     systemPrompt === undefined ? [] : [{ role: 'system', content: systemPrompt }]
-  for (const { role, content } of history.slice(first)) {
+  for (const { role, content } of newest(history, historyMaxChars)) {
     if (content !== '') messages.push({ role, content })
   }
   messages.push({ role: 'user', content })

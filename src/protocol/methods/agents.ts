@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { Outcome } from '../accepted.js'
+import { OpenQuestion } from '../agent-reports.js'
 import { contract } from '../contract.js'
 import { Id } from '../primitives.js'
 
@@ -28,6 +29,32 @@ export const agentAbort = contract({
     reason: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
   }),
   result: Type.Object({ aborted: Type.Array(Id) }),
+})
+
+export const agentQuestions = contract({
+  name: 'agent.questions',
+  summary:
+    'What agents ask and nobody has answered yet, oldest first; with a session key those of that session.',
+  scope: 'read',
+  session: 'optional',
+  params: Type.Object({}),
+  result: Type.Object({
+    questions: Type.Array(Type.Object({ sessionKey: Type.String(), ...OpenQuestion.properties })),
+  }),
+})
+
+export const agentAnswer = contract({
+  name: 'agent.answer',
+  summary:
+    'Answers a question of `agent.permission`, by one of its options or by `cancel`; `NOT_FOUND` once it is over.',
+  scope: 'write',
+  session: 'optional',
+  params: Type.Object({
+    requestId: Id,
+    optionId: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
+    cancel: Type.Optional(Type.Literal(true)),
+  }),
+  result: Type.Object({ runId: Id }),
 })
 
 export const agentsList = contract({

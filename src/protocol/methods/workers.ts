@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { contract } from '../contract.js'
 import { ErrorCodeSchema } from '../errors.js'
 import { JsonObject } from '../primitives.js'
-import { Lease } from '../worker-delta.js'
+import { Lease } from '../worker-frames.js'
 
 const Agent = Type.String({ minLength: 1, maxLength: 64, description: 'An agent of type `worker`.' })
 const Nothing = Type.Object({})

@@ -16,6 +16,7 @@ function read(pieces: Uint8Array[]) {
   const options = {
     maxBytes: 1_000_000,
     onBytes: () => {},
+    onReport: () => {},
     onDone: () => {},
     onDelta: (text: string) => void deltas.push(text),
   }
@@ -76,7 +77,10 @@ t.test('whatever bytes come, it ends in an answer or in an error for the lane', 
           (error) => error,
         )
         if (error !== undefined)
-          t.match(failure(error, { secrets: [], log }), { code: 'UNAVAILABLE', cause: undefined })
+          t.match(failure(error, { who: 'model provider', secrets: [], log }), {
+            code: 'UNAVAILABLE',
+            cause: undefined,
+          })
       },
     ),
     { numRuns: 100 },

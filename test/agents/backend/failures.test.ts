@@ -1,5 +1,5 @@
 import t from 'tap'
-import { readRetryAfter, sanitise } from '../../../src/agents/openai/failures.js'
+import { readRetryAfter, sanitise } from '../../../src/agents/backend/failures.js'
 
 t.test('Retry-After is read as seconds, date or milliseconds, bounded', async (t) => {
   const now = Date.parse('2030-01-01T00:00:00Z')
