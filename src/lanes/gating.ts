@@ -46,8 +46,7 @@ export class Gating {
   }
 
   /** Runs something behind the gate, which hears what its end says of the backend. */
-  async run(gate: Gate | undefined, attempt: () => Promise<Ended>): Promise<Ended> {
-    if (gate === undefined) return attempt()
+  async run(gate: Gate, attempt: () => Promise<Ended>): Promise<Ended> {
     const pass = gate.enter()
     let verdict: Verdict = 'unknown'
     try {

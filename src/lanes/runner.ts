@@ -145,7 +145,8 @@ export class Runner {
     else {
       task.attempt++
       journal.begun(idsOf(task))
-      ended = await this.#gating.run(gate, () => this.#attempts.run(lane, record, built))
+      const attempt = () => this.#attempts.run(lane, record, built)
+      ended = await (gate === undefined ? attempt() : this.#gating.run(gate, attempt))
     }
     gate?.callNext()
     // Stopped in the very turn in which it failed: no other try, and no dead letter.
