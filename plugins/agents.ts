@@ -15,16 +15,18 @@ declare module 'fastify' {
 export interface AgentsPluginOptions {
   config: Config
   baseDir: string
+  /** Who set each value, for messages. */
+  sources?: ReadonlyMap<string, string>
 }
 
 /** The agents: types are added while plugins load, configured ones are made when all have. */
 export default fp<AgentsPluginOptions>(
-  async (app, { config, baseDir }) => {
+  async (app, { config, baseDir, sources }) => {
     const agents = new AgentRegistry()
     app.decorate('agents', agents)
     app.decorate('agent', (type, factory) => agents.register(type, factory))
     app.addHook('onReady', async () => {
-      await agents.build(config.agents, { log: app.log, baseDir, env: process.env })
+      await agents.build(config.agents, { log: app.log, baseDir, env: process.env, sources })
     })
     app.addHook('onClose', async () => app.closing.step('agents', () => agents.close(), OTHERS_SHARE))
   },

@@ -1,4 +1,5 @@
 import fp from 'fastify-plugin'
+import { deliveryHealth } from '../src/connectors/delivery-health.js'
 import { Health } from '../src/health/health.js'
 
 declare module 'fastify' {
@@ -10,7 +11,7 @@ declare module 'fastify' {
 /** Collects the checks of the other plugins. */
 export default fp<{ version: string }>(
   async (app, { version }) => {
-    const { lifecycle, journal, lanes, metrics, overload } = app
+    const { lifecycle, journal, lanes, deliverer, metrics, overload } = app
     const health = new Health(version)
     health.add('lifecycle', () =>
       lifecycle.stopping ? { status: 'failing', message: 'stopping' } : { status: 'ok' },
@@ -22,6 +23,7 @@ export default fp<{ version: string }>(
         ? { status: 'ok' }
         : { status: 'degraded', message: 'full: new events are refused' }
     })
+    health.add('outbox', () => deliveryHealth(deliverer))
     health.add('memory', () => overload.memory.health())
     health.add('eventLoop', () => overload.loopDelay.health())
     app.decorate('health', health)
@@ -30,5 +32,9 @@ export default fp<{ version: string }>(
       for (const [check, { status }] of Object.entries(health.report().checks)) set({ check }, value[status])
     })
   },
-  { name: 'health', dependencies: ['lifecycle', 'journal', 'lanes', 'metrics', 'overload'], fastify: '5.x' },
+  {
+    name: 'health',
+    dependencies: ['lifecycle', 'journal', 'lanes', 'outbox', 'metrics', 'overload'],
+    fastify: '5.x',
+  },
 )

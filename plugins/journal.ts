@@ -2,8 +2,8 @@ import { join } from 'node:path'
 import fp from 'fastify-plugin'
 import type { Config } from '../src/config/schema.js'
 import { openJournal } from '../src/journal/index.js'
-import type { DeadLetterStats, Journal } from '../src/journal/journal.js'
-import type { Instruments } from '../src/metrics/instruments.js'
+import type { Journal } from '../src/journal/journal.js'
+import { observeDeadLetters } from '../src/metrics/dead-letters.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -54,32 +54,20 @@ export default fp<JournalPluginOptions>(
     instruments.gauge('gateway_journal_head', 'Position of the newest durable event.', [], (set) =>
       set({}, journal.head),
     )
-    observeDeadLetters(journal, instruments)
+    observeDeadLetters(
+      instruments,
+      {
+        count: {
+          name: 'gateway_dead_letters',
+          help: 'Events whose handling failed for good and that were neither retried nor discarded.',
+        },
+        age: {
+          name: 'gateway_dead_letter_oldest_age_seconds',
+          help: 'Time since the death of the oldest dead letter; 0 with none.',
+        },
+      },
+      () => journal.deadLetterStats(),
+    )
   },
   { name: 'journal', dependencies: ['closing', 'metrics'], fastify: '5.x' },
 )
-
-function observeDeadLetters(journal: Journal, instruments: Instruments): void {
-  let asked: Promise<DeadLetterStats> | null = null
-  /** Both gauges of a scrape share one reading. */
-  const ask = () => {
-    asked ??= journal.deadLetterStats().finally(() => {
-      asked = null
-    })
-    return asked
-  }
-  instruments.askedGauge(
-    'gateway_dead_letters',
-    'Events whose handling failed for good and that were neither retried nor discarded.',
-    async () => (await ask()).count,
-  )
-  instruments.askedGauge(
-    'gateway_dead_letter_oldest_age_seconds',
-    'Time since the death of the oldest dead letter; 0 with none.',
-    async () => {
-      const { oldestAt } = await ask()
-      // A clock that was set back makes it no younger than new.
-      return oldestAt === null ? 0 : Math.max(0, Date.now() - oldestAt) / 1_000
-    },
-  )
-}

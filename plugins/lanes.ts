@@ -32,6 +32,8 @@ export default fp<LanesPluginOptions>(
   async (app, { config }) => {
     const { journal, events: broadcaster, hooks, agents, log } = app
     const { instruments } = app.metrics
+    // It comes after the lanes, so that it stops after them.
+    const isChannel = (name: string) => app.deliverer.isChannel(name)
     const sessions: Sessions = new Sessions({
       journal,
       cacheSize: config.sessions.cacheSize,
@@ -56,7 +58,11 @@ export default fp<LanesPluginOptions>(
       hooks,
       log,
       ...config.lanes,
+      follow: (event) => app.previews.follow(event),
       historyLimit: config.sessions.historyLimit,
+      isChannel,
+      failureText: config.channels.failureText,
+      onDeliveries: (deliveries) => app.deliverer.add(deliveries),
       observeRun: (agent_type, outcome, seconds) =>
         instruments.runDuration.observe({ agent_type, outcome }, seconds),
       observeWait: (seconds) => instruments.laneWait.observe(seconds),
@@ -86,7 +92,7 @@ export default fp<LanesPluginOptions>(
       hooks,
       log,
       onQueued: (lane) => runner.arrived(lane),
-      observeEvent: (type, source) => instruments.events.inc(boundedEventLabels(type, source)),
+      observeEvent: (type, source) => instruments.events.inc(boundedEventLabels(type, source, isChannel)),
       observeRefusal: (reason) => instruments.refusals.inc({ reason }),
     })
     app.decorate('lanes', lanes)

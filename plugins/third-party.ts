@@ -29,7 +29,11 @@ export default fp<ThirdPartyOptions>(
       }
     }
   },
-  { name: 'third-party', dependencies: ['closing', 'methods', 'agents', 'hooks', 'lanes'], fastify: '5.x' },
+  {
+    name: 'third-party',
+    dependencies: ['closing', 'methods', 'agents', 'hooks', 'lanes', 'connectors'],
+    fastify: '5.x',
+  },
 )
 
 /** Loads the modules without starting their plugins. @throws ConfigError */

@@ -35,6 +35,7 @@ export default fp<WebsocketPluginOptions>(
       journal,
       methodNames: () => methods.names,
       snapshot: (principal) => sessions.snapshot(principal),
+      channels: () => app.channels.statuses(),
     })
     const rpc = rpcObserver(instruments)
     const connections = new Connections({
@@ -92,6 +93,7 @@ export default fp<WebsocketPluginOptions>(
       'events',
       'methods',
       'lanes',
+      'connectors',
     ],
     fastify: '5.x',
   },

@@ -3,6 +3,7 @@ import agentLimits from '../plugins/agent-limits.js'
 import agents from '../plugins/agents.js'
 import auth from '../plugins/auth.js'
 import closing from '../plugins/closing.js'
+import connectors from '../plugins/connectors.js'
 import events from '../plugins/events.js'
 import health from '../plugins/health.js'
 import hooks from '../plugins/hooks.js'
@@ -11,27 +12,32 @@ import lanes from '../plugins/lanes.js'
 import lifecycle from '../plugins/lifecycle.js'
 import methods from '../plugins/methods.js'
 import metrics from '../plugins/metrics.js'
+import outbox from '../plugins/outbox.js'
 import overload from '../plugins/overload.js'
 import rateLimit from '../plugins/rate-limit.js'
 import thirdParty, { checkPlugins } from '../plugins/third-party.js'
 import tls from '../plugins/tls.js'
 import websocket from '../plugins/websocket.js'
 import workers from '../plugins/workers.js'
+import channelRoutes from '../routes/channels.js'
 import { answerClientError, answerError, answerNotFound } from '../routes/errors.js'
 import healthRoutes from '../routes/health.js'
 import infoRoutes from '../routes/info.js'
 import agentMethods from '../routes/methods/agents.js'
+import channelMethods from '../routes/methods/channels.js'
+import deliveryMethods from '../routes/methods/deliveries.js'
 import eventMethods from '../routes/methods/events.js'
 import gatewayMethods from '../routes/methods/gateway.js'
 import laneMethods from '../routes/methods/lanes.js'
+import pairingMethods from '../routes/methods/pairing.js'
 import sessionMethods from '../routes/methods/sessions.js'
 import workerMethods from '../routes/methods/workers.js'
 import metricsRoutes from '../routes/metrics.js'
 import websocketRoutes from '../routes/ws.js'
 import { AgentRegistry, isBuiltIn } from './agents/registry.js'
 import { loadTlsMaterial, secureContextOptions, type TlsMaterial } from './auth/tls-material.js'
-import { ConfigError } from './config/problems.js'
 import type { Config } from './config/schema.js'
+import { ConnectorRegistry, isBuiltIn as isBuiltInConnector } from './connectors/registry.js'
 import { VERSION } from './version.js'
 
 export interface AppOptions {
@@ -40,6 +46,8 @@ export interface AppOptions {
   readonly home: string
   /** What relative paths in the configuration are relative to. */
   readonly baseDir: string
+  /** Who set each value of the configuration, for messages. */
+  readonly sources?: ReadonlyMap<string, string>
   /** A pino logger; default: silent. */
   readonly logger?: FastifyBaseLogger
   /** Validate what methods return as well; for tests. */
@@ -59,7 +67,6 @@ const MAX_TIMEOUT_MS = 2_147_483_647
  */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config } = options
-  refuseConnectors(config)
   const drainMs = config.shutdown.drainTimeoutMs + 2 * config.lanes.abortGraceMs
   const material = await loadTls(options)
   const app = Fastify({
@@ -106,21 +113,42 @@ function serverLimits({ connection }: Config) {
 }
 
 /**
- * What can be told of a configuration while another one is in use: that certificate, agents and plugins can be loaded. Opens
+ * What can be told of a configuration while another one is in use: that certificate, agents, connectors and plugins can be loaded. Opens
  * nothing. @throws ConfigError
  */
 export async function checkConfig({
   config,
   baseDir,
+  sources,
   logger,
-}: Pick<AppOptions, 'config' | 'baseDir'> & { readonly logger: FastifyBaseLogger }): Promise<void> {
-  refuseConnectors(config)
+}: Pick<AppOptions, 'config' | 'baseDir' | 'sources'> & {
+  readonly logger: FastifyBaseLogger
+}): Promise<void> {
   await loadTls({ config, baseDir })
   await checkPlugins({ config, baseDir })
   const builtIn = Object.entries(config.agents).filter(([, { type }]) => isBuiltIn(type))
   const agents = new AgentRegistry()
-  await agents.build(Object.fromEntries(builtIn), { log: logger, baseDir, env: process.env })
+  await agents.build(Object.fromEntries(builtIn), { log: logger, baseDir, env: process.env, sources })
   await agents.close()
+  await checkConnectors({ config, baseDir, sources, logger })
+}
+
+async function checkConnectors({
+  config,
+  baseDir,
+  sources,
+  logger,
+}: Parameters<typeof checkConfig>[0]): Promise<void> {
+  const builtIn = Object.entries(config.connectors).filter(([, { type }]) => isBuiltInConnector(type))
+  const { maxAttachmentBytes } = config.channels
+  const entries = await new ConnectorRegistry().build(Object.fromEntries(builtIn), {
+    logOf: () => logger,
+    baseDir,
+    env: process.env,
+    maxAttachmentBytes,
+    sources,
+  })
+  for (const { connector } of entries) await connector.close?.()
 }
 
 /** Null: TLS is off. */
@@ -134,7 +162,7 @@ async function loadTls({
 
 async function compose(
   app: FastifyInstance,
-  { config, home, baseDir, checkResults }: AppOptions,
+  { config, home, baseDir, sources, checkResults }: AppOptions,
   material: TlsMaterial | null,
 ): Promise<void> {
   await app.register(closing, { config })
@@ -148,9 +176,11 @@ async function compose(
   await app.register(hooks, { config })
   await app.register(events)
   await app.register(lifecycle, { config })
-  await app.register(agents, { config, baseDir })
+  await app.register(agents, { config, baseDir, sources })
   await app.register(methods, { checkResults })
   await app.register(lanes, { config })
+  await app.register(outbox, { config })
+  await app.register(connectors, { config, baseDir, sources })
   await app.register(websocket, { config, version: VERSION })
   await app.register(workers)
   await app.register(health, { version: VERSION })
@@ -162,6 +192,9 @@ async function compose(
   await app.register(agentMethods, config)
   await app.register(laneMethods)
   await app.register(workerMethods)
+  await app.register(deliveryMethods)
+  await app.register(channelMethods)
+  await app.register(pairingMethods)
   await app.register(thirdParty, { config, baseDir })
 
   await app.register(
@@ -169,17 +202,9 @@ async function compose(
       await routes.register(healthRoutes)
       await routes.register(metricsRoutes, { config })
       await routes.register(infoRoutes)
+      await routes.register(channelRoutes)
       await routes.register(websocketRoutes, { version: VERSION })
     },
     { prefix: config.basePath },
   )
-}
-
-/** There is no type of connector yet: one that is configured must not silently do nothing. */
-function refuseConnectors({ connectors }: Config): void {
-  const problems = Object.entries(connectors).map(([name, { type }]) => ({
-    path: `connectors.${name}.type`,
-    message: `expected a known connector type (this version has none), found ${JSON.stringify(type)}`,
-  }))
-  if (problems.length > 0) throw new ConfigError(problems)
 }

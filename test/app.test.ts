@@ -5,10 +5,17 @@ import { startApp, temporaryFolder, testConfig } from './helpers/app.js'
 
 t.test('a connector of a type that does not exist fails the start and names the key', async (t) => {
   const home = await temporaryFolder(t)
-  const config = testConfig({ connectors: { tg: { type: 'telegram' } } })
-  const error = await buildApp({ config, home, baseDir: home }).catch((reason: unknown) => reason)
+  const config = testConfig({ connectors: { tg: { type: 'telegraph' } } })
+  const app = await buildApp({ config, home, baseDir: home })
+  t.teardown(() => app.close())
+  const error = await app.ready().then(
+    () => null,
+    (reason: unknown) => reason,
+  )
   t.ok(error instanceof ConfigError)
-  t.match(error, { problems: [{ path: 'connectors.tg.type', message: /found "telegram"/ }] })
+  t.match(error, {
+    problems: [{ path: 'connectors.tg.type', message: /found "telegraph"; did you mean 'telegram'/ }],
+  })
 })
 
 t.test('a gateway can be closed twice, and another can then open its journal', async (t) => {

@@ -1,3 +1,4 @@
+import { problemsBelow } from '../config/nested.js'
 import { formatPath } from '../config/paths.js'
 import { ConfigError, type Problem } from '../config/problems.js'
 import { didYouMean } from '../config/suggest.js'
@@ -76,7 +77,7 @@ export class AgentRegistry {
         try {
           return await this.#buildOne(name, config, context)
         } catch (error) {
-          return problemsOf(error, name, context.sources)
+          return problemsBelow(formatPath(['agents', name]), 'agent', error, context.sources)
         }
       }),
     )
@@ -131,21 +132,4 @@ export class AgentRegistry {
       }),
     )
   }
-}
-
-/** Paths of a factory's problems are relative to the agent's options. */
-function problemsOf(
-  error: unknown,
-  name: string,
-  sources: ReadonlyMap<string, string> | undefined,
-): Problem[] {
-  const base = formatPath(['agents', name])
-  if (!(error instanceof ConfigError)) {
-    const message = error instanceof Error ? error.message : String(error)
-    return [{ path: base, message: `the agent cannot start: ${message}` }]
-  }
-  return error.problems.map(({ path, source, message }) => {
-    const below = path === '' || path.startsWith('[') ? `${base}${path}` : `${base}.${path}`
-    return { path: below, source: source ?? sources?.get(below), message }
-  })
 }

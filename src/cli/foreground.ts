@@ -112,7 +112,7 @@ export class Foreground {
   }
 
   async #open(loaded: LoadedConfig, port: number): Promise<void> {
-    const { config, home, baseDir } = loaded
+    const { config } = loaded
     if (this.#log === null || config.log.format !== this.#loaded?.config.log.format) {
       this.#log = await createLogger(config.log)
     }
@@ -120,7 +120,7 @@ export class Foreground {
     this.#loaded = loaded
     const { buildApp } = await import('../app.js')
     if (this.#stopping) return
-    const app = await buildApp({ config, home, baseDir, logger: this.#log })
+    const app = await buildApp({ ...loaded, logger: this.#log })
     this.#app = app
     if (this.#stopping) return
     try {

@@ -48,6 +48,12 @@ export const Connector = Type.Object(
 
 export const Channels = section(
   {
+    failureText: Type.String({
+      maxLength: 1_000,
+      default: 'This could not be answered ({code}). Please try again.',
+      description:
+        'What the sender is told of a run that failed for good, `{code}` replaced by the error’s code; empty: nothing.',
+    }),
     maxPendingDeliveries: count(
       10_000,
       'Deliveries that wait for one channel; past it its new messages wait and `channels.send` is refused.',
@@ -58,6 +64,11 @@ export const Channels = section(
         timeoutMs: ms(30_000, 'How long one try may take.', 100),
         backoffMs: ms(1_000, 'Wait before the second try; doubles each time, with jitter.'),
         maxBackoffMs: ms(300_000, 'The longest wait between tries.'),
+        stopGraceMs: ms(
+          2_000,
+          'How long what is being sent may take at a stop; it is sent again after the start.',
+          0,
+        ),
       },
       'How what could not be delivered is tried again, while later ones for the same peer wait.',
     ),
@@ -69,6 +80,11 @@ export const Channels = section(
         connectTimeoutMs: ms(30_000, 'How long one attempt may take.', 100),
       },
       'How a lost connection is made again.',
+    ),
+    stopGraceMs: ms(
+      3_000,
+      'How long a connector may take to let go of its connection; then it is left behind.',
+      0,
     ),
     maxReceiving: count(
       1_000,

@@ -4,7 +4,14 @@ import { EVERYTHING, type Selection } from '../events/broadcaster.js'
 import { replay } from '../events/replay.js'
 import type { Journal } from '../journal/journal.js'
 import type { CloseReason } from '../protocol/close-codes.js'
-import { type ClientInfo, EVENTS, GatewayError, HelloFrame, PROTOCOL_VERSION } from '../protocol/index.js'
+import {
+  type ChannelStatus,
+  type ClientInfo,
+  EVENTS,
+  GatewayError,
+  HelloFrame,
+  PROTOCOL_VERSION,
+} from '../protocol/index.js'
 import { compileValidator } from '../protocol/validation.js'
 import type { Connection } from './connection.js'
 import { camelCased } from './inbound.js'
@@ -30,6 +37,7 @@ export interface HandshakeOptions {
   readonly methodNames: () => string[]
   /** JSON text of the sessions that the principal may see, most recent first. */
   readonly snapshot: (principal: Principal) => Promise<string>
+  readonly channels: () => readonly ChannelStatus[]
 }
 
 class Refusal extends GatewayError {
@@ -151,7 +159,8 @@ export class Handshake {
     seq: number,
     recovered: boolean,
   ): string {
-    const { version, journal, methodNames } = this.#options
+    const { version, journal, methodNames, channels } = this.#options
+    const channelList = JSON.stringify(principal.scopes.has('read') ? channels() : [])
     this.#features ??= JSON.stringify({
       methods: methodNames(),
       events: Object.values(EVENTS).map((event) => event.name),
@@ -161,7 +170,7 @@ export class Handshake {
     const resume = `{"epoch":${JSON.stringify(journal.epoch)},"seq":${seq},"recovered":${recovered}}`
     return (
       `{"type":"hello-ok","protocol":${PROTOCOL_VERSION},"server":${server},"features":${this.#features}` +
-      `,"snapshot":{"sessions":${sessions},"cronJobs":[],"channels":[]},"policy":${this.#policy},"auth":${auth},"resume":${resume}}`
+      `,"snapshot":{"sessions":${sessions},"cronJobs":[],"channels":${channelList}},"policy":${this.#policy},"auth":${auth},"resume":${resume}}`
     )
   }
 }

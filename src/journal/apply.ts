@@ -1,18 +1,20 @@
 import { failpoint } from '#failpoint'
 import type { EventName } from '../protocol/index.js'
+import { applyOutboxWrite } from './apply-outbox.js'
+import {
+  type ApplyContext,
+  flag,
+  insertDeliveries,
+  insertEntry,
+  takeDeliveries,
+  takeEntries,
+  takeEntry,
+} from './apply-parts.js'
 import { type Cell, CellReader, RESULT, readSession, WRITE } from './cells.js'
-import type { Entry } from './journal.js'
-import type { EndRow, Store } from './store.js'
+import type { EndRow } from './store.js'
 
 /** The entries that are kept as long as their session (spec §3). */
 export const MESSAGE_EVENT: EventName = 'session.message'
-
-export interface ApplyContext {
-  readonly store: Store
-  /** Milliseconds since the Unix epoch. */
-  readonly now: number
-  readonly idempotencyWindowMs: number
-}
 
 /** Does the writes of a batch that begins at `cells[from]`, in order, and adds a result for each. */
 export function applyBatch(context: ApplyContext, cells: readonly Cell[], from: number, results: Cell[]) {
@@ -41,12 +43,8 @@ export function applyWrite(context: ApplyContext, cells: CellReader, results: Ce
     case WRITE.discard:
       return flag(results, context.store.discardEvent(cells.string(), context.now))
     default:
-      throw new RangeError(`unknown kind of write: ${kind}`)
+      return applyOutboxWrite(kind, context, cells, results)
   }
-}
-
-const flag = (results: Cell[], done: boolean) => {
-  results.push(done ? RESULT.done : RESULT.refused, 0)
 }
 
 function append(context: ApplyContext, cells: CellReader, results: Cell[]) {
@@ -103,6 +101,7 @@ function complete({ store, now }: ApplyContext, cells: CellReader, results: Cell
   const ids: string[] = []
   for (let count = cells.number(); count > 0; count--) ids.push(cells.string())
   const entries = takeEntries(cells)
+  const deliveries = takeDeliveries(cells)
 
   const reply = entries.findIndex((entry) => entry.event === MESSAGE_EVENT)
   const first = store.lastSeq + 1
@@ -116,6 +115,7 @@ function complete({ store, now }: ApplyContext, cells: CellReader, results: Cell
   if (!waiting || last === undefined || !end(last)) return flag(results, false)
   for (const id of ids.slice(0, -1)) end(id)
   for (const entry of entries) insertEntry(store, entry)
+  insertDeliveries(store, deliveries)
   results.push(RESULT.done, first)
 }
 
@@ -134,24 +134,8 @@ function remove({ store }: ApplyContext, cells: CellReader, results: Cell[]) {
   const key = cells.string()
   const entries = takeEntries(cells)
   if (!store.removeSession(key)) return flag(results, false)
+  store.outbox.removeDead(key)
   const first = store.lastSeq + 1
   for (const entry of entries) insertEntry(store, entry)
   results.push(RESULT.done, first)
-}
-
-const takeEntry = (cells: CellReader): Entry => ({
-  event: cells.string(),
-  sessionKey: cells.nullable(),
-  at: cells.number(),
-  payload: cells.string(),
-})
-
-function takeEntries(cells: CellReader): Entry[] {
-  const entries: Entry[] = []
-  for (let count = cells.number(); count > 0; count--) entries.push(takeEntry(cells))
-  return entries
-}
-
-function insertEntry(store: Store, { event, sessionKey, at, payload }: Entry): void {
-  store.insertEntry(++store.lastSeq, event, sessionKey, at, payload)
 }

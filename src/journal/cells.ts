@@ -1,4 +1,5 @@
 import type { AppendRequest, CompleteRequest, Entry, SessionRecord } from './journal.js'
+import type { NewDelivery } from './outbox.js'
 import { type SessionRow, STATUS } from './store.js'
 
 /**
@@ -14,7 +15,24 @@ export type Cell = string | number | null
 export const BATCH_HEADER = 2
 
 /** The kinds of write. Each is laid out as kind, number of cells after these two, then its own cells. */
-export const WRITE = { append: 0, complete: 1, save: 2, remove: 3, revive: 4, discard: 5 } as const
+export const WRITE = {
+  append: 0,
+  complete: 1,
+  save: 2,
+  remove: 3,
+  revive: 4,
+  discard: 5,
+  enqueue: 6,
+  partsSent: 7,
+  delivered: 8,
+  undeliverable: 9,
+  reviveDelivery: 10,
+  discardDelivery: 11,
+  savePeer: 12,
+  removePeer: 13,
+} as const
+
+const NONE: readonly NewDelivery[] = []
 
 /** How a write went: the first cell of its result. The second is the position of its first entry. */
 export const RESULT = {
@@ -52,12 +70,16 @@ export class CellReader {
   nullable(): string | null {
     return this.#cells[this.position++] as string | null
   }
+
+  nullableNumber(): number | null {
+    return this.#cells[this.position++] as number | null
+  }
 }
 
 /** Writes the kind, leaves room for the size; returns where that is. */
-const begin = (cells: Cell[], kind: number): number => cells.push(kind, 0) - 1
+export const begin = (cells: Cell[], kind: number): number => cells.push(kind, 0) - 1
 
-const end = (cells: Cell[], size: number) => {
+export const end = (cells: Cell[], size: number) => {
   cells[size] = cells.length - size - 1
 }
 
@@ -67,10 +89,22 @@ function putEntry(cells: Cell[], entry: Entry): number {
   return entry.payload.length
 }
 
-function putEntries(cells: Cell[], entries: readonly Entry[]): number {
+export function putEntries(cells: Cell[], entries: readonly Entry[]): number {
   cells.push(entries.length)
   let chars = 0
   for (const entry of entries) chars += putEntry(cells, entry)
+  return chars
+}
+
+/** Returns the length of the text. */
+export function putDeliveries(cells: Cell[], deliveries: readonly NewDelivery[]): number {
+  cells.push(deliveries.length)
+  let chars = 0
+  for (const { id, channel, peer, thread, sessionKey, at, content } of deliveries) {
+    const payload = JSON.stringify(content)
+    cells.push(id, channel, peer, thread, sessionKey, at, payload)
+    chars += payload.length
+  }
   return chars
 }
 
@@ -125,7 +159,7 @@ export function encodeComplete(
   const error = request.error === null ? null : JSON.stringify(request.error)
   cells.push(request.lease.sessionKey, STATUS[request.status], request.attempts, error, mergedInto)
   cells.push(ids.length, ...ids)
-  const chars = putEntries(cells, request.entries)
+  const chars = putEntries(cells, request.entries) + putDeliveries(cells, request.deliveries ?? NONE)
   end(cells, size)
   return chars + (error?.length ?? 0)
 }
@@ -152,9 +186,10 @@ export function encodeRemove(cells: Cell[], key: string, entries: readonly Entry
   return chars
 }
 
-export function encodeById(cells: Cell[], kind: number, id: string): number {
+/** A write that is nothing but short values. */
+export function encodePlain(cells: Cell[], kind: number, values: readonly Cell[]): number {
   const size = begin(cells, kind)
-  cells.push(id)
+  cells.push(...values)
   end(cells, size)
   return 0
 }

@@ -3,6 +3,7 @@ import { failpoint } from '#failpoint'
 import { GatewayError } from '../protocol/index.js'
 import { WRITE } from './cells.js'
 import type { Engine } from './engine.js'
+import { GroupedOutbox } from './grouped-outbox.js'
 import { idsOfSuffix, suffixesOfEvents, suffixOfEvent, suffixOfRun } from './ids.js'
 import type {
   AppendRequest,
@@ -26,19 +27,15 @@ import type {
 import { Leases } from './leases.js'
 import { Maintenance } from './maintenance.js'
 import type { JournalOptions } from './options.js'
-import type { Page, Reads, SessionPosition } from './reads.js'
+import { COUNT_ROWS, PAGE_ROWS } from './paging.js'
+import type { Reads, SessionPosition } from './reads.js'
 import { createSteadyClock } from './steady-clock.js'
 import type { SessionRow } from './store.js'
 import { WriteQueue } from './write-queue.js'
-import { AppendWrite, CompleteWrite, EventWrite, RemoveWrite, SaveWrite, type Write } from './writes.js'
-
-/** Rows that are looked at in one go, before others have their turn. */
-const PAGE_ROWS = 500
-/** Rows of an index that are counted in one go: less than 1 ms. */
-const COUNT_ROWS = 5_000
+import { AppendWrite, CompleteWrite, PlainWrite, RemoveWrite, SaveWrite, type Write } from './writes.js'
 
 /** A journal of one process over an engine: groups writes, numbers what was committed, pages through what is read. */
-export class GroupedJournal implements Journal {
+export class GroupedJournal extends GroupedOutbox implements Journal {
   readonly epoch: string
   readonly stats: JournalStats = {
     appended: 0,
@@ -61,6 +58,7 @@ export class GroupedJournal implements Journal {
   #closed = false
 
   constructor(engine: Engine, options: JournalOptions) {
+    super()
     const { retentionMs, idempotencyWindowMs, log } = options
     const believeAfterMs = Math.max(retentionMs, idempotencyWindowMs)
     const { now = createSteadyClock({ believeAfterMs }), now: wall = Date.now } = options
@@ -108,12 +106,12 @@ export class GroupedJournal implements Journal {
     if (suffix === null || idsOfSuffix(suffix).runId !== runId) {
       return Promise.reject(new TypeError(`not the ids of one event: ${id}, ${runId}`))
     }
-    return this.#write(new AppendWrite(request, suffix))
+    return this.write(new AppendWrite(request, suffix))
   }
 
   findDuplicate(sessionKey: string, idempotencyKey: string): Promise<Duplicate | null> {
     const since = this.#now() - this.#options.idempotencyWindowMs
-    return this.#read((reads) => reads.duplicate(sessionKey, idempotencyKey, since))
+    return this.read((reads) => reads.duplicate(sessionKey, idempotencyKey, since))
   }
 
   async lease(sessionKey: string): Promise<Lease> {
@@ -127,7 +125,7 @@ export class GroupedJournal implements Journal {
     if (run !== null && mergedInto === null) throw new TypeError(`not the id of a run: ${run}`)
     if (!ids.every((id) => id !== null) || !this.#leases.isCurrent(request.lease)) return false
     failpoint('outcome.completing')
-    const done = await this.#write(new CompleteWrite(request, ids, mergedInto))
+    const done = await this.write(new CompleteWrite(request, ids, mergedInto))
     failpoint('outcome.completed')
     if (done) this.#engine.marks.ended(ids, request.status === 'failed')
     return done
@@ -135,14 +133,14 @@ export class GroupedJournal implements Journal {
 
   outcome(runId: string): Promise<RunOutcome | null> {
     const id = suffixOfRun(runId)
-    return this.#read((reads) => (id === null ? null : reads.outcome(id)))
+    return this.read((reads) => (id === null ? null : reads.outcome(id)))
   }
 
   async pending(): Promise<readonly PendingEvent[]> {
     const { marks } = this.#engine
     const found: PendingEvent[] = []
     for (;;) {
-      const page = await this.#read((reads) => reads.pending(found.at(-1)?.event.seq ?? 0, PAGE_ROWS))
+      const page = await this.read((reads) => reads.pending(found.at(-1)?.event.seq ?? 0, PAGE_ROWS))
       for (const event of page) found.push({ event, crashes: marks.crashes(suffixOfEvent(event.id) ?? '') })
       if (page.length < PAGE_ROWS) return found
       await nextTurn()
@@ -158,7 +156,7 @@ export class GroupedJournal implements Journal {
   }
 
   replay(after: number, upTo: number, limit: number): Promise<StoredEntry[]> {
-    return this.#read((reads) => reads.entries(after, upTo, limit))
+    return this.read((reads) => reads.entries(after, upTo, limit))
   }
 
   /** What `deleteSession` removed does not count: the end of its session is the entry that tells of it. */
@@ -167,7 +165,7 @@ export class GroupedJournal implements Journal {
   }
 
   session(key: string): Promise<SessionRecord | null> {
-    return this.#read((reads) => reads.session(key))
+    return this.read((reads) => reads.session(key))
   }
 
   async sessions(query: SessionQuery): Promise<SessionRecord[]> {
@@ -179,13 +177,13 @@ export class GroupedJournal implements Journal {
     const filtered = channel !== undefined || agent !== undefined || accept !== undefined
     const rows = filtered ? PAGE_ROWS : Math.min(limit, PAGE_ROWS)
     const start = query.before ?? null
-    return this.#collect<SessionRecord, SessionPosition | null>(start, limit, (reads, before) =>
+    return this.collect<SessionRecord, SessionPosition | null>(start, limit, (reads, before) =>
       reads.sessions(before, rows, matches),
     )
   }
 
   pausedSessions(): Promise<string[]> {
-    return this.#read((reads) => reads.pausedSessions())
+    return this.read((reads) => reads.pausedSessions())
   }
 
   saveSession(
@@ -193,11 +191,11 @@ export class GroupedJournal implements Journal {
     entries: readonly Entry[],
     options?: { readonly reset?: boolean },
   ): Promise<SessionRecord> {
-    return this.#write(new SaveWrite(record, options?.reset === true, entries))
+    return this.write(new SaveWrite(record, options?.reset === true, entries))
   }
 
   deleteSession(key: string, entries: readonly Entry[]): Promise<boolean> {
-    return this.#write(new RemoveWrite(key, entries))
+    return this.write(new RemoveWrite(key, entries))
   }
 
   async history(
@@ -205,7 +203,7 @@ export class GroupedJournal implements Journal {
     options: { readonly limit: number; readonly before?: number },
   ): Promise<StoredEntry[]> {
     const { limit, before = Number.MAX_SAFE_INTEGER } = options
-    const newestFirst = await this.#collect<StoredEntry, number | null>(null, limit, (reads, from, missing) =>
+    const newestFirst = await this.collect<StoredEntry, number | null>(null, limit, (reads, from, missing) =>
       reads.history(key, from, before, missing, PAGE_ROWS),
     )
     return newestFirst.reverse()
@@ -215,30 +213,30 @@ export class GroupedJournal implements Journal {
     const { sessionKey, accept, limit, after = 0 } = query
     const matches = (key: string) =>
       (sessionKey === undefined || key === sessionKey) && (accept === undefined || accept(key))
-    return this.#collect(after, limit, (reads, from) => reads.deadLetters(from, PAGE_ROWS, matches))
+    return this.collect(after, limit, (reads, from) => reads.deadLetters(from, PAGE_ROWS, matches))
   }
 
   deadLetter(eventId: string): Promise<DeadLetterRecord | null> {
     const id = suffixOfEvent(eventId)
-    return this.#read((reads) => (id === null ? null : reads.deadLetter(id)))
+    return this.read((reads) => (id === null ? null : reads.deadLetter(id)))
   }
 
   async deadLetterStats(): Promise<DeadLetterStats> {
-    const counts = await this.#collect(0, Number.POSITIVE_INFINITY, (reads, after) =>
+    const counts = await this.collect(0, Number.POSITIVE_INFINITY, (reads, after) =>
       reads.countDeadLetters(after, COUNT_ROWS),
     )
     const count = counts.reduce((sum, part) => sum + part, 0)
-    return { count, oldestAt: await this.#read((reads) => reads.oldestDeath()) }
+    return { count, oldestAt: await this.read((reads) => reads.oldestDeath()) }
   }
 
   async revive(eventId: string): Promise<boolean> {
     const id = suffixOfEvent(eventId)
-    return id !== null && this.#write(new EventWrite(WRITE.revive, id))
+    return id !== null && this.write(new PlainWrite(WRITE.revive, id))
   }
 
   async discard(eventId: string): Promise<boolean> {
     const id = suffixOfEvent(eventId)
-    return id !== null && this.#write(new EventWrite(WRITE.discard, id))
+    return id !== null && this.write(new PlainWrite(WRITE.discard, id))
   }
 
   health(): JournalHealth {
@@ -261,31 +259,13 @@ export class GroupedJournal implements Journal {
     await this.#engine.close()
   }
 
-  /** Repeats bounded reads until enough was found or the list ended. */
-  async #collect<Item, Position>(
-    start: Position,
-    limit: number,
-    read: (reads: Reads, from: Position, missing: number) => Page<Item, Position>,
-  ): Promise<Item[]> {
-    const found: Item[] = []
-    let from = start
-    while (found.length < limit) {
-      const page = await this.#read((reads) => read(reads, from, limit - found.length))
-      found.push(...page.items.slice(0, limit - found.length))
-      if (page.last === null || found.length === limit) break
-      from = page.last
-      await nextTurn()
-    }
-    return found
-  }
-
-  #write<T>(write: Write<T>): Promise<T> {
+  protected write<T>(write: Write<T>): Promise<T> {
     if (this.#closing === null) this.#queue.push(write)
     else write.fail(new GatewayError('UNAVAILABLE', 'The journal is closed.'))
     return write.promise
   }
 
-  async #read<T>(read: (reads: Reads) => T): Promise<T> {
+  protected async read<T>(read: (reads: Reads) => T): Promise<T> {
     if (this.#closed) throw new GatewayError('UNAVAILABLE', 'The journal is closed.')
     try {
       return read(this.#engine.reads)

@@ -7,6 +7,8 @@ export * from './ids.js'
 export type * from './journal.js'
 export { JournalError } from './journal-error.js'
 export type { JournalOptions, SqliteJournalOptions } from './options.js'
+export type * from './outbox.js'
+export type * from './peers.js'
 
 /** The `journal` section of the configuration, its path filled in, and what the process brings. */
 export type OpenJournalOptions = Config['journal'] &

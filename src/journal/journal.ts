@@ -1,4 +1,6 @@
 import type { ErrorShape, InboundEvent, JsonObject, QueueMode } from '../protocol/index.js'
+import type { NewDelivery, Outbox } from './outbox.js'
+import type { Peers } from './peers.js'
 
 /** A durable outbound event before it has its place; `payload` is JSON text, kept and sent as it is. */
 export interface Entry {
@@ -74,6 +76,8 @@ export interface CompleteRequest {
   readonly attempts: number
   /** Messages and outcome events. The first `session.message` becomes the outcome's message. */
   readonly entries: readonly Entry[]
+  /** What is to be said on a channel from then on. */
+  readonly deliveries?: readonly NewDelivery[]
 }
 
 export interface RunOutcome {
@@ -151,7 +155,7 @@ export interface JournalStats {
  * rejects with `UNAVAILABLE` (retryable) when it could not be written; then nothing of it is kept. Reads see every write
  * that has resolved. Distributed implementations fit behind it: nothing here assumes one process.
  */
-export interface Journal {
+export interface Journal extends Outbox, Peers {
   /** Names this journal; a `seq` means nothing in another. */
   readonly epoch: string
   /** The position of the newest entry that has been handed to `onCommit`. */
@@ -198,7 +202,7 @@ export interface Journal {
     entries: readonly Entry[],
     options?: { readonly reset?: boolean },
   ): Promise<SessionRecord>
-  /** Removes the session, its messages and what is done of it. False: there was none. */
+  /** Removes the session, its messages, what is done of it and its dead deliveries. False: there was none. */
   deleteSession(key: string, entries: readonly Entry[]): Promise<boolean>
   /** The `session.message` entries after the session's reset and before `before`, newest `limit` of them, oldest first. */
   history(key: string, options: { readonly limit: number; readonly before?: number }): Promise<StoredEntry[]>

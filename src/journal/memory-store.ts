@@ -1,6 +1,7 @@
 import { MESSAGE_EVENT } from './apply.js'
 import type { StoredEntry } from './journal.js'
 import type { MaintenanceStep } from './maintenance.js'
+import { MemoryOutbox } from './memory-outbox.js'
 import { type EndRow, type EventRow, type KeyRow, type SessionRow, STATUS, type Store } from './store.js'
 
 export type MemoryEvent = EventRow & EndRow
@@ -18,6 +19,7 @@ const WAITING: EndRow = {
 /** The tables of the SQLite journal as maps. */
 export class MemoryStore implements Store {
   lastSeq = 0
+  readonly outbox = new MemoryOutbox()
   /** In order of `seq`. */
   entries: StoredEntry[] = []
   readonly events = new Map<string, MemoryEvent>()

@@ -16,7 +16,7 @@ import type {
 import type { MaintenanceStep } from './maintenance.js'
 import { type MemoryEvent, MemoryStore } from './memory-store.js'
 import type { JournalOptions } from './options.js'
-import type { Page, Reads, SessionPosition } from './reads.js'
+import type { OutboxReads, Page, Reads, SessionPosition } from './reads.js'
 import { deadLetterOf, eventOf, outcomeOf, sessionOf } from './rows.js'
 import { type SessionRow, STATUS } from './store.js'
 
@@ -28,9 +28,11 @@ const compareSessions = (a: SessionPosition, b: SessionPosition) =>
 
 class MemoryReads implements Reads {
   readonly #store: MemoryStore
+  readonly outbox: OutboxReads
 
   constructor(store: MemoryStore) {
     this.#store = store
+    this.outbox = store.outbox
   }
 
   duplicate(sessionKey: string, key: string, since: number): Duplicate | null {

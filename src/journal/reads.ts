@@ -1,5 +1,7 @@
 import type { InboundEvent } from '../protocol/index.js'
 import type { DeadLetterRecord, Duplicate, RunOutcome, SessionRecord, StoredEntry } from './journal.js'
+import type { DeadDelivery, DeliveryRecord, PendingDelivery } from './outbox.js'
+import type { PeerRecord } from './peers.js'
 import type { SessionRow } from './store.js'
 
 /** A place in the list of sessions. */
@@ -14,8 +16,31 @@ export interface Page<Item, Position> {
   readonly last: Position | null
 }
 
+/** What can be read of the outbox and the peers; bounded as `Reads`. */
+export interface OutboxReads {
+  /** The next `limit` that wait. */
+  pending(after: number, limit: number): Page<PendingDelivery, number>
+  delivery(id: string): DeliveryRecord | null
+  dead(id: string): DeadDelivery | null
+  /** Looks at the next `limit` dead ones and returns those that match. */
+  deadOnes(
+    after: number,
+    limit: number,
+    matches: (channel: string, sessionKey: string) => boolean,
+  ): Page<DeadDelivery, number>
+  /** Looks at the next `limit` dead ones; the one item is their number. */
+  countDead(after: number, limit: number): Page<number, number>
+  /** When the first of those that are dead died; null: there is none. */
+  oldestDeath(): number | null
+  /** The next `limit` peers. */
+  peers(after: PeerPosition | null, limit: number): Page<PeerRecord, PeerPosition>
+}
+
+export type PeerPosition = Pick<PeerRecord, 'channel' | 'peer'>
+
 /** What can be read of a journal: synchronous, so each looks through a bounded number of rows. Ids are suffixes. */
 export interface Reads {
+  readonly outbox: OutboxReads
   /** The first event of that key since `since`. */
   duplicate(sessionKey: string, key: string, since: number): Duplicate | null
   outcome(id: string): RunOutcome | null

@@ -1,13 +1,27 @@
 import type { ErrorShape, InboundEvent, JsonObject, Priority, QueueMode } from '../protocol/index.js'
 import { idsOfSuffix } from './ids.js'
 import type { DeadLetterRecord, RunOutcome, SessionRecord } from './journal.js'
-import { type EndRow, type EventRow, type SessionRow, STATUS } from './store.js'
+import type { DeadDelivery, DeliveryContent, DeliveryRecord } from './outbox.js'
+import type { PeerRecord } from './peers.js'
+import {
+  type DeliveryRow,
+  type EndRow,
+  type EventRow,
+  type PeerRow,
+  type SessionRow,
+  STATUS,
+} from './store.js'
 
 /** A dead letter as it is stored. */
 export type DeadRow = EventRow & Pick<EndRow, 'error' | 'attempts' | 'mergedInto' | 'doneAt'>
 
 /** What is stored of an event, so far as its outcome tells it. */
 export type OutcomeRow = Pick<EventRow, 'id' | 'sessionKey'> & Pick<EndRow, 'status' | 'error' | 'mergedInto'>
+
+/** A delivery as it is stored, at its place. */
+export type StoredDelivery = DeliveryRow & Pick<DeliveryRecord, 'seq' | 'partsSent' | 'attempts'>
+
+export type DeadDeliveryRow = StoredDelivery & Pick<DeadDelivery, 'diedAt'> & { readonly error: string }
 
 const UNKNOWN_FAILURE: ErrorShape = {
   code: 'INTERNAL_ERROR',
@@ -76,3 +90,20 @@ export function outcomeOf(row: OutcomeRow, message: RunOutcome['message']): RunO
     mergedInto: runOf(row.mergedInto),
   }
 }
+
+export function deliveryOf(row: StoredDelivery): DeliveryRecord {
+  const { id, seq, channel, peer, thread, sessionKey, at, payload, partsSent, attempts } = row
+  const content = JSON.parse(payload) as DeliveryContent
+  return { id, seq, channel, peer, thread, sessionKey, at, content, partsSent, attempts }
+}
+
+export const deadDeliveryOf = (row: DeadDeliveryRow): DeadDelivery => ({
+  ...deliveryOf(row),
+  error: JSON.parse(row.error) as ErrorShape,
+  diedAt: row.diedAt,
+})
+
+export const peerOf = ({ targetPeer, targetThread, ...row }: PeerRow): PeerRecord => ({
+  ...row,
+  target: { peer: targetPeer, thread: targetThread },
+})

@@ -91,6 +91,41 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE inbox ADD COLUMN merged_into TEXT;
   CREATE INDEX inbox_died ON inbox (done_at) WHERE status = 1;
   `,
+  // A delivery that was made is removed. status: 0 waiting, 1 dead. seq is from the same row of numbers as that of entries.
+  `
+  CREATE TABLE outbox (
+    seq         INTEGER PRIMARY KEY,
+    id          TEXT NOT NULL UNIQUE,
+    status      INTEGER NOT NULL,
+    channel     TEXT NOT NULL,
+    peer        TEXT NOT NULL,
+    thread      TEXT,
+    session_key TEXT NOT NULL,
+    at          INTEGER NOT NULL,
+    parts_sent  INTEGER NOT NULL,
+    attempts    INTEGER NOT NULL,
+    error       TEXT,
+    died_at     INTEGER,
+    payload     TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX outbox_waiting ON outbox (seq) WHERE status = 0;
+  CREATE INDEX outbox_dead ON outbox (seq) WHERE status = 1;
+  CREATE INDEX outbox_died ON outbox (died_at) WHERE status = 1;
+
+  CREATE TABLE peers (
+    channel       TEXT NOT NULL,
+    peer          TEXT NOT NULL,
+    name          TEXT,
+    target_peer   TEXT NOT NULL,
+    target_thread TEXT,
+    code          TEXT NOT NULL,
+    requested_at  INTEGER NOT NULL,
+    expires_at    INTEGER NOT NULL,
+    approved_at   INTEGER,
+    approved_by   TEXT,
+    PRIMARY KEY (channel, peer)
+  ) WITHOUT ROWID, STRICT;
+  `,
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length

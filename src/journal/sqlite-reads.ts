@@ -5,6 +5,7 @@ import type { DeadLetterRecord, Duplicate, RunOutcome, SessionRecord, StoredEntr
 import type { Page, Reads, SessionPosition } from './reads.js'
 import { type DeadRow, deadLetterOf, eventOf, type OutcomeRow, outcomeOf, sessionOf } from './rows.js'
 import { Sqlite } from './sqlite-driver.js'
+import { SqliteOutboxReads } from './sqlite-outbox-reads.js'
 import type { EndRow, EventRow, KeyRow, SessionRow } from './store.js'
 
 const BUSY_TIMEOUT_MS = 2_000
@@ -70,12 +71,14 @@ const prepare = (db: Database) => ({
 export class SqliteReads implements Reads {
   readonly #db: Database
   readonly #sql: ReturnType<typeof prepare>
+  readonly outbox: SqliteOutboxReads
 
   constructor(path: string) {
     this.#db = new Sqlite(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
     try {
       this.#db.pragma(`cache_size = -${CACHE_KIB}`)
       this.#sql = prepare(this.#db)
+      this.outbox = new SqliteOutboxReads(this.#db)
     } catch (error) {
       this.#db.close()
       throw error

@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3'
 import { MESSAGE_EVENT } from './apply.js'
+import { SqliteOutbox } from './sqlite-outbox.js'
 import { type EndRow, type EventRow, type KeyRow, type SessionRow, STATUS, type Store } from './store.js'
 
 const SESSION_COLUMNS =
@@ -88,6 +89,7 @@ const prepare = (db: Database) => ({
 /** The write side of the database file; the caller begins and ends the transactions. */
 export class SqliteStore implements Store {
   lastSeq: number
+  readonly outbox: SqliteOutbox
   readonly #sql: ReturnType<typeof prepare>
   readonly #sessions = new Map<string, SessionState>()
   /** Keys of those that this transaction changed: each is written once, at its end. */
@@ -95,6 +97,7 @@ export class SqliteStore implements Store {
 
   constructor(db: Database) {
     this.#sql = prepare(db)
+    this.outbox = new SqliteOutbox(db)
     this.lastSeq = this.#sql.getSeq.get() ?? 0
   }
 

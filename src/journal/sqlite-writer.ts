@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { failpoint } from '#failpoint'
-import { type ApplyContext, applyBatch, applyWrite } from './apply.js'
+import { applyBatch, applyWrite } from './apply.js'
+import type { ApplyContext } from './apply-parts.js'
 import { BATCH_HEADER, type Cell, CellReader, RESULT } from './cells.js'
 import type { MaintenanceStep } from './maintenance.js'
 import {

@@ -47,6 +47,53 @@ export interface KeyRow {
   readonly at: number
 }
 
+/** What is to be said on a channel, as it is stored: `payload` is JSON text. */
+export interface DeliveryRow {
+  readonly id: string
+  readonly channel: string
+  readonly peer: string
+  readonly thread: string | null
+  readonly sessionKey: string
+  readonly at: number
+  readonly payload: string
+}
+
+/** The deliveries that wait, and those that are dead. What is delivered is gone. */
+export interface OutboxStore {
+  /** Nothing happens where one of its id is stored already. */
+  insert(seq: number, row: DeliveryRow): void
+  /** False: it does not wait. */
+  setParts(id: string, parts: number): boolean
+  /** False: it does not wait. */
+  remove(id: string): boolean
+  /** `error` is JSON text. False: it does not wait. */
+  bury(id: string, error: string, attempts: number, now: number): boolean
+  /** Gives it that place. Undefined: it is not dead. */
+  revive(id: string, seq: number): Pick<DeliveryRow, 'channel' | 'peer'> | undefined
+  /** False: it is not dead. */
+  discard(id: string): boolean
+  /** Those of a session. */
+  removeDead(sessionKey: string): void
+  /** Inserts or replaces. */
+  putPeer(record: PeerRow): void
+  /** False: there is none. */
+  removePeer(channel: string, peer: string): boolean
+}
+
+/** Someone on a channel, as it is stored. */
+export interface PeerRow {
+  readonly channel: string
+  readonly peer: string
+  readonly name: string | null
+  readonly targetPeer: string
+  readonly targetThread: string | null
+  readonly code: string
+  readonly requestedAt: number
+  readonly expiresAt: number
+  readonly approvedAt: number | null
+  readonly approvedBy: string | null
+}
+
 /**
  * The steps that writes are made of; `apply.ts` puts them together. All synchronous: a batch of writes is one transaction of
  * whoever calls.
@@ -54,6 +101,7 @@ export interface KeyRow {
 export interface Store {
   /** The newest position that was given to an entry or event. */
   lastSeq: number
+  readonly outbox: OutboxStore
 
   findKey(sessionKey: string, key: string): KeyRow | undefined
   /** Inserts or replaces. */

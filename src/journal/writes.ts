@@ -2,8 +2,8 @@ import {
   type Cell,
   type CellReader,
   encodeAppend,
-  encodeById,
   encodeComplete,
+  encodePlain,
   encodeRemove,
   encodeSave,
   RESULT,
@@ -69,7 +69,7 @@ export abstract class Write<T> implements PendingWrite {
   }
 }
 
-function addEntries(commit: Commit, first: number, entries: readonly Entry[]): void {
+export function addEntries(commit: Commit, first: number, entries: readonly Entry[]): void {
   let seq = first
   for (const { event, sessionKey, at, payload } of entries) {
     commit.entries.push({ seq: seq++, event, sessionKey, at, payload })
@@ -171,19 +171,19 @@ export class RemoveWrite extends Write<boolean> {
   }
 }
 
-/** A write that names one event and is done or refused. */
-export class EventWrite extends Write<boolean> {
+/** A write of a few short values that is done or refused. */
+export class PlainWrite extends Write<boolean> {
   readonly #kind: number
-  readonly #id: string
+  readonly #values: readonly Cell[]
 
-  constructor(kind: number, id: string) {
+  constructor(kind: number, ...values: readonly Cell[]) {
     super()
     this.#kind = kind
-    this.#id = id
+    this.#values = values
   }
 
   encode(cells: Cell[]): number {
-    return encodeById(cells, this.#kind, this.#id)
+    return encodePlain(cells, this.#kind, this.#values)
   }
 
   protected decode(status: number): boolean {

@@ -14,6 +14,16 @@ import type { Questions } from './questions.js'
 import { eventsOf, idsOf, mergedOf, type QueuedEvent } from './queued-event.js'
 import { type ReportLimits, RunReports } from './reports.js'
 
+/** Follows one try of a run. */
+export interface RunListener {
+  /** A piece of the answer. */
+  delta(text: string): void
+  /** The pieces until now are void: the answer begins anew. */
+  restart(): void
+  /** `answered`: with a message. */
+  ended(answered: boolean): void
+}
+
 export interface AttemptsOptions {
   readonly journal: Journal
   readonly sessions: Sessions
@@ -29,6 +39,8 @@ export interface AttemptsOptions {
   readonly historyLimit: number
   /** The running agent of a lane takes messages from now on. */
   readonly onSteerable: (lane: Lane<QueuedEvent>) => void
+  /** Who follows the run of this event; null: nobody. */
+  readonly follow?: (event: InboundEvent) => RunListener | null
 }
 
 /** What the gateway keeps track of during a try. */
@@ -36,6 +48,7 @@ interface Watch {
   ended: boolean
   readonly deltas: DeltaStream
   readonly reports: RunReports
+  readonly listener: RunListener | null
   /** The read of the history that was asked for last. */
   reading: Promise<unknown>
   /** The gateway's own failure, which is not the agent's. */
@@ -65,14 +78,16 @@ export class Attempts {
     const watch = this.#watch(task, controller.signal)
     const context = this.#context(lane, record, timeoutMs, controller.signal, watch)
     this.#announce(task)
+    let answered = false
     try {
       const reply = await this.#withGrace(
         async () => agent.run(copyOf(combined(task)), context),
         controller.signal,
       )
-      return task.abortCause === null
-        ? completed(task, reply, this.#options.maxReplyBytes)
-        : stopped(task.abortCause)
+      if (task.abortCause !== null) return stopped(task.abortCause)
+      const ended = completed(task, reply, this.#options.maxReplyBytes)
+      answered = ended.content !== ''
+      return ended
     } catch (error) {
       if (task.abortCause !== null) return stopped(task.abortCause)
       if (watch.fault !== null) {
@@ -88,18 +103,23 @@ export class Attempts {
       task.controller = null
       task.steer = null
       clearTimeout(timer)
+      watch.listener?.ended(answered)
     }
   }
 
   #watch({ event }: QueuedEvent, signal: AbortSignal): Watch {
     const { broadcaster, maxReplyBytes, log } = this.#options
     const { sessionKey, runId } = event
+    const listener = this.#options.follow?.(event) ?? null
     const send = (name: string, fields: object, droppable: boolean) => {
       if (watch.ended || signal.aborted) return
       const payload = JSON.stringify({ runId, ...fields })
       broadcaster.broadcast({ event: name, sessionKey, at: Date.now(), payload, seq: 0 }, droppable)
     }
-    const deltas = new DeltaStream((text) => send(EVENTS.agentDelta.name, { text }, true), maxReplyBytes)
+    const deltas = new DeltaStream((text) => {
+      send(EVENTS.agentDelta.name, { text }, true)
+      if (!watch.ended && !signal.aborted) listener?.delta(text)
+    }, maxReplyBytes)
     const reports = new RunReports({
       ...this.#options.reports,
       maxReasoningBytes: maxReplyBytes,
@@ -107,7 +127,7 @@ export class Attempts {
       beforeTool: () => deltas.flush(),
       log,
     })
-    const watch: Watch = { ended: false, deltas, reports, reading: Promise.resolve(), fault: null }
+    const watch: Watch = { ended: false, deltas, reports, listener, reading: Promise.resolve(), fault: null }
     return watch
   }
 
@@ -170,6 +190,7 @@ export class Attempts {
       restart: () => {
         if (watch.ended || signal.aborted) return
         watch.deltas.restart()
+        watch.listener?.restart()
         this.#announce(task)
       },
       report: (report) => {

@@ -24,7 +24,11 @@ const validateReply = compileValidator(Reply, 'reply')
  * @throws `UNAVAILABLE` when the agent's reply is longer than `maxBytes`, `INTERNAL_ERROR` when it is none or does not
  *   fit into JSON; another try would do no better.
  */
-export function completed(task: QueuedEvent, reply: unknown, maxBytes: number): Ended {
+export function completed(
+  task: QueuedEvent,
+  reply: unknown,
+  maxBytes: number,
+): Ended & { readonly status: 'completed' } {
   // Before anything is made of it: it may be a hundred megabytes.
   if (contentLength(reply) > maxBytes) throw tooLong(maxBytes)
   const { status, content, entries } = encode(task, reply)

@@ -47,6 +47,9 @@ export class Lane<T extends Task> {
   #last0: T | null = null
   #last1: T | null = null
   #last2: T | null = null
+  /** How many wait of rank 0, and of rank 0 and 1. */
+  #upTo0 = 0
+  #upTo1 = 0
 
   constructor(readonly key: string) {}
 
@@ -69,7 +72,7 @@ export class Lane<T extends Task> {
       after.next = task
     }
     this.#setLast(task.rank, task)
-    this.waiting++
+    this.#count(task.rank, 1)
   }
 
   /** Gives back what `shift` took: before the others of its rank. */
@@ -83,7 +86,7 @@ export class Lane<T extends Task> {
       before.next = task
     }
     if (this.#last(task.rank) === null) this.#setLast(task.rank, task)
-    this.waiting++
+    this.#count(task.rank, 1)
   }
 
   shift(): T | null {
@@ -92,15 +95,14 @@ export class Lane<T extends Task> {
     this.head = task.next as T | null
     if (this.#last(task.rank) === task) this.#setLast(task.rank, null)
     task.next = null
-    this.waiting--
+    this.#count(task.rank, -1)
     return task
   }
 
   /** Tasks that will run before one of this rank that is pushed now, the running one included. */
   ahead(rank: Task['rank']): number {
-    let count = this.running === null ? 0 : 1
-    for (let task = this.head; task !== null && task.rank <= rank; task = task.next as T | null) count++
-    return count
+    const waiting = rank === 0 ? this.#upTo0 : rank === 1 ? this.#upTo1 : this.waiting
+    return this.running === null ? waiting : waiting + 1
   }
 
   /** Takes the waiting tasks for which `predicate` is true out of the queue, in order. */
@@ -115,6 +117,12 @@ export class Lane<T extends Task> {
 
   *[Symbol.iterator](): IterableIterator<T> {
     for (let task = this.head; task !== null; task = task.next as T | null) yield task
+  }
+
+  #count(rank: Task['rank'], change: number): void {
+    this.waiting += change
+    if (rank < 2) this.#upTo1 += change
+    if (rank === 0) this.#upTo0 += change
   }
 
   #last(rank: Task['rank']): T | null {

@@ -1,5 +1,6 @@
 import type { Static } from '@sinclair/typebox'
 import type { Journal } from '../journal/journal.js'
+import { within } from '../lifecycle/within.js'
 import { GatewayError, type InboundEvent, type LaneState } from '../protocol/index.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { LaneDispatcher } from './dispatcher.js'
@@ -177,17 +178,4 @@ function describe(lane: Lane<QueuedEvent>): LaneReport {
 
 function since(report: LaneReport): number {
   return report.oldestAt ?? report.running?.startedAt ?? Number.MAX_SAFE_INTEGER
-}
-
-/** Whether the promise resolved within `timeoutMs`. */
-async function within(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), timeoutMs)
-  })
-  try {
-    return await Promise.race([promise.then(() => true), late])
-  } finally {
-    clearTimeout(timer)
-  }
 }

@@ -12,16 +12,14 @@ import { type Ended, failed, stopped } from './ended.js'
 import { Gating } from './gating.js'
 import type { Lane } from './lane.js'
 import { type CollectLimits, collectable, turnOf } from './modes.js'
-import type { Outcomes } from './outcomes.js'
 import { type AbortCause, idsOf, type QueuedEvent } from './queued-event.js'
-import { Settlement } from './settlement.js'
+import { Settlement, type SettlementOptions } from './settlement.js'
 
 export type RunOutcomeLabel = 'completed' | 'failed' | 'aborted' | 'retried' | 'interrupted'
 
-export interface RunnerOptions extends Omit<AttemptsOptions, 'onSteerable'> {
+export interface RunnerOptions extends Omit<AttemptsOptions, 'onSteerable'>, SettlementOptions {
   readonly agents: { get(name: string): AgentEntry | undefined }
   readonly router: Router
-  readonly outcomes: Outcomes
   readonly retry: RetryPolicy
   readonly collect: CollectLimits
   /** Process deaths while an event was being handled after which it is a dead letter; 0: never. */

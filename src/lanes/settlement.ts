@@ -1,19 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Hooks } from '../hooks/hooks.js'
 import type { Journal, Lease } from '../journal/journal.js'
+import type { NewDelivery } from '../journal/outbox.js'
 import type { Log } from '../log.js'
 import type { Sessions } from '../sessions/sessions.js'
+import { type AnswerOptions, answersOf } from './answers.js'
 import { type Ended, outcomeEntries } from './ended.js'
 import type { Lane } from './lane.js'
 import type { Outcomes } from './outcomes.js'
 import { eventsOf, idsOf, type QueuedEvent } from './queued-event.js'
 
-export interface SettlementOptions {
+export interface SettlementOptions extends AnswerOptions {
   readonly journal: Journal
   readonly sessions: Sessions
   readonly outcomes: Outcomes
   readonly hooks: Hooks
   readonly log: Log
+  /** Told of deliveries that the journal holds. */
+  readonly onDeliveries: (deliveries: readonly NewDelivery[]) => void
 }
 
 const BACKOFF_MS = 250
@@ -39,7 +43,8 @@ export class Settlement {
 
   /** False: the gateway stopped before the disk took it. */
   async write(task: QueuedEvent, lane: Lane<QueuedEvent>, ended: Ended): Promise<boolean> {
-    const { journal, log } = this.#options
+    const { journal, log, onDeliveries } = this.#options
+    const deliveries = answersOf(task, ended, this.#options)
     const { id: eventId, runId } = task.event
     const request = {
       eventIds: idsOf(task),
@@ -48,6 +53,7 @@ export class Settlement {
       error: ended.status === 'failed' ? ended.error : null,
       attempts: task.attempt,
       entries: outcomeEntries(task, ended),
+      deliveries,
     }
     const { signal } = this.#stopping
     let backoffMs = BACKOFF_MS
@@ -56,7 +62,7 @@ export class Settlement {
         const lease = await this.lease(lane)
         if (!(await journal.complete({ lease, ...request }))) {
           log.warn({ eventId }, 'outcome fenced off: the event was already ended')
-        }
+        } else if (deliveries.length > 0) onDeliveries(deliveries)
         return true
       } catch (error) {
         log.warn({ err: error, eventId, retryInMs: backoffMs }, 'outcome could not be written yet')

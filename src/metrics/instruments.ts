@@ -38,10 +38,26 @@ export function createInstruments(registry: Registry) {
       'agent_type',
       'outcome',
     ]),
+    deliveries: counter(
+      'gateway_deliveries_total',
+      'Tries to say something on a channel, by how they ended.',
+      ['channel', 'outcome'],
+    ),
+    deliveryDuration: histogram(
+      'gateway_delivery_duration_seconds',
+      'Time from the acceptance of a delivery until its platform took it.',
+      LONG_SECONDS,
+      ['channel'],
+    ),
     handshakesRefused: counter(
       'gateway_handshakes_refused_total',
       'Connections refused at their hello or before.',
       ['reason'],
+    ),
+    channelMessages: counter(
+      'gateway_channel_messages_total',
+      'Messages that came in on channels, by what became of them.',
+      ['channel', 'outcome'],
     ),
     httpRefused: counter(
       'gateway_http_refused_total',
@@ -122,7 +138,14 @@ const SOURCES = new Set([
   'xmpp',
 ])
 
-/** Clients choose event types and sources: what is not well known is `other`. */
-export function boundedEventLabels(type: string, source: string): { type: string; source: string } {
-  return { type: EVENT_TYPES.has(type) ? type : 'other', source: SOURCES.has(source) ? source : 'other' }
+/** Clients choose event types and sources: what is neither well known nor a configured channel is `other`. */
+export function boundedEventLabels(
+  type: string,
+  source: string,
+  isChannel: (source: string) => boolean,
+): { type: string; source: string } {
+  return {
+    type: EVENT_TYPES.has(type) ? type : 'other',
+    source: SOURCES.has(source) || isChannel(source) ? source : 'other',
+  }
 }

@@ -1,9 +1,11 @@
 import { type Static, type TObject, Type } from '@sinclair/typebox'
 import { OpenQuestion, ToolCall } from './agent-reports.js'
+import { ChannelStatus } from './channels.js'
 import type { Scope } from './contract.js'
 import { ErrorShape } from './errors.js'
 import { SessionSummary } from './frames.js'
 import { InboundEvent } from './inbound-event.js'
+import { Pairing } from './pairing.js'
 import { Id, JsonObject, Seq, Timestamp } from './primitives.js'
 
 export * from './inbound-event.js'
@@ -54,6 +56,13 @@ export type Message = Static<typeof Message>
 export const HistoryEntry = Type.Intersect([Message, Type.Object({ seq: Seq, at: Timestamp })])
 
 const run = { runId: Id, eventId: Id, agent: Type.String() }
+
+const delivery = {
+  deliveryId: Id,
+  channel: Type.String(),
+  peer: Type.String({ description: 'To whom, as the platform names them.' }),
+  runId: Type.Union([Id, Type.Null()], { description: 'The run whose answer it is.' }),
+}
 
 /** How a run ended. */
 export const RunStatus = Type.Union([
@@ -279,6 +288,51 @@ export const EVENTS = {
     scope: 'agent',
     session: true,
     payload: Type.Object({ agent: Type.String(), lease: Type.String(), runId: Id, reason: Type.String() }),
+  }),
+  deliverySent: event({
+    name: 'delivery.sent',
+    summary: 'A channel’s platform took a message.',
+    durable: false,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({
+      ...delivery,
+      messageIds: Type.Array(Type.String(), {
+        description: 'How the platform names the messages that it became, as far as it said so.',
+      }),
+    }),
+  }),
+  deliveryFailed: event({
+    name: 'delivery.failed',
+    summary: 'A message could not be delivered for good; it went to the dead deliveries.',
+    durable: true,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({ ...delivery, error: ErrorShape, attempts: Type.Integer({ minimum: 0 }) }),
+  }),
+  channelStatus: event({
+    name: 'channel.status',
+    summary: 'A channel connected, lost its connection, or was started or stopped.',
+    durable: false,
+    scope: 'read',
+    session: false,
+    payload: ChannelStatus,
+  }),
+  pairingRequested: event({
+    name: 'pairing.requested',
+    summary: 'A stranger asks to be let in.',
+    durable: false,
+    scope: 'admin',
+    session: false,
+    payload: Type.Object({ pairing: Pairing }),
+  }),
+  pairingResolved: event({
+    name: 'pairing.resolved',
+    summary: 'Someone was let in, refused, or shut out again.',
+    durable: false,
+    scope: 'admin',
+    session: false,
+    payload: Type.Object({ pairing: Pairing, approved: Type.Boolean() }),
   }),
   gatewayShutdown: event({
     name: 'gateway.shutdown',

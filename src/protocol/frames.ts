@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { ChannelStatus } from './channels.js'
 import { SCOPES } from './contract.js'
 import { ErrorShape } from './errors.js'
 import { Id, JsonObject, QueueMode, Seq, SessionKey, Timestamp } from './primitives.js'
@@ -88,7 +89,7 @@ export const HelloOkFrame = Type.Object(
     snapshot: Type.Object({
       sessions: Type.Array(SessionSummary, { description: 'The most recently used ones.' }),
       cronJobs: Type.Array(Type.Unknown()),
-      channels: Type.Array(Type.Unknown()),
+      channels: Type.Array(ChannelStatus),
     }),
     policy: Policy,
     auth: Type.Object({

@@ -1,5 +1,6 @@
-import { newEventIds } from '../journal/ids.js'
+import { newDeliveryId, newEventIds } from '../journal/ids.js'
 import type { AppendRequest, CompleteRequest, Entry, Journal, SessionRecord } from '../journal/journal.js'
+import type { NewDelivery } from '../journal/outbox.js'
 import type { ErrorShape } from '../protocol/index.js'
 
 /** A record of a session as it is when it begins. */
@@ -53,6 +54,18 @@ export function sampleAppend(
     digest,
   }
 }
+
+/** A text to be said. */
+export const sampleDelivery = (text: string, overrides: Partial<NewDelivery> = {}): NewDelivery => ({
+  id: newDeliveryId(),
+  channel: 'chat',
+  peer: '1',
+  thread: null,
+  sessionKey: 'chat:1:main',
+  at: 1_000,
+  content: { text },
+  ...overrides,
+})
 
 export const sampleError: ErrorShape = {
   code: 'INTERNAL_ERROR',

@@ -5,6 +5,7 @@ import { deadLetterTests } from './journal-suite-dead-letters.js'
 import { eventTests } from './journal-suite-events.js'
 import { lifeTests } from './journal-suite-life.js'
 import { logTests } from './journal-suite-log.js'
+import { outboxTests } from './journal-suite-outbox.js'
 import { retentionTests } from './journal-suite-retention.js'
 import { sessionTests } from './journal-suite-sessions.js'
 
@@ -68,6 +69,7 @@ export function journalSuite(test: DefineTest, create: () => Promise<JournalHarn
   eventTests(within)
   sessionTests(within)
   deadLetterTests(within)
+  outboxTests(within)
   retentionTests(within)
   lifeTests(within)
 }

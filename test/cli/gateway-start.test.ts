@@ -106,3 +106,17 @@ t.test('a start that fails ends the process, whatever a plugin has left open', a
   writeFileSync(join(home, 'config.yaml'), 'plugins: [{module: ./open.mjs}]')
   t.match(await runCli(['gateway', 'start'], { home }), { code: 78, stderr: /open\.mjs.*cannot start: no/ })
 })
+
+t.test('what is wrong with an agent is said with the place that it was written at', async (t) => {
+  const home = newHome(t)
+  writeFileSync(
+    join(home, 'config.yaml'),
+    'agents:\n  helper:\n    type: openai\n    baseUrl: http://127.0.0.1:1\n    modle: x\n',
+  )
+  const env = { LURKBOT_GATEWAY__AGENTS__OTHER__TYPE: 'modul' }
+  const { code, stderr } = await runCli(['gateway', 'start'], { home, env })
+  t.equal(code, 78)
+  t.match(stderr, /agents\.helper\.modle: unknown option; did you mean 'model'\? \(.*config\.yaml:5\)/)
+  t.match(stderr, /agents\.helper\.model: expected text .*\(.*config\.yaml:3\)/, 'who wrote the entry')
+  t.match(stderr, /agents\.other\.type: .*'module'\? \(environment LURKBOT_GATEWAY__AGENTS__OTHER__TYPE\)/)
+})

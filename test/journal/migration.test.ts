@@ -8,6 +8,7 @@ import { Sqlite } from '../../src/journal/sqlite-driver.js'
 import {
   completeEvents,
   sampleAppend,
+  sampleDelivery,
   sampleError,
   sampleSession,
 } from '../../src/testing/journal-samples.js'
@@ -34,7 +35,11 @@ function versionOf(path: string): unknown {
 
 t.test('never changes a step that was released', async (t) => {
   const digests = MIGRATIONS.map((step) => createHash('sha256').update(step).digest('hex').slice(0, 16))
-  t.strictSame(digests, ['e37c96b0313b79b7', 'bd925644b7d20fd4'], 'a new shape is a new step')
+  t.strictSame(
+    digests,
+    ['e37c96b0313b79b7', 'bd925644b7d20fd4', 'fcfaba777d34b688'],
+    'a new shape is a new step',
+  )
 })
 
 t.test('takes over everything from a journal of the first version', async (t) => {
@@ -78,10 +83,14 @@ t.test('keeps in a migrated journal what the first version could not', async (t)
   const failed = { status: 'failed', error: sampleError, mergedInto: runId } as const
   t.ok(await completeEvents(first, KEY, [id, 'evt_000000006'], failed))
   t.ok(await first.revive('evt_000000002'))
+  const delivery = sampleDelivery('to be said')
+  await first.enqueue([delivery])
   await first.close()
   t.equal(versionOf(path), SCHEMA_VERSION)
   const again = await openTestJournal(t, path)
   t.equal((await again.session(KEY))?.queueMode, 'interrupt')
   t.equal((await again.outcome('run_000000006'))?.mergedInto, runId)
   t.equal((await again.deadLetterStats()).count, 3)
+  t.match(await again.delivery(delivery.id), delivery)
+  t.strictSame(await again.peers(), [])
 })

@@ -48,6 +48,18 @@ const selection: Case['bad'] = [
   [{ sessionKeys: [] }, 'params.sessionKeys'],
   [{ sessionKeys: ['ok', 'not ok'] }, 'params.sessionKeys.1'],
 ]
+const channel: Case['bad'] = [
+  [{}, 'params.channel'],
+  [{ channel: '' }, 'params.channel'],
+  [{ channel: long(32) }, 'params.channel'],
+]
+const choice: [object, string][] = [
+  [{}, 'params.code'],
+  [{ channel: 'x' }, 'params.code'],
+  [{ peer: 'x' }, 'params.code'],
+  [{ code: '' }, 'params.code'],
+  [{ channel: 'x', peer: 5 }, 'params.peer'],
+]
 
 const CASES: readonly Case[] = [
   { method: 'gateway.info', session: 'none', scope: 'read' },
@@ -140,6 +152,45 @@ const CASES: readonly Case[] = [
       [{ runId: 'r', reason: long(256) }, 'params.reason'],
     ],
   },
+  { method: 'channels.list', session: 'none', scope: 'read' },
+  { method: 'channels.status', session: 'none', scope: 'read', bad: channel },
+  { method: 'channels.start', session: 'none', scope: 'admin', bad: channel },
+  { method: 'channels.stop', session: 'none', scope: 'admin', bad: channel },
+  {
+    method: 'channels.send',
+    session: 'optional',
+    scope: 'write',
+    bad: [
+      [{ text: 'x' }, 'params.channel'],
+      [{ text: 'x', channel: 'x' }, 'params.channel'],
+      [{ text: 'x', channel: '', peer: 'x' }, 'params.channel'],
+      [{ text: 'x', channel: 'x', peer: '' }, 'params.peer'],
+      [{ text: 'x', channel: 'x', peer: 'x', thread: 5 }, 'params.thread'],
+      [{ text: 5, channel: 'x', peer: 'x' }, 'params.text'],
+      [{ attachments: [{}], channel: 'x', peer: 'x' }, 'params.attachments.0.type'],
+      [{ text: 'x', channel: 'x', peer: 'x', wait: 'yes' }, 'params.wait'],
+    ],
+  },
+  { method: 'pairing.list', session: 'none', scope: 'read', bad: [[{ state: 'x' }, 'params.state']] },
+  {
+    method: 'pairing.approve',
+    session: 'none',
+    scope: 'admin',
+    bad: [...choice, [{ code: 'x', group: 'yes' }, 'params.group']],
+  },
+  { method: 'pairing.reject', session: 'none', scope: 'admin', bad: choice },
+  { method: 'agent.questions', session: 'optional', scope: 'read' },
+  {
+    method: 'agent.answer',
+    session: 'optional',
+    scope: 'write',
+    bad: [
+      ...id('requestId'),
+      [{ requestId: 'x', optionId: '' }, 'params.optionId'],
+      [{ requestId: 'x', cancel: false }, 'params.cancel'],
+      [{ requestId: 'x' }, 'params.optionId'],
+    ],
+  },
   { method: 'agents.list', session: 'none', scope: 'read' },
   { method: 'lanes.list', session: 'none', scope: 'read', bad: page },
   { method: 'lanes.get', session: 'required', scope: 'read' },
@@ -180,6 +231,14 @@ const CASES: readonly Case[] = [
       [{ lease: 'x', error: { message: 'x', retryAfterMs: -1 } }, 'params.error.retryAfterMs'],
     ],
   },
+  {
+    method: 'deliveries.list',
+    session: 'optional',
+    scope: 'read',
+    bad: [...page, ...cursor, [{ channel: '' }, 'params.channel']],
+  },
+  { method: 'deliveries.retry', session: 'none', scope: 'write', bad: id('deliveryId') },
+  { method: 'deliveries.discard', session: 'none', scope: 'write', bad: id('deliveryId') },
 ]
 
 const TOKENS: Record<string, { role: Role; sessions?: string[] }> = {

@@ -1,0 +1,83 @@
+import fp from 'fastify-plugin'
+import type { Config } from '../src/config/schema.js'
+import { Deliverer } from '../src/connectors/deliverer.js'
+import type { Journal } from '../src/journal/journal.js'
+import { observeDeadLetters } from '../src/metrics/dead-letters.js'
+import type { Instruments } from '../src/metrics/instruments.js'
+import { OTHERS_SHARE } from './closing.js'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    deliverer: Deliverer
+  }
+}
+
+/** The share of the time after the drain that what is being sent may take. */
+const SENDING_SHARE = 0.25
+
+/** Says on the channels what is in the outbox of the journal; stops after the lanes, whose last answers it may still send. */
+export default fp<{ config: Config }>(
+  async (app, { config }) => {
+    const { journal, events, log, metrics } = app
+    const { instruments } = metrics
+    const { connectors, channels, shutdown } = config
+    const deliverer = new Deliverer({
+      journal,
+      broadcaster: events,
+      log,
+      channels: new Set(Object.values(connectors).map(({ type, channel = type }) => channel)),
+      ...channels,
+      observe: (channel, outcome, seconds) => {
+        instruments.deliveries.inc({ channel, outcome })
+        if (outcome === 'delivered') instruments.deliveryDuration.observe({ channel }, seconds)
+      },
+    })
+    app.decorate('deliverer', deliverer)
+    measure(deliverer, journal, instruments)
+
+    app.addHook('onReady', async () => {
+      const deliveries = await deliverer.recover()
+      if (deliveries > 0) log.info({ deliveries }, 'continuing deliveries that waited before the start')
+    })
+    app.addHook('preClose', async () => {
+      const graceMs = Math.min(channels.delivery.stopGraceMs, shutdown.closeTimeoutMs * SENDING_SHARE)
+      await app.closing.step('outbox', () => deliverer.stop(graceMs), OTHERS_SHARE)
+    })
+  },
+  { name: 'outbox', dependencies: ['closing', 'metrics', 'journal', 'events', 'lanes'], fastify: '5.x' },
+)
+
+function measure(deliverer: Deliverer, journal: Journal, instruments: Instruments): void {
+  instruments.gauge(
+    'gateway_deliveries_pending',
+    'Deliveries that wait for their channel’s platform to take them.',
+    ['channel'],
+    (set) => {
+      for (const { channel, deliveries } of deliverer.waiting()) set({ channel }, deliveries)
+    },
+  )
+  instruments.gauge(
+    'gateway_deliveries_unknown_channel',
+    'Deliveries that wait for channels that are not configured.',
+    [],
+    (set) => {
+      let sum = 0
+      for (const { deliveries } of deliverer.unknown()) sum += deliveries
+      set({}, sum)
+    },
+  )
+  observeDeadLetters(
+    instruments,
+    {
+      count: {
+        name: 'gateway_delivery_dead',
+        help: 'Deliveries that failed for good and that were neither retried nor discarded.',
+      },
+      age: {
+        name: 'gateway_delivery_dead_oldest_age_seconds',
+        help: 'Time since the death of the oldest dead delivery; 0 with none.',
+      },
+    },
+    () => journal.deadDeliveryStats(),
+  )
+}

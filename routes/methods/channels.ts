@@ -1,0 +1,86 @@
+import type { FastifyInstance } from 'fastify'
+import type { Principal } from '../../src/auth/principal.js'
+import { sessionKeyOf, targetOf } from '../../src/connectors/address.js'
+import type { Channel } from '../../src/connectors/channel.js'
+import { newDeliveryId } from '../../src/journal/ids.js'
+import {
+  channelsList,
+  channelsSend,
+  channelsStart,
+  channelsStatus,
+  channelsStop,
+  GatewayError,
+} from '../../src/protocol/index.js'
+
+/** `channels.*`. */
+export default async function channelMethods(app: FastifyInstance): Promise<void> {
+  const { channels, deliverer } = app
+
+  app.method(channelsList, () => ({ channels: channels.statuses() }))
+
+  app.method(channelsStatus, ({ channel }) => ({ channel: channels.require(channel).status() }))
+
+  app.method(channelsStart, ({ channel }, { principal }) => {
+    const found = requireWhole(channel, principal)
+    found.start()
+    return { channel: found.status() }
+  })
+
+  app.method(channelsStop, async ({ channel }, { principal }) => {
+    const found = requireWhole(channel, principal)
+    await found.stop()
+    return { channel: found.status() }
+  })
+
+  app.method(channelsSend, async ({ text = '', attachments, wait, ...given }, context) => {
+    const { channel, peer, thread } = addressOf(given, context.sessionKey)
+    const { entry } = channels.require(channel)
+    const sessionKey = sessionKeyOf(channel, { peer, thread })
+    if (!context.principal.allowsSession(sessionKey)) {
+      throw new GatewayError('FORBIDDEN', 'These credentials do not cover that session.', {
+        details: { sessionKey },
+      })
+    }
+    const hasAttachments = attachments !== undefined && attachments.length > 0
+    if (text.trim() === '' && !hasAttachments) throw invalid('params.text', 'text, or attachments')
+    if (hasAttachments && !entry.connector.capabilities.attachments) {
+      throw invalid('params.attachments', 'none: this channel takes no attachments')
+    }
+    const id = newDeliveryId()
+    const content = hasAttachments ? { text, attachments } : { text }
+    await deliverer.enqueue([{ id, channel, peer, thread, sessionKey, at: Date.now(), content }])
+    // Whoever waits in vain is to know that it is on disk.
+    context.done = { deliveryId: id }
+    if (wait) await deliverer.wait(id, context.signal)
+    return { deliveryId: id, sessionKey, delivered: wait === true }
+  })
+
+  /** Whoever starts or stops it does so for all of its sessions. */
+  function requireWhole(channel: string, principal: Principal): Channel {
+    const found = channels.require(channel)
+    if (principal.allowsSession(`${channel}:*`)) return found
+    throw new GatewayError('FORBIDDEN', 'These credentials do not cover that channel.', {
+      details: { channel },
+    })
+  }
+}
+
+interface Address {
+  channel?: string
+  peer?: string
+  thread?: string
+}
+
+function addressOf({ channel, peer, thread }: Address, sessionKey: string | null) {
+  if (channel !== undefined && peer !== undefined) return { channel, peer, thread: thread ?? null }
+  if (channel !== undefined || peer !== undefined || sessionKey === null) {
+    throw invalid('params.channel', '`channel` and `peer`, or a sessionKey on the request')
+  }
+  const target = targetOf(sessionKey)
+  if (target !== null) return target
+  throw invalid('sessionKey', 'the key of a conversation on a channel, such as telegram:123456789:main')
+}
+
+function invalid(path: string, expected: string): GatewayError {
+  return new GatewayError('INVALID_REQUEST', `${path}: expected ${expected}`, { details: { path, expected } })
+}

@@ -1,0 +1,63 @@
+import { parseOptions } from '../../agents/options.js'
+import type { Log } from '../../log.js'
+import { GatewayError } from '../../protocol/errors.js'
+import type { Capabilities, Connector, ConnectorFactory, Inlet, OutgoingPart, Sent } from '../connector.js'
+import { readPassword } from '../password.js'
+import { readAuthorities } from '../tls-authorities.js'
+import { IrcLink, type LinkSettings } from './link.js'
+import { lengthCounter, toLines } from './messages.js'
+import { checkOptions, IrcOptions } from './options.js'
+
+/** A bot in channels and private conversations of one IRC network (RFC 1459, IRCv3 where the server has it). */
+class IrcConnector implements Connector {
+  readonly type = 'irc'
+  readonly capabilities: Capabilities
+  readonly #settings: LinkSettings
+  readonly #log: Log
+  #link: IrcLink | null = null
+
+  constructor(settings: LinkSettings, log: Log) {
+    const { maxLineBytes } = settings.options
+    this.#settings = settings
+    this.#log = log
+    this.capabilities = {
+      maxLength: maxLineBytes,
+      lengthOf: lengthCounter(maxLineBytes),
+      threads: false,
+      attachments: false,
+      idempotent: false,
+      // All of them take their turns in the same pace.
+      concurrency: 1,
+      trusted: false,
+    }
+  }
+
+  async listen(inlet: Inlet, signal: AbortSignal): Promise<void> {
+    const link = new IrcLink(this.#settings, inlet, this.#log)
+    this.#link = link
+    try {
+      await link.run(signal)
+    } finally {
+      this.#link = null
+    }
+  }
+
+  async send(part: OutgoingPart, signal: AbortSignal): Promise<Sent> {
+    if (this.#link === null)
+      throw new GatewayError('UNAVAILABLE', 'There is no connection to the IRC server.')
+    const lines = toLines(part, this.#settings.options.maxLineBytes)
+    if (lines.length > 0) await this.#link.send(part.target.peer, lines, signal)
+    return { messageId: null }
+  }
+}
+
+export const createIrcConnector: ConnectorFactory = (given, { env, baseDir, log }) => {
+  const options = parseOptions(IrcOptions, given, (parsed) => checkOptions(parsed, env))
+  const settings = {
+    options,
+    password: readPassword(options, env),
+    saslPassword: options.sasl && readPassword(options.sasl, env),
+    ca: readAuthorities(options.ca, baseDir),
+  }
+  return new IrcConnector(settings, log)
+}

@@ -1,0 +1,194 @@
+import { randomInt } from 'node:crypto'
+import type { PeerRecord, Peers } from '../journal/peers.js'
+import type { Log } from '../log.js'
+import { GatewayError, type Pairing as PairingItem } from '../protocol/index.js'
+import type { IncomingMessage } from './connector.js'
+
+export interface PairingOptions {
+  readonly codeTtlMs: number
+  /** Strangers of one channel with a code. */
+  readonly maxPending: number
+  readonly log: Log
+  readonly onRequested: (record: PeerRecord) => void
+  readonly onResolved: (record: PeerRecord, approved: boolean) => void
+}
+
+/** Names one that asked or was let in: by its code, or by who it is. */
+export type PairingChoice = { readonly code: string } | { readonly channel: string; readonly peer: string }
+
+/** Crockford's base 32: nothing that is mistaken for something else when it is read out. */
+const DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+const CODE_LENGTH = 8
+
+/** Strangers on the channels, and those who were let in (spec §5). In memory; the journal has it too. */
+export class Pairing {
+  readonly #options: PairingOptions
+  /** By channel and peer. */
+  readonly #records = new Map<string, Map<string, PeerRecord>>()
+  #peers: Peers | null = null
+
+  constructor(options: PairingOptions) {
+    this.#options = options
+  }
+
+  /** Reads who is known, before the first message. */
+  async load(peers: Peers): Promise<void> {
+    this.#peers = peers
+    for (const record of await peers.peers()) this.#put(record)
+  }
+
+  isPaired(channel: string, peer: string): boolean {
+    return (this.#records.get(channel)?.get(peer)?.approvedAt ?? null) !== null
+  }
+
+  /**
+   * Lets a stranger ask. Resolves, once that is on disk, with the code to tell; null: it was told before, or too many ask.
+   */
+  async request(channel: string, { sender, peer, thread }: IncomingMessage): Promise<string | null> {
+    const { maxPending, codeTtlMs, log, onRequested } = this.#options
+    await this.#forgetExpired(channel)
+    const records = this.#records.get(channel)
+    if (records?.has(sender.id)) return null
+    if (this.#pending(channel).length >= maxPending) {
+      log.debug({ channel }, 'a stranger gets no pairing code: too many have one')
+      return null
+    }
+    const now = Date.now()
+    const record: PeerRecord = {
+      channel,
+      peer: sender.id,
+      name: sender.name ?? null,
+      target: { peer, thread },
+      code: this.#newCode(),
+      requestedAt: now,
+      expiresAt: now + codeTtlMs,
+      approvedAt: null,
+      approvedBy: null,
+    }
+    // At once, so that the next message of the same stranger does not ask as well.
+    this.#put(record)
+    try {
+      await this.#peers!.savePeer(record)
+    } catch (error) {
+      this.#drop(record)
+      throw error
+    }
+    log.info({ channel, peer: sender.id }, 'a stranger asks to be paired')
+    onRequested(record)
+    return record.code
+  }
+
+  /** By channel, then by when they asked. */
+  list(): PeerRecord[] {
+    return this.#all()
+      .filter(isAlive)
+      .sort((a, b) =>
+        a.channel < b.channel ? -1 : a.channel > b.channel ? 1 : a.requestedAt - b.requestedAt,
+      )
+  }
+
+  /** @throws `NOT_FOUND`. */
+  find(choice: PairingChoice): PeerRecord {
+    const record =
+      'code' in choice
+        ? this.#all().find(({ code, approvedAt }) => approvedAt === null && code === normal(choice.code))
+        : this.#records.get(choice.channel)?.get(choice.peer)
+    if (record !== undefined && isAlive(record)) return record
+    throw new GatewayError('NOT_FOUND', 'Nobody asks so, or not any more; pairing.list names all.')
+  }
+
+  /**
+   * Lets one in that asked. `group`: everyone of the group where it asked instead.
+   * @throws `NOT_FOUND`.
+   */
+  async approve(choice: PairingChoice, by: string, group = false): Promise<PeerRecord> {
+    const asked = this.find(choice)
+    if (asked.approvedAt !== null) return asked
+    const peer = group ? asked.target.peer : asked.peer
+    const record = { ...asked, peer, approvedAt: Date.now(), approvedBy: by }
+    await this.#peers!.savePeer(record)
+    this.#put(record)
+    if (peer !== asked.peer) await this.#remove(asked)
+    this.#options.log.info({ channel: record.channel, peer, by }, 'a peer was let in')
+    this.#options.onResolved(record, true)
+    return record
+  }
+
+  /** Refuses one that asked, or shuts out one that was let in. @throws `NOT_FOUND`. */
+  async reject(choice: PairingChoice, by: string): Promise<PeerRecord> {
+    const record = this.find(choice)
+    await this.#remove(record)
+    this.#options.log.info({ channel: record.channel, peer: record.peer, by }, 'a peer was refused')
+    this.#options.onResolved(record, false)
+    return record
+  }
+
+  #all(): PeerRecord[] {
+    return [...this.#records.values()].flatMap((records) => [...records.values()])
+  }
+
+  #pending(channel: string): PeerRecord[] {
+    return [...(this.#records.get(channel)?.values() ?? [])].filter(({ approvedAt }) => approvedAt === null)
+  }
+
+  async #forgetExpired(channel: string): Promise<void> {
+    const expired = this.#pending(channel).filter((record) => !isAlive(record))
+    await Promise.all(expired.map((record) => this.#remove(record)))
+  }
+
+  async #remove(record: PeerRecord): Promise<void> {
+    await this.#peers!.removePeer(record.channel, record.peer)
+    this.#drop(record)
+  }
+
+  #put(record: PeerRecord): void {
+    let records = this.#records.get(record.channel)
+    if (records === undefined) {
+      records = new Map()
+      this.#records.set(record.channel, records)
+    }
+    records.set(record.peer, record)
+  }
+
+  /** Unless another one has taken its place. */
+  #drop(record: PeerRecord): void {
+    const records = this.#records.get(record.channel)
+    if (records?.get(record.peer) === record) records.delete(record.peer)
+  }
+
+  #newCode(): string {
+    const taken = new Set(this.#all().map(({ code }) => code))
+    for (;;) {
+      const code = Array.from({ length: CODE_LENGTH }, () => DIGITS[randomInt(DIGITS.length)]).join('')
+      if (!taken.has(code)) return code
+    }
+  }
+}
+
+/** Whether it was let in, or may still be. */
+function isAlive({ approvedAt, expiresAt }: PeerRecord): boolean {
+  return approvedAt !== null || expiresAt > Date.now()
+}
+
+/** A code as it was made, from what someone typed. */
+function normal(code: string): string {
+  return code.toUpperCase().replace(/[\s-]/g, '').replaceAll('O', '0').replace(/[IL]/g, '1')
+}
+
+/** As clients see it; the code is for those who may approve. */
+export function toPairing(record: PeerRecord, withCode: boolean): PairingItem {
+  const { channel, peer, name, code, requestedAt, expiresAt, approvedAt, approvedBy } = record
+  const isPending = approvedAt === null
+  return {
+    kind: 'peer',
+    state: isPending ? 'pending' : 'approved',
+    channel,
+    peer,
+    name,
+    code: isPending && withCode ? code : null,
+    requestedAt,
+    expiresAt: isPending ? expiresAt : null,
+    approvedAt,
+    approvedBy,
+  }
+}

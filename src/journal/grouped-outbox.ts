@@ -1,0 +1,115 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { ErrorShape } from '../protocol/index.js'
+import { WRITE } from './cells.js'
+import type { Entry } from './journal.js'
+import type {
+  DeadDelivery,
+  DeadDeliveryQuery,
+  DeliveryRecord,
+  NewDelivery,
+  Outbox,
+  PendingDelivery,
+} from './outbox.js'
+import { EnqueueWrite, ReviveDeliveryWrite, savePeerWrite, UndeliverableWrite } from './outbox-writes.js'
+import { COUNT_ROWS, PAGE_ROWS } from './paging.js'
+import type { PeerRecord, Peers } from './peers.js'
+import type { Page, PeerPosition, Reads } from './reads.js'
+import { PlainWrite, type Write } from './writes.js'
+
+/** The outbox and the peers of a journal that groups its writes and pages through its reads. */
+export abstract class GroupedOutbox implements Outbox, Peers {
+  protected abstract write<T>(write: Write<T>): Promise<T>
+  protected abstract read<T>(read: (reads: Reads) => T): Promise<T>
+
+  /** Repeats bounded reads until enough was found or the list ended. */
+  protected async collect<Item, Position>(
+    start: Position,
+    limit: number,
+    read: (reads: Reads, from: Position, missing: number) => Page<Item, Position>,
+  ): Promise<Item[]> {
+    const found: Item[] = []
+    let from = start
+    while (found.length < limit) {
+      const page = await this.read((reads) => read(reads, from, limit - found.length))
+      for (const item of page.items.slice(0, limit - found.length)) found.push(item)
+      if (page.last === null || found.length === limit) break
+      from = page.last
+      await nextTurn()
+    }
+    return found
+  }
+
+  async enqueue(deliveries: readonly NewDelivery[]): Promise<void> {
+    if (deliveries.length > 0) await this.write(new EnqueueWrite(deliveries))
+  }
+
+  pendingDeliveries(): Promise<readonly PendingDelivery[]> {
+    return this.collect(0, Number.POSITIVE_INFINITY, ({ outbox }, after) => outbox.pending(after, PAGE_ROWS))
+  }
+
+  delivery(id: string): Promise<DeliveryRecord | null> {
+    return this.read(({ outbox }) => outbox.delivery(id))
+  }
+
+  partsSent(id: string, parts: number): Promise<boolean> {
+    return this.write(new PlainWrite(WRITE.partsSent, id, parts))
+  }
+
+  delivered(id: string): Promise<boolean> {
+    return this.write(new PlainWrite(WRITE.delivered, id))
+  }
+
+  undeliverable(
+    id: string,
+    error: ErrorShape,
+    attempts: number,
+    entries: readonly Entry[],
+  ): Promise<boolean> {
+    return this.write(new UndeliverableWrite(id, error, attempts, entries))
+  }
+
+  deadDeliveries(query: DeadDeliveryQuery): Promise<DeadDelivery[]> {
+    const { channel, sessionKey, accept, limit, after = 0 } = query
+    const matches = (itsChannel: string, key: string) =>
+      (channel === undefined || itsChannel === channel) &&
+      (sessionKey === undefined || key === sessionKey) &&
+      (accept === undefined || accept(key))
+    return this.collect(after, limit, ({ outbox }, from) => outbox.deadOnes(from, PAGE_ROWS, matches))
+  }
+
+  deadDelivery(id: string): Promise<DeadDelivery | null> {
+    return this.read(({ outbox }) => outbox.dead(id))
+  }
+
+  reviveDelivery(id: string): Promise<PendingDelivery | null> {
+    return this.write(new ReviveDeliveryWrite(id))
+  }
+
+  discardDelivery(id: string): Promise<boolean> {
+    return this.write(new PlainWrite(WRITE.discardDelivery, id))
+  }
+
+  async deadDeliveryStats(): Promise<{ readonly count: number; readonly oldestAt: number | null }> {
+    const counts = await this.collect(0, Number.POSITIVE_INFINITY, ({ outbox }, after) =>
+      outbox.countDead(after, COUNT_ROWS),
+    )
+    const count = counts.reduce((sum, part) => sum + part, 0)
+    return { count, oldestAt: await this.read(({ outbox }) => outbox.oldestDeath()) }
+  }
+
+  peers(): Promise<PeerRecord[]> {
+    return this.collect<PeerRecord, PeerPosition | null>(
+      null,
+      Number.POSITIVE_INFINITY,
+      ({ outbox }, after) => outbox.peers(after, PAGE_ROWS),
+    )
+  }
+
+  async savePeer(record: PeerRecord): Promise<void> {
+    await this.write(savePeerWrite(record))
+  }
+
+  removePeer(channel: string, peer: string): Promise<boolean> {
+    return this.write(new PlainWrite(WRITE.removePeer, channel, peer))
+  }
+}

@@ -1,0 +1,46 @@
+import { targetOf } from '../connectors/address.js'
+import { newDeliveryId } from '../journal/ids.js'
+import type { NewDelivery } from '../journal/outbox.js'
+import type { InboundEvent } from '../protocol/index.js'
+import type { Ended } from './ended.js'
+import { eventsOf, type QueuedEvent } from './queued-event.js'
+
+export interface AnswerOptions {
+  /** Whether there is a channel of that name. */
+  readonly isChannel: (name: string) => boolean
+  /** What is said of a run that failed for good; `{code}` is replaced. Empty: nothing. */
+  readonly failureText: string
+}
+
+const NONE: readonly NewDelivery[] = []
+
+/** What the channel that a run's events came from is told of its end: nothing where they came from elsewhere, or were stopped. */
+export function answersOf(task: QueuedEvent, ended: Ended, options: AnswerOptions): readonly NewDelivery[] {
+  const asked = eventsOf(task).findLast(({ source }) => options.isChannel(source))
+  const text = asked === undefined ? '' : textOf(ended, options.failureText)
+  if (asked === undefined || text.trim() === '') return NONE
+  const { sessionKey, runId } = task.event
+  const target = targetOf(sessionKey)
+  if (target?.channel !== asked.source) return NONE
+  const replyTo = messageIdOf(asked)
+  const content = replyTo === undefined ? { text, runId } : { text, runId, replyTo }
+  return [{ id: newDeliveryId(), ...target, sessionKey, at: Date.now(), content }]
+}
+
+function textOf(ended: Ended, failureText: string): string {
+  switch (ended.status) {
+    case 'completed':
+      return ended.content
+    case 'failed':
+      return failureText.replaceAll('{code}', ended.error.code)
+    case 'aborted':
+      return ''
+  }
+}
+
+/** The platform's id of the message that the event was, where it has one. */
+function messageIdOf({ payload }: InboundEvent): string | undefined {
+  const { origin } = payload
+  if (typeof origin !== 'object' || origin === null || !('messageId' in origin)) return undefined
+  return typeof origin.messageId === 'string' ? origin.messageId : undefined
+}

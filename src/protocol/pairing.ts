@@ -1,0 +1,24 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { Timestamp } from './primitives.js'
+
+/** Someone who asked to be let in, or was. */
+export const Pairing = Type.Object(
+  {
+    kind: Type.Literal('peer', { description: 'Someone who writes on a channel.' }),
+    state: Type.Union([Type.Literal('pending'), Type.Literal('approved')]),
+    channel: Type.String(),
+    peer: Type.String({ description: 'The id of the person or group, as the platform names it.' }),
+    name: Type.Union([Type.String(), Type.Null()]),
+    code: Type.Union([Type.String(), Type.Null()], {
+      description: 'What the stranger was told; null once it was approved, and for who may not approve.',
+    }),
+    requestedAt: Timestamp,
+    expiresAt: Type.Union([Timestamp, Type.Null()], {
+      description: 'Until when the code can be approved; null once it was.',
+    }),
+    approvedAt: Type.Union([Timestamp, Type.Null()]),
+    approvedBy: Type.Union([Type.String(), Type.Null()], { description: 'The principal that approved.' }),
+  },
+  { $id: 'Pairing' },
+)
+export type Pairing = Static<typeof Pairing>

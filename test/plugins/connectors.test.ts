@@ -1,0 +1,196 @@
+import type { FastifyInstance } from 'fastify'
+import t from 'tap'
+import { ConfigError } from '../../src/config/problems.js'
+import { GatewayError } from '../../src/protocol/index.js'
+import { startApp } from '../helpers/app.js'
+import { captureLog } from '../helpers/log.js'
+import { ScriptedConnector, startChannel } from '../helpers/scripted-connector.js'
+import { until } from '../helpers/until.js'
+
+t.test('a conversation on a channel has its session, its order and its agent', async (t) => {
+  const { agent, connector, connect } = await startChannel(t)
+  const watcher = await connect()
+  const received = await connector.receive('hello', { id: '1', peer: '9', thread: '5' })
+  t.match(received, { accepted: true, duplicate: false })
+  t.strictSame(await connector.receive('hello', { id: '1', peer: '9', thread: '5' }), {
+    ...received,
+    duplicate: true,
+  })
+  const run = await agent.next()
+  t.match(run.event, {
+    source: 'scripted',
+    sessionKey: 'scripted:9:5',
+    payload: { content: 'hello', sender: 'Ada', origin: { messageId: '1' } },
+  })
+  t.equal(run.context.session.channel, 'scripted')
+  run.reply()
+  await watcher.event('agent.completed')
+  t.equal(agent.runs.length, 1)
+  t.match(
+    watcher.frames.find(({ event }) => event === 'session.message'),
+    {
+      sessionKey: 'scripted:9:5',
+      payload: { role: 'user', content: 'hello', sender: 'Ada' },
+    },
+  )
+})
+
+t.test('the commands of the gateway work on the conversation', async (t) => {
+  const { agent, connector, app } = await startChannel(t)
+  const said = () => connector.sent.map(({ text, target, replyTo }) => [target.peer, text, replyTo])
+  await connector.receive('/new', { id: '1' })
+  await connector.receive('one', { id: '2' })
+  await connector.receive('two', { id: '3' })
+  const run = await agent.next()
+  await connector.receive('/stop', { id: '4' })
+  t.ok(run.context.signal.aborted)
+  await until(() => !app.lanes.isActive('scripted:7:main'))
+  t.equal(agent.runs.length, 1)
+  await connector.receive('/stop', { id: '5' })
+  await connector.receive('/reset', { id: '6' })
+  t.strictSame((await app.sessions.history('scripted:7:main', {})).messages, [])
+  await until(() => connector.sent.length === 4)
+  t.strictSame(said(), [
+    ['7', 'A new conversation begins.', '1'],
+    ['7', 'Stopped.', '4'],
+    ['7', 'Nothing is being answered.', '5'],
+    ['7', 'A new conversation begins.', '6'],
+  ])
+})
+
+t.test('a stranger is paired by an operator, and told so', async (t) => {
+  const { connector, connect, app } = await startChannel(t, { connector: { allow: undefined } })
+  const operator = await connect()
+  t.match(await connector.receive('let me in'), { accepted: false, reason: 'not_paired' })
+  const { payload } = await operator.event('pairing.requested')
+  t.match(payload.pairing, { kind: 'peer', state: 'pending', channel: 'scripted', peer: '7', name: 'Ada' })
+  await until(() => connector.sent.length === 1)
+  t.match(connector.sent[0], { target: { peer: '7' }, text: new RegExp(payload.pairing.code) })
+  t.match(await operator.call('pairing.list', {}), { pairings: [{ code: payload.pairing.code }] })
+  const { pairing } = await operator.call('pairing.approve', { code: payload.pairing.code })
+  t.match(pairing, { state: 'approved', code: null, approvedBy: 'anonymous' })
+  t.match(await operator.event('pairing.resolved'), { payload: { approved: true, pairing: { peer: '7' } } })
+  await until(() => connector.sent.length === 2)
+  t.match(connector.sent[1], { text: /let in/ })
+  t.match(await connector.receive('hello'), { accepted: true })
+  t.equal((await app.journal.peers()).length, 1)
+})
+
+t.test('clients hear of each change of a channel, and find it in their snapshot', async (t) => {
+  const { connector, connect, app } = await startChannel(t)
+  await until(() => app.channels.get('scripted')!.ready)
+  const socket = await connect()
+  t.match(socket.helloOk!.snapshot.channels, [
+    { channel: 'scripted', connector: 'mine', state: 'connected', identity: '@gateway', error: null },
+  ])
+  connector.onListen = () => {}
+  connector.now.fail(new GatewayError('UNAVAILABLE', 'The host is down.'))
+  const { payload } = await socket.event('channel.status')
+  t.match(payload, { channel: 'scripted', state: 'waiting', error: { message: 'The host is down.' } })
+  await socket.event('channel.status', ({ payload }) => payload.state === 'connecting')
+})
+
+t.test('a channel that is down degrades the health and shows in the metrics', async (t) => {
+  const connector = new ScriptedConnector()
+  connector.onListen = (listen) => listen.fail(new GatewayError('UNAUTHORIZED', 'The token is refused.'))
+  const { app, url, agent } = await startChannel(t, {}, connector)
+  await until(() => app.channels.get('scripted')!.status().state === 'failed')
+  t.match(await (await fetch(`${url}/health`)).json(), {
+    status: 'degraded',
+    checks: { channels: { status: 'degraded', message: 'not connected: scripted (failed)' } },
+  })
+  const metrics = async () => (await fetch(`${url}/metrics`)).text()
+  t.match(await metrics(), /gateway_channel_up\{channel="scripted"\} 0/)
+  connector.onListen = ({ inlet }) => inlet.connected()
+  app.channels.get('scripted')!.start()
+  await until(() => app.channels.get('scripted')!.ready)
+  t.match(app.health.report().checks.channels, { status: 'ok' })
+  await connector.receive('hi')
+  await connector.receive('')
+  const text = await metrics()
+  t.match(text, /gateway_channel_up\{channel="scripted"\} 1/)
+  t.match(text, /gateway_channel_reconnects_total\{channel="scripted"\} 0/)
+  t.match(text, /gateway_channel_messages_total\{channel="scripted",outcome="accepted"\} 1/)
+  t.match(text, /gateway_channel_messages_total\{channel="scripted",outcome="empty"\} 1/)
+  t.equal((await agent.next()).content, 'hi')
+})
+
+t.test('connectors listen until the lanes have drained, and are closed before the sockets are', async (t) => {
+  const { app, agent, connector, connect } = await startChannel(t, { shutdown: { drainTimeoutMs: 10_000 } })
+  const socket = await connect()
+  await connector.receive('hi')
+  const run = await agent.next()
+  const closed = app.close()
+  await socket.event('gateway.shutdown')
+  t.notOk(connector.now.signal.aborted)
+  run.reply()
+  await closed
+  t.ok(connector.now.ended)
+  t.equal(connector.closed, 1)
+  const stopped = socket.frames.findIndex(({ payload }) => payload?.state === 'stopped')
+  t.ok(stopped > 0, 'clients were told before their sockets closed')
+})
+
+t.test('a connector that hangs keeps no other and no stop waiting', async (t) => {
+  const connector = new ScriptedConnector()
+  connector.obeys = false
+  connector.close = () => new Promise(() => {})
+  const other = new ScriptedConnector()
+  const { logger, lines } = captureLog()
+  const { app } = await startChannel(
+    t,
+    {
+      connectors: { mine: { type: 'scripted', allow: ['*'] }, other: { type: 'other' } },
+      shutdown: { closeTimeoutMs: 300 },
+    },
+    connector,
+    { logger, prepare: (app) => app.connector('other', () => other) },
+  )
+  await until(() => app.channels.get('scripted')!.ready && app.channels.get('other')!.ready)
+  await app.close()
+  t.equal(other.closed, 1)
+  t.ok(lines.some(({ msg, step }) => step === 'channels' && /hangs/.test(msg)))
+})
+
+t.test('nobody connects before the port is open, nor one that is not to start', async (t) => {
+  const connector = new ScriptedConnector()
+  let listening = false
+  connector.onListen = ({ inlet }) => {
+    t.ok(listening)
+    inlet.connected()
+  }
+  const { app, connect } = await startChannel(t, { connector: { enabled: false } }, connector, {
+    prepare: (app) => {
+      app.addHook('onListen', async () => {
+        listening = true
+      })
+    },
+  })
+  t.equal(connector.listens.length, 0)
+  const socket = await connect()
+  await socket.call('channels.start', { channel: 'scripted' })
+  await until(() => app.channels.get('scripted')!.ready)
+})
+
+t.test('a connector that cannot be made fails the start with its path', async (t) => {
+  const error = await startApp(
+    t,
+    { connectors: { a: { type: 'nosuch' }, b: { type: 'mine' }, c: { type: 'mine' } } },
+    { prepare: (app) => app.connector('mine', () => new ScriptedConnector()) },
+  ).catch((error: unknown) => error)
+  t.ok(error instanceof ConfigError)
+  t.match(error, { problems: [{ path: 'connectors.a.type' }, { path: 'connectors.c.channel' }] })
+})
+
+t.test('whoever sends what a hook refuses is told so', async (t) => {
+  const { connector } = await startChannel(t, {}, undefined, {
+    prepare: (app) => {
+      app.on('message:received', () => {
+        throw new GatewayError('FORBIDDEN', 'No spam here.')
+      })
+    },
+  })
+  t.match(await connector.receive('spam', { id: 's1' }), { accepted: false, reason: 'refused' })
+  await until(() => connector.sent.length === 1)
+  t.match(connector.sent[0], { text: 'This message cannot be taken: No spam here.', replyTo: 's1' })
+})
