@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config/schema.js'
 import type { Log } from '../log.js'
 import { type ChannelState, type ChannelStatus, type ErrorShape, GatewayError } from '../protocol/index.js'
+import { Turns } from '../sessions/turns.js'
 import { Attempt } from './attempt.js'
 import type {
   EndpointAnswer,
@@ -53,8 +54,8 @@ export class Channel {
   /** The failure that was told last, until a connection holds: the same again is no news. */
   #told: string | null = null
   #toldConnected = false
-  /** Previews on their way to the platform, by run. */
-  readonly #previews = new Map<string, Promise<void>>()
+  /** What is shown of each run until its answer is sent: one thing after the other. */
+  readonly previews = new Turns()
 
   constructor(options: ChannelOptions) {
     this.#options = options
@@ -127,21 +128,13 @@ export class Channel {
   }
 
   /**
-   * Sends a part, after the preview of the same run that may be on its way.
+   * Sends a part, after what may still be on its way of the same run's previews.
    * @throws `UNAVAILABLE` while it is not connected, or what the connector throws.
    */
   async send(part: OutgoingPart, signal: AbortSignal): Promise<Sent> {
-    if (part.runId !== null) await this.#previews.get(part.runId)
+    if (part.runId !== null) await this.previews.end(part.runId)
     if (!this.ready) throw new GatewayError('UNAVAILABLE', 'The channel is not connected.')
     return this.entry.connector.send(part, signal)
-  }
-
-  /** A preview of the run is on its way until `sending` resolves; it must not reject. */
-  busyWith(runId: string, sending: Promise<void>): void {
-    this.#previews.set(runId, sending)
-    sending.then(() => {
-      if (this.#previews.get(runId) === sending) this.#previews.delete(runId)
-    })
   }
 
   /** A request of the platform. @throws `NOT_FOUND` where it has nothing to call, `UNAVAILABLE` while it does not listen. */

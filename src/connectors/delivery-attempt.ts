@@ -60,8 +60,9 @@ export class DeliveryAttempts {
       // Should it be split otherwise than before a restart, then better its last part twice than not at all.
       for (let n = Math.min(delivery.partsSent, parts - 1); n < parts; n++) {
         if (!isOpen()) return INTERRUPTED
-        const { messageId } = await this.#send(channel, partOf(delivery, texts[n] ?? '', n + 1, parts))
-        if (messageId !== null) messageIds.push(messageId)
+        const sent = await this.#send(channel, partOf(delivery, texts[n] ?? '', n + 1, parts))
+        // The platform has it, even if a connector of others does not say so as it should.
+        if (typeof sent?.messageId === 'string') messageIds.push(sent.messageId)
         if (n + 1 === parts) break
         const waits = await this.persist(() => journal.partsSent(id, n + 1))
         if (waits !== true) return waits === null ? INTERRUPTED : GONE

@@ -4,7 +4,7 @@ import type { Log } from '../log.js'
 import { GatewayError, type InboundEvent } from '../protocol/index.js'
 import { targetOf } from './address.js'
 import type { Channel } from './channel.js'
-import type { Target } from './connector.js'
+import type { Connector, Target } from './connector.js'
 import { textOfFailure } from './failure.js'
 
 /** How long showing something may take. */
@@ -28,42 +28,43 @@ export class Previews {
   readonly follow = (event: InboundEvent): RunListener | null => {
     const channel = this.#options.channel(event.source)
     if (channel === undefined) return null
-    const { connector, typing, preview } = channel.entry
-    const types = typing && connector.typing !== undefined
-    const shows = preview && connector.preview !== undefined
-    if (!types && !shows) return null
+    if (!types(channel) && !shows(channel)) return null
     const target = targetOf(event.sessionKey)
     if (target === null || target.channel !== event.source) return null
-    return new RunPreview(channel, target, event.runId, types, shows, this.#options.log)
+    return new RunPreview(channel, target, event.runId, this.#options.log)
   }
 }
 
+const types = ({ entry }: Channel) => entry.typing && entry.connector.typing !== undefined
+const shows = ({ entry }: Channel) => entry.preview && entry.connector.preview !== undefined
+
 /** One try of a run, as its conversation sees it. */
 class RunPreview implements RunListener {
+  readonly #channel: Channel
   readonly #target: Target
-  readonly #maxLength: number
+  readonly #runId: string
+  readonly #log: Log
+  /** How much of the answer is kept: more than fits is not shown anyway. Zero: none of it is. */
+  readonly #maxText: number
   #text = ''
   #shown = ''
-  /** What is on its way to the platform: one preview at a time. */
-  #sending: Promise<void> | null = null
+  /** Whether a preview is on its way to the platform, or waits for one. */
+  #sending = false
+  #pauseMs = 0
   #typing = false
   #over = false
-  #pauseMs = 0
   #previewTimer: NodeJS.Timeout | undefined
   readonly #typingTimer: NodeJS.Timeout | undefined
 
-  constructor(
-    private readonly channel: Channel,
-    { peer, thread }: Target,
-    private readonly runId: string,
-    types: boolean,
-    private readonly shows: boolean,
-    private readonly log: Log,
-  ) {
+  constructor(channel: Channel, { peer, thread }: Target, runId: string, log: Log) {
+    this.#channel = channel
     this.#target = { peer, thread }
+    this.#runId = runId
+    this.#log = log
     const { maxLength, typingIntervalMs } = channel.entry.connector.capabilities
-    this.#maxLength = maxLength
-    if (!types) return
+    // The platform may count fewer characters than there are.
+    this.#maxText = shows(channel) ? 2 * maxLength : 0
+    if (!types(channel)) return
     this.#type()
     if (typingIntervalMs !== undefined) {
       this.#typingTimer = setInterval(() => this.#type(), typingIntervalMs)
@@ -71,8 +72,7 @@ class RunPreview implements RunListener {
   }
 
   delta(text: string): void {
-    // More than fits is not shown anyway; the limit may count fewer characters than there are.
-    if (!this.shows || this.#text.length > 2 * this.#maxLength) return
+    if (this.#text.length >= this.#maxText) return
     this.#text += text
     this.#schedule()
   }
@@ -86,56 +86,53 @@ class RunPreview implements RunListener {
     clearInterval(this.#typingTimer)
     clearTimeout(this.#previewTimer)
     this.#over = true
-    if (answered || (this.#shown === '' && this.#sending === null)) return
-    const { connector } = this.channel.entry
-    const discard = async () => {
-      await this.#sending
-      await connector.discard?.(this.#target, this.runId, AbortSignal.timeout(TIMEOUT_MS))
-    }
-    discard().catch((error: unknown) => this.#failed(error))
+    if (answered || (this.#shown === '' && !this.#sending)) return
+    this.#inTurn(async (connector, signal) => connector.discard?.(this.#target, this.#runId, signal))
   }
 
   /** The first one after an interval as well: a short answer needs none. */
   #schedule(): void {
-    if (this.#previewTimer !== undefined || this.#sending !== null) return
-    const { previewIntervalMs = DEFAULT_INTERVAL_MS } = this.channel.entry.connector.capabilities
+    if (this.#previewTimer !== undefined || this.#sending) return
+    const { previewIntervalMs = DEFAULT_INTERVAL_MS } = this.#channel.entry.connector.capabilities
     const waitMs = Math.max(previewIntervalMs, this.#pauseMs)
     this.#previewTimer = setTimeout(() => this.#send(), waitMs)
   }
 
-  #send(): void {
+  async #send(): Promise<void> {
     this.#previewTimer = undefined
+    this.#sending = true
     const sent = this.#text
-    this.#sending = this.#show()
-      .then(
-        () => {
-          this.#pauseMs = 0
-        },
-        (error: unknown) => {
-          this.#failed(error)
-          // A platform that says when is obeyed.
-          this.#pauseMs = error instanceof GatewayError ? (error.retryAfterMs ?? 0) : 0
-        },
-      )
-      .then(() => {
-        this.#sending = null
-        if (!this.#over && this.#text !== sent) this.#schedule()
-      })
-    this.channel.busyWith(this.runId, this.#sending)
+    await this.#inTurn((connector, signal) => this.#show(connector, signal))
+    this.#sending = false
+    if (!this.#over && this.#text !== sent) this.#schedule()
   }
 
-  async #show(): Promise<void> {
-    const text = this.channel.split(this.#text)[0] ?? ''
-    if (!this.channel.ready || text === '' || text === this.#shown) return
+  async #show(connector: Connector, signal: AbortSignal): Promise<void> {
+    const text = this.#channel.split(this.#text)[0] ?? ''
+    if (this.#over || !this.#channel.ready || text === '' || text === this.#shown) return
     this.#shown = text
-    const { connector } = this.channel.entry
-    const signal = AbortSignal.timeout(TIMEOUT_MS)
-    await abortable(connector.preview!(this.#target, this.runId, text, signal), signal)
+    await connector.preview!(this.#target, this.#runId, text, signal)
+  }
+
+  /** After what is on its way of this run already. Never rejects. */
+  async #inTurn(work: (connector: Connector, signal: AbortSignal) => Promise<void>): Promise<void> {
+    const { previews, entry } = this.#channel
+    try {
+      await previews.take(this.#runId, async () => {
+        const signal = AbortSignal.timeout(TIMEOUT_MS)
+        await abortable(work(entry.connector, signal), signal)
+      })
+      this.#pauseMs = 0
+    } catch (error) {
+      this.#failed(error)
+      // A platform that says when is obeyed.
+      this.#pauseMs = error instanceof GatewayError ? (error.retryAfterMs ?? 0) : 0
+    }
   }
 
   #type(): void {
-    const { connector } = this.channel.entry
-    if (this.#typing || !this.channel.ready) return
+    const { connector } = this.#channel.entry
+    if (this.#typing || !this.#channel.ready) return
     this.#typing = true
     const type = async () => connector.typing!(this.#target, AbortSignal.timeout(TIMEOUT_MS))
     type()
@@ -146,7 +143,7 @@ class RunPreview implements RunListener {
   }
 
   #failed(error: unknown): void {
-    const fields = { channel: this.channel.name, cause: textOfFailure(error) }
-    this.log.debug(fields, 'what an answer looks like so far could not be shown')
+    const fields = { channel: this.#channel.name, cause: textOfFailure(error) }
+    this.#log.debug(fields, 'what an answer looks like so far could not be shown')
   }
 }

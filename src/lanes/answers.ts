@@ -16,12 +16,14 @@ const NONE: readonly NewDelivery[] = []
 
 /** What the channel that a run's events came from is told of its end: nothing where they came from elsewhere, or were stopped. */
 export function answersOf(task: QueuedEvent, ended: Ended, options: AnswerOptions): readonly NewDelivery[] {
-  const asked = eventsOf(task).findLast(({ source }) => options.isChannel(source))
-  const text = asked === undefined ? '' : textOf(ended, options.failureText)
-  if (asked === undefined || text.trim() === '') return NONE
+  const { isChannel, failureText } = options
+  const events = eventsOf(task)
+  if (!events.some(({ source }) => isChannel(source))) return NONE
   const { sessionKey, runId } = task.event
   const target = targetOf(sessionKey)
-  if (target?.channel !== asked.source) return NONE
+  const asked = events.findLast(({ source }) => source === target?.channel)
+  const text = textOf(ended, failureText)
+  if (target === null || asked === undefined || !isChannel(target.channel) || text.trim() === '') return NONE
   const replyTo = messageIdOf(asked)
   const content = replyTo === undefined ? { text, runId } : { text, runId, replyTo }
   return [{ id: newDeliveryId(), ...target, sessionKey, at: Date.now(), content }]

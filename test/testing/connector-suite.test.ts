@@ -7,7 +7,6 @@ import type { ConnectorFactory } from '../../src/connectors/connector.js'
 import { docsFolder } from '../../src/docs/generate.js'
 import { connectorSuite } from '../../src/testing/connector-suite.js'
 import { startApp } from '../helpers/app.js'
-import { MemoryDeliveries, MemoryPeers } from '../helpers/channel-stores.js'
 import { connectorContext } from '../helpers/connector-host.js'
 import { LineServer } from '../helpers/line-server.js'
 import { until } from '../helpers/until.js'
@@ -49,19 +48,11 @@ t.test('it holds a conversation through the gateway, and comes back when the pla
   await server.start()
   t.teardown(() => server.close())
   const { port, token } = server
-  const { app, connect } = await startApp(
-    t,
-    {
-      plugins: [{ module: file }],
-      connectors: { work: { type: 'lines', allow: ['ada'], ...{ port, token } } },
-      channels: { reconnect: { backoffMs: 1, maxBackoffMs: 2 } },
-    },
-    {
-      prepare: (app) => {
-        app.channelStores = { deliveries: new MemoryDeliveries(app.channels), peers: new MemoryPeers() }
-      },
-    },
-  )
+  const { app, connect } = await startApp(t, {
+    plugins: [{ module: file }],
+    connectors: { work: { type: 'lines', allow: ['ada'], ...{ port, token } } },
+    channels: { reconnect: { backoffMs: 1, maxBackoffMs: 2 } },
+  })
   const ready = () => app.channels.get('lines')!.ready
   await until(ready)
   const socket = await connect()

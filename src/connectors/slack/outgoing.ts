@@ -117,11 +117,9 @@ export class Outgoing {
       files: [first!, ...others],
       channel_id: target.peer,
       ...(target.thread !== null && { thread_ts: target.thread }),
-      ...(text !== '' &&
-        (this.#format === 'markdown'
-          ? { blocks: [{ type: 'markdown', text: this.render(text) }] }
-          : { initial_comment: this.render(text) })),
-    } as Parameters<typeof web.files.completeUploadExternal>[0])
+      // It takes no Markdown.
+      ...(text !== '' && { initial_comment: escapeText(text) }),
+    })
     if (part === 1 && runId !== null) await this.discard(runId, signal).catch(() => {})
     return { messageId: null }
   }

@@ -1,5 +1,6 @@
 import { type Client, client as createXmppClient, jid, xml } from '@xmpp/client'
 import { GatewayError } from '../../protocol/errors.js'
+import { NS_ACKS } from './acks.js'
 import { scram, toBytes } from './scram.js'
 import { type Address, XmppSocket } from './socket.js'
 
@@ -7,7 +8,13 @@ import { type Address, XmppSocket } from './socket.js'
 const STEP_TIMEOUT_MS = 15_000
 
 /** A client of @xmpp/client that connects once, by our socket, and speaks of the newer extensions none that we do not want. */
-export function createClient(account: string, password: string, resource: string, address: Address): Client {
+export function createClient(
+  account: string,
+  password: string,
+  resource: string,
+  address: Address,
+  onAckRequest: () => void,
+): { client: Client; offersAcks: () => boolean } {
   const username = jid(account).local
   const client = createXmppClient({
     service: `xmpp://${address.domain}`,
@@ -27,14 +34,20 @@ export function createClient(account: string, password: string, resource: string
   client.reconnect.stop()
   useScram(client)
   useSocket(client, address)
+  let offersAcks = false
+  // The library's own XEP-0198 resumes, which nobody here does, acknowledges what is not on disk yet, and more than it was
+  // sent, which servers end the connection for. SASL2 would bring it back, and it answers even where it is not enabled.
   client.prependListener('element', (element) => {
-    // Resuming (XEP-0198) would keep the messages of a lost connection for one that never comes, and the library
-    // acknowledges more than it was sent, which servers end the connection for. SASL2 would bring it back.
-    if (!element.is('features', 'http://etherx.jabber.org/streams')) return
-    element.remove('sm', 'urn:xmpp:sm:3')
-    element.remove('authentication', 'urn:xmpp:sasl:2')
+    if (element.is('features', 'http://etherx.jabber.org/streams')) {
+      offersAcks ||= element.getChild('sm', NS_ACKS) !== undefined
+      element.remove('sm', NS_ACKS)
+      element.remove('authentication', 'urn:xmpp:sasl:2')
+    } else if (element.is('r', NS_ACKS)) {
+      element.name = 'answered'
+      onAckRequest()
+    }
   })
-  return client
+  return { client, offersAcks: () => offersAcks }
 }
 
 /** The library offers what it has in the order of this list. */

@@ -3,6 +3,7 @@ import { abortable } from '../../agents/abort.js'
 import type { Log } from '../../log.js'
 import { GatewayError } from '../../protocol/errors.js'
 import type { Inlet, OutgoingPart, Target } from '../connector.js'
+import { Acks } from './acks.js'
 import { createClient } from './client.js'
 import { conditionOf, lost, refusal } from './failures.js'
 import type { XmppOptions } from './options.js'
@@ -34,6 +35,8 @@ export class XmppLink {
   readonly #inlet: Inlet
   readonly #log: Log
   readonly #rooms: Rooms
+  readonly #acks = new Acks((element) => this.#send(element))
+  readonly #offersAcks: () => boolean
   /** By the id of the message. */
   readonly #pending = new Map<string, Pending>()
   /** What waits for the answer to a ping, by its id. */
@@ -49,7 +52,11 @@ export class XmppLink {
     this.#settings = settings
     this.#inlet = inlet
     this.#log = log
-    this.#client = createClient(self, password, options.resource, address)
+    const { client, offersAcks } = createClient(self, password, options.resource, address, () =>
+      this.#acks.tell(),
+    )
+    this.#client = client
+    this.#offersAcks = offersAcks
     this.#rooms = new Rooms(rooms, options, (stanza) => this.#send(stanza), log)
   }
 
@@ -62,6 +69,7 @@ export class XmppLink {
       const leave = () => {
         this.#isReady = false
         grace = setTimeout(() => this.#destroy(), CLOSE_GRACE_MS)
+        this.#acks.tell()
         if (client.status === 'online') client.write('</stream:stream>').catch(() => this.#destroy())
         else this.#destroy()
       }
@@ -78,6 +86,7 @@ export class XmppLink {
       })
       // The server has ended the stream, and waits for us to end ours (RFC 6120 §4.4).
       client.on('close', () => client.socket?.end())
+      client.on('nonza', (element) => this.#acks.nonza(element))
       client.on('stanza', (stanza) => this.#receive(stanza))
       client.on('online', () => void this.#online())
       client.start().catch((error: Error) => this.#fail(lost(error)))
@@ -114,6 +123,7 @@ export class XmppLink {
 
   async #online(): Promise<void> {
     this.#beat()
+    if (this.#offersAcks()) this.#acks.enable()
     this.#send(xml('presence'))
     await this.#rooms.membership.start()
     if (this.#isOver) return
@@ -144,28 +154,42 @@ export class XmppLink {
   #receive(stanza: Stanza): void {
     const { id, type } = stanza.attrs
     if (this.#isOver) return
+    const handled = this.#acks.count()
+    if (stanza.is('message')) {
+      if (type === 'error') this.#refused(stanza)
+      else if (type === 'groupchat') this.#reflected(stanza)
+      void this.#take(stanza).then((isHandled) => isHandled && handled())
+      return
+    }
     if (stanza.is('presence')) this.#rooms.presence(stanza)
-    else if (stanza.is('iq') && (type === 'result' || type === 'error')) {
+    else if (type === 'result' || type === 'error') {
       const answered = this.#pings.get(id)
       this.#pings.delete(id)
       answered?.()
-    } else if (stanza.is('message')) {
-      if (type === 'error') this.#refused(stanza)
-      else if (type === 'groupchat') this.#reflected(stanza)
-      this.#take(stanza)
     }
+    handled()
   }
 
-  #take(stanza: Stanza): void {
+  /** False: the server shall keep it. */
+  async #take(stanza: Stanza): Promise<boolean> {
     const message = toIncoming(stanza, {
       self: this.#settings.self,
       nickIn: (room) => this.#rooms.nickIn(room),
       realJid: (occupant) => this.#rooms.realJid(occupant),
     })
-    if (message === null) return
-    this.#inlet.receive(message).catch((err: unknown) => {
+    if (message === null) return true
+    try {
+      await this.#inlet.receive(message)
+      return true
+    } catch (err) {
+      if (this.#acks.isOn && !message.group) {
+        // The next connection gets it again.
+        this.#fail(new GatewayError('UNAVAILABLE', 'The gateway could not take a message.', { cause: err }))
+        return false
+      }
       this.#log.warn({ err }, 'message lost, the gateway could not take it')
-    })
+      return true
+    }
   }
 
   #refused(stanza: Stanza): void {

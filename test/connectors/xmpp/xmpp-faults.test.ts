@@ -105,6 +105,48 @@ t.test('a server that dies ends everything, and is found again when it is back',
   await until(() => alice.texts('lurk@localhost').length > 0)
 })
 
+t.test('what the gateway could not take comes again, and what it took does not', async (t) => {
+  const { host } = await connect(t, insecure)
+  await host.start()
+  const { answer } = host
+  host.answer = (message) => {
+    if (message.text === 'three') throw new Error('no room')
+    return answer(message)
+  }
+  const alice = await joinXmpp(t, plain, 'alice', users.alice)
+  for (const text of ['one', 'two']) await alice.say('lurk@localhost', text, 'chat', text)
+  await until(() => host.received.length === 2)
+  // The server has heard of the first two with the answer to its question behind them.
+  await host.send(target('alice@localhost'), 'got both')
+  await alice.say('lurk@localhost', 'three', 'chat', 'three')
+  await until(() => host.ended !== null)
+  t.match(host.ended?.error, { code: 'UNAVAILABLE', retryable: true, message: /could not take/ })
+  host.answer = answer
+  await host.start()
+  await until(() => host.received.length >= 4)
+  await host.stop()
+  await host.start()
+  t.same(
+    host.received.map(({ id }) => id),
+    ['one', 'two', 'three', 'three'],
+  )
+})
+
+t.test('what the gateway was still taking when it stopped comes again', async (t) => {
+  const { host } = await connect(t, insecure)
+  await host.start()
+  const { answer } = host
+  host.answer = () => new Promise(() => {})
+  const alice = await joinXmpp(t, plain, 'alice', users.alice)
+  await alice.say('lurk@localhost', 'hi', 'chat', 'first')
+  await until(() => host.received.length === 1)
+  await host.stop()
+  host.answer = answer
+  await host.start()
+  await until(() => host.received.length === 2)
+  t.equal(host.received[1]?.id, 'first')
+})
+
 t.test('a server that is silent for too long counts as lost', async (t) => {
   const { host } = await connect(t, { ...insecure, pingIntervalMs: 100, pingTimeoutMs: 300 })
   await host.start()
