@@ -1,4 +1,5 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import agentLimits from '../plugins/agent-limits.js'
 import agents from '../plugins/agents.js'
 import auth from '../plugins/auth.js'
 import closing from '../plugins/closing.js'
@@ -17,6 +18,7 @@ import rateLimit from '../plugins/rate-limit.js'
 import thirdParty, { checkPlugins } from '../plugins/third-party.js'
 import tls from '../plugins/tls.js'
 import websocket from '../plugins/websocket.js'
+import workers from '../plugins/workers.js'
 import channelRoutes from '../routes/channels.js'
 import { answerClientError, answerError, answerNotFound } from '../routes/errors.js'
 import healthRoutes from '../routes/health.js'
@@ -29,6 +31,7 @@ import gatewayMethods from '../routes/methods/gateway.js'
 import laneMethods from '../routes/methods/lanes.js'
 import pairingMethods from '../routes/methods/pairing.js'
 import sessionMethods from '../routes/methods/sessions.js'
+import workerMethods from '../routes/methods/workers.js'
 import metricsRoutes from '../routes/metrics.js'
 import websocketRoutes from '../routes/ws.js'
 import { AgentRegistry, isBuiltIn } from './agents/registry.js'
@@ -179,13 +182,16 @@ async function compose(
   await app.register(outbox, { config })
   await app.register(connectors, { config, baseDir, sources })
   await app.register(websocket, { config, version: VERSION })
+  await app.register(workers)
   await app.register(health, { version: VERSION })
+  await app.register(agentLimits)
 
   await app.register(gatewayMethods, { version: VERSION })
   await app.register(eventMethods)
   await app.register(sessionMethods)
   await app.register(agentMethods, config)
   await app.register(laneMethods)
+  await app.register(workerMethods)
   await app.register(deliveryMethods)
   await app.register(channelMethods)
   await app.register(pairingMethods)

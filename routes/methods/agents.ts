@@ -50,11 +50,23 @@ export default async function agentMethods(
     return { runId: questions.answer(requestId, optionId ?? null, within(principal, sessionKey)) }
   })
 
-  app.method(agentsList, () => ({
-    agents: agents
-      .names()
-      .map((name) => ({ name, type: agents.get(name)!.type, default: name === defaultAgent })),
-  }))
+  app.method(agentsList, () => {
+    const pools = new Map(app.workerPools())
+    return {
+      agents: agents.names().map((name) => {
+        const { type, gate } = agents.get(name)!
+        return {
+          name,
+          type,
+          default: name === defaultAgent,
+          concurrency: gate?.concurrency,
+          waiting: gate?.waiting,
+          breaker: gate?.breaker?.state,
+          workers: pools.get(name)?.status,
+        }
+      }),
+    }
+  })
 }
 
 /** Which sessions a request is about: those that its sender may see, or of these the one that it names. */

@@ -25,6 +25,8 @@ export interface RunContext {
   readonly events: readonly InboundEvent[]
   /** 1 for the first try. */
   readonly attempt: number
+  /** How long this try may take from its begin, milliseconds. */
+  readonly timeoutMs: number
   /** Aborts on `agent.abort`, the time limit and shutdown. An agent that ignores it is abandoned and its output is fenced off. */
   readonly signal: AbortSignal
   readonly log: Log
@@ -54,6 +56,8 @@ export interface RunContext {
    * the run ends, and with `UNAVAILABLE` past `lanes.reports.maxQuestions`.
    */
   ask(question: PermissionQuestion, signal?: AbortSignal): Promise<PermissionAnswer>
+  /** The try begins anew, such as on another machine: those who watch forget what it streamed. */
+  restart(): void
 }
 
 /** The final answer of a run. An empty `content` ends the run without a message. */
@@ -72,9 +76,19 @@ export interface RetryPolicy {
   readonly maxBackoffMs: number
 }
 
+/** Of an agent that can take only so many runs: the others wait in their lanes, and hold nothing that other agents need. */
+export interface Capacity {
+  /** Runs that it could begin now. */
+  readonly free: number
+  /** Whom to tell when there may be more. */
+  onFree(listener: () => void): void
+}
+
 /** The adapter of one brain (spec §4). */
 export interface Agent {
   readonly type: string
+  /** Left out: it takes whatever comes. */
+  readonly capacity?: Capacity
   /**
    * Answers one event. Throws `GatewayError`: `retryable` decides whether it is tried again; anything else thrown counts
    * as retryable and its message stays in the log.

@@ -4,12 +4,16 @@ import { ConfigError, type Problem } from '../config/problems.js'
 import { didYouMean } from '../config/suggest.js'
 import type { JsonObject } from '../protocol/index.js'
 import type { Agent, AgentFactory, AgentFactoryContext, Log, RetryPolicy } from './agent.js'
+import type { BreakerLimits } from './breaker.js'
+import { createGate, type Gate } from './gate.js'
 
 /** An agent's entry under `agents:`; further keys are the options of its type. */
 export interface AgentConfig {
   readonly type: string
   readonly timeoutMs?: number
   readonly retry?: Partial<RetryPolicy>
+  readonly concurrency?: number
+  readonly breaker?: BreakerLimits
   readonly [option: string]: unknown
 }
 
@@ -22,6 +26,8 @@ export interface AgentEntry {
   readonly timeoutMs?: number
   /** What it leaves out is the lanes'. */
   readonly retry?: Partial<RetryPolicy>
+  /** Where its runs wait that it cannot take yet; left out: it takes whatever comes. */
+  readonly gate?: Gate
 }
 
 export interface AgentBuildContext extends Omit<AgentFactoryContext, 'name'> {
@@ -36,6 +42,7 @@ const BUILT_IN: Readonly<Record<string, AgentFactory>> = {
   acp: async (options, context) => (await import('./acp.js')).createAcpAgent(options, context),
   http: async (options, context) => (await import('./http.js')).createHttpAgent(options, context),
   openai: async (options, context) => (await import('./openai.js')).createOpenAiAgent(options, context),
+  worker: async (options, context) => (await import('./worker.js')).createWorkerAgent(options, context),
 }
 
 /** Whether agents of that type need no plugin. */
@@ -86,7 +93,7 @@ export class AgentRegistry {
   }
 
   async #buildOne(name: string, config: AgentConfig, context: AgentBuildContext): Promise<AgentEntry> {
-    const { type, timeoutMs, retry, ...options } = config
+    const { type, timeoutMs, retry, concurrency, breaker, ...options } = config
     const factory = this.#factories.get(type)
     if (factory === undefined) {
       const known = [...this.#factories.keys()]
@@ -95,7 +102,8 @@ export class AgentRegistry {
     }
     const { log, baseDir, env } = context
     const agent = await factory(options as JsonObject, { name, log, baseDir, env })
-    return { name, type, agent, timeoutMs, retry }
+    const gate = createGate({ concurrency, breaker, capacity: agent.capacity })
+    return { name, type, agent, timeoutMs, retry, gate }
   }
 
   get(name: string): AgentEntry | undefined {
@@ -115,8 +123,9 @@ export class AgentRegistry {
 
   async #close(): Promise<void> {
     await Promise.all(
-      [...this.#entries.values()].map(async ({ name, agent }) => {
+      [...this.#entries.values()].map(async ({ name, agent, gate }) => {
         try {
+          gate?.close()
           await agent.close?.()
         } catch (err) {
           this.#log?.error({ err, agent: name }, 'an agent failed to close')

@@ -19,6 +19,13 @@ export type { WebSocketConstructor, WebSocketLike } from './link.js'
 export type { Listener } from './listeners.js'
 export type { RequestOptions } from './requests.js'
 export type { ClientOptions, ClientState, GatewayClient } from './types.js'
+export {
+  createWorker,
+  type Worker,
+  type WorkerAnswer,
+  type WorkerHandler,
+  type WorkerTask,
+} from './worker.js'
 
 const RECONNECT: ReconnectPolicy = { minMs: 250, maxMs: 15_000, jitter: 0.5 }
 const closedError = () => new GatewayError('CANCELLED', 'the client was closed')
@@ -127,6 +134,10 @@ class Client implements GatewayClient {
     return result
   }
 
+  emit(event: string, payload: JsonObject, sessionKey?: string): boolean {
+    return this.#requests.emit(event, payload, sessionKey)
+  }
+
   on(event: string, listener: (frame: never) => void): () => void {
     return this.#events.on(event, listener as Listener<EventFrame>)
   }
@@ -141,12 +152,13 @@ class Client implements GatewayClient {
 
   #dial(): void {
     this.#enter({ status: 'connecting' })
-    const { url, token, client, connectTimeoutMs = 10_000 } = this.#options
+    const { url, token, client, caps, connectTimeoutMs = 10_000 } = this.#options
     const hello: HelloFrame = {
       type: 'hello',
       minProtocol: PROTOCOL_VERSION,
       maxProtocol: PROTOCOL_VERSION,
       client,
+      ...(caps === undefined ? {} : { caps: [...caps] }),
       ...(token === undefined ? {} : { auth: { token } }),
       ...(this.position === null ? {} : { resume: this.position }),
     }

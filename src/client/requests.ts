@@ -76,6 +76,14 @@ export class Requests {
     })
   }
 
+  /** Sends an event frame where there is a connection that takes it; nothing is kept of it. */
+  emit(event: string, payload: JsonObject, sessionKey?: string): boolean {
+    const text = JSON.stringify({ type: 'event', id: `e${++this.#lastId}`, event, payload, sessionKey })
+    if (this.#send === null || this.#excessBytes(text) > 0) return false
+    this.#send(text)
+    return true
+  }
+
   answer(frame: ResponseFrame): void {
     const entry = frame.id === null ? undefined : this.#entries.get(frame.id)
     if (entry === undefined) return
@@ -124,18 +132,23 @@ export class Requests {
 
   #dispatch(entry: Entry): void {
     if (this.#send === null) return
-    // A larger frame would end the connection with 1009 and everything else on it; a character has at most 3 bytes.
-    if (entry.text.length * 3 > this.#maxPayloadBytes) {
-      const bytes = encoder.encode(entry.text).length
-      if (bytes > this.#maxPayloadBytes) {
-        const message = `${entry.method}: the request has ${bytes} bytes, the gateway takes ${this.#maxPayloadBytes}`
-        entry.settle(new GatewayError('INVALID_REQUEST', message))
-        return
-      }
+    const excessBytes = this.#excessBytes(entry.text)
+    if (excessBytes > 0) {
+      const bytes = this.#maxPayloadBytes + excessBytes
+      const message = `${entry.method}: the request has ${bytes} bytes, the gateway takes ${this.#maxPayloadBytes}`
+      entry.settle(new GatewayError('INVALID_REQUEST', message))
+      return
     }
     entry.sent = true
     this.#waiting--
     this.#send(entry.text)
+  }
+
+  /** By how much a frame is too large: it would end the connection with 1009 and everything else on it. */
+  #excessBytes(text: string): number {
+    // A character has at most 3 bytes.
+    if (text.length * 3 <= this.#maxPayloadBytes) return 0
+    return encoder.encode(text).length - this.#maxPayloadBytes
   }
 }
 

@@ -15,6 +15,8 @@ export interface ClientOptions {
   readonly url: string
   readonly token?: string
   readonly client: ClientInfo
+  /** What it can do besides; `agent` for one that takes runs (`createWorker`). */
+  readonly caps?: readonly string[]
   /** Event patterns to receive. Default: everything that the token's scopes allow. */
   readonly subscribe?: readonly string[]
   /** `position` of an earlier client: its events go on from there. */
@@ -69,6 +71,10 @@ export interface GatewayClient {
     options?: RequestOptions,
   ): Promise<Static<R>>
   request(method: string, params?: JsonObject, options?: RequestOptions): Promise<unknown>
+  /**
+   * Sends an event frame, which nothing answers. False: it was not sent, as there is no connection or it is too large.
+   */
+  emit(event: string, payload: JsonObject, sessionKey?: string): boolean
   /** Listens to an event, or `*` for all. Returns the function that ends it. */
   on<N extends EventName>(event: N, listener: Listener<EventOf<N>>): () => void
   on(event: string, listener: Listener<EventFrame>): () => void

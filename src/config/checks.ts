@@ -92,7 +92,11 @@ function* agentNames(config: Config): Generator<Finding> {
 }
 
 function* emptyRules(config: Config): Generator<Finding> {
-  for (const [index, { agent, queueMode }] of config.routing.entries()) {
+  for (const [index, { agent, queueMode, mention }] of config.routing.entries()) {
+    if (mention !== undefined && queueMode !== undefined) {
+      const message = 'expected no queueMode beside a mention: it is one for the whole session'
+      yield { path: ['routing', index, 'queueMode'], message }
+    }
     if (agent !== undefined || queueMode !== undefined) continue
     yield { path: ['routing', index], message: 'expected an agent, a queueMode or both, found neither' }
   }

@@ -163,11 +163,28 @@ const Journal = section(
   'The durable log.',
 )
 
+/** Off unless it is there. */
+const Breaker = Type.Object(
+  {
+    failures: count(5, 'Failures of the backend, one after the other, after which nothing is tried.'),
+    openMs: ms(30_000, 'How long nothing is tried; then one run at a time, until one succeeds.'),
+    maxWaitMs: age(
+      86_400_000,
+      'Meanwhile no failure counts as a try of an event that was accepted less than so long ago.',
+      0,
+    ),
+  },
+  {
+    ...closed,
+    description: 'Lets events wait while the backend of this agent is out of order. Default: off.',
+  },
+)
+
 const Agent = Type.Object(
   {
     type: Type.String({
       minLength: 1,
-      description: '`echo`, `module`, `openai`, `http`, `acp`, or one that a plugin adds.',
+      description: '`echo`, `module`, `openai`, `http`, `acp`, `worker`, or one that a plugin adds.',
     }),
     timeoutMs: Type.Optional(
       Type.Integer({
@@ -178,6 +195,15 @@ const Agent = Type.Object(
       }),
     ),
     retry: Type.Optional(AgentRetry),
+    concurrency: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 100_000_000,
+        description:
+          'Runs of this agent at the same time; further ones wait in their lanes. Default: no limit.',
+      }),
+    ),
+    breaker: Type.Optional(Breaker),
   },
   { additionalProperties: true, description: 'Further keys are the options of the type.' },
 )
@@ -188,6 +214,13 @@ const Route = Type.Object(
       Type.String({ minLength: 1, description: 'The first segment of the session key.' }),
     ),
     sessionKey: Type.Optional(Type.String({ minLength: 1, description: 'A session-key pattern.' })),
+    mention: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z0-9_-]{1,64}$',
+        expected: 'a name of letters, digits, `_` and `-`, without the @',
+        description: 'Only messages that say `@` and this name; for the agent, not the queue mode.',
+      }),
+    ),
     agent: Type.Optional(Type.String({ minLength: 1, description: 'A name from `agents`, or `echo`.' })),
     queueMode: Type.Optional(QueueMode),
   },

@@ -30,10 +30,13 @@ export class Connection implements Subscriber, OutboxOwner {
   unansweredPings = 0
   /** The initial “everything” was not yet replaced by a subscription of its own. */
   subscribedByDefault = true
+  /** Its hello said that it takes runs. */
+  isWorker = false
   #principal: Principal | null = null
   #requests: RequestTable | null = null
   /** Frames that wait: for the handshake's end, or for the reader to take what was sent. */
   #held: string[] | null = null
+  #onEnd: (() => void) | null = null
   #helloTimer: NodeJS.Timeout | null
   #badFrames = 0
   #badFramesSince = 0
@@ -114,6 +117,11 @@ export class Connection implements Subscriber, OutboxOwner {
     this.upgrade = null
     this.state = 'open'
     this.outbox.send(helloOk)
+  }
+
+  /** Whom to tell when nothing is read or written any more; one listener at most. */
+  onEnd(listener: () => void): void {
+    this.#onEnd = listener
   }
 
   /** Goes on with the frames that waited. */
@@ -289,6 +297,8 @@ export class Connection implements Subscriber, OutboxOwner {
     this.#helloTimer = null
     this.#requests?.abortAll()
     broadcaster.unsubscribe(this)
+    this.#onEnd?.()
+    this.#onEnd = null
     this.upgrade = null
   }
 }

@@ -60,6 +60,8 @@ export class Connections implements ConnectionServices {
   readonly handshake: ConnectionsOptions['handshake']
   readonly publish: ConnectionsOptions['publish']
   readonly onRefused: ConnectionsOptions['onRefused']
+  /** Event frames that are not published but taken by somebody, by the name of the event. Must not throw. */
+  readonly taken = new Map<unknown, ConnectionsOptions['publish']>()
   /** By turn of the heartbeat. */
   readonly #turns: Set<Connection>[] = Array.from({ length: HEARTBEAT_TURNS }, () => new Set())
   readonly #heartbeat: NodeJS.Timeout
@@ -76,7 +78,7 @@ export class Connections implements ConnectionServices {
     this.log = options.log
     this.observeRequest = options.observeRequest
     this.handshake = options.handshake
-    this.publish = options.publish
+    this.publish = (connection, frame) => (this.taken.get(frame.event) ?? options.publish)(connection, frame)
     this.onRefused = options.onRefused
     this.#heartbeat = setInterval(() => this.#beat(), options.config.connection.heartbeatMs / HEARTBEAT_TURNS)
     this.#heartbeat.unref()

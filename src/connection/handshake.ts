@@ -49,6 +49,9 @@ class Refusal extends GatewayError {
   }
 }
 
+/** Says in the hello's `caps` that a connection takes runs. */
+const AGENT_CAP = 'agent'
+
 const validateHello = compileValidator(HelloFrame, 'hello')
 
 /** Lets connections in (spec §1): version, credentials, subscriptions, `hello-ok`, replay. */
@@ -97,10 +100,11 @@ export class Handshake {
       compact(hello.client),
       this.#helloOk(connection, principal, sessions, seq, recovered),
     )
-    const selections: Selection[] = hello.subscribe
-      ? [{ patterns: hello.subscribe, sessionKeys: null }]
-      : [EVERYTHING]
-    connection.subscribedByDefault = !hello.subscribe
+    connection.isWorker = hello.caps?.includes(AGENT_CAP) ?? false
+    // What others say and are told is not for who takes runs, unless it asks.
+    const patterns = hello.subscribe ?? (connection.isWorker ? ['gateway.*'] : null)
+    const selections: Selection[] = patterns === null ? [EVERYTHING] : [{ patterns, sessionKeys: null }]
+    connection.subscribedByDefault = patterns === null
     connection.services.broadcaster.hold(connection, selections)
     connection.release()
     await replay(connection, seq, journal)

@@ -77,6 +77,11 @@ class RunPreview implements RunListener {
     this.#schedule()
   }
 
+  /** What is shown stays until there is something new. */
+  restart(): void {
+    this.#text = ''
+  }
+
   ended(answered: boolean): void {
     clearInterval(this.#typingTimer)
     clearTimeout(this.#previewTimer)
@@ -96,10 +101,10 @@ class RunPreview implements RunListener {
   async #send(): Promise<void> {
     this.#previewTimer = undefined
     this.#sending = true
-    const { length } = this.#text
+    const sent = this.#text
     await this.#inTurn((connector, signal) => this.#show(connector, signal))
     this.#sending = false
-    if (!this.#over && this.#text.length > length) this.#schedule()
+    if (!this.#over && this.#text !== sent) this.#schedule()
   }
 
   async #show(connector: Connector, signal: AbortSignal): Promise<void> {

@@ -57,6 +57,8 @@ export class Arrivals {
   #apply(lane: Lane<QueuedEvent>, mode: QueueMode): void {
     const { running, heldFor } = lane
     if (heldFor !== null) {
+      // It waits for its agent, whatever comes behind it.
+      if (heldFor.gate !== null && lane.head === heldFor) return
       // Weighed anew: enough may wait, or something more urgent.
       if (lane.head !== heldFor || lane.waiting >= this.#options.collect.maxMessages || mode !== 'collect') {
         this.#dispatcher.unhold(lane)

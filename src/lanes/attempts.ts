@@ -18,6 +18,8 @@ import { type ReportLimits, RunReports } from './reports.js'
 export interface RunListener {
   /** A piece of the answer. */
   delta(text: string): void
+  /** The pieces until now are void: the answer begins anew. */
+  restart(): void
   /** `answered`: with a message. */
   ended(answered: boolean): void
 }
@@ -74,7 +76,7 @@ export class Attempts {
     task.controller = controller
     const timer = setTimeout(() => task.abort({ kind: 'timeout', timeoutMs }), timeoutMs)
     const watch = this.#watch(task, controller.signal)
-    const context = this.#context(lane, record, controller.signal, watch)
+    const context = this.#context(lane, record, timeoutMs, controller.signal, watch)
     this.#announce(task)
     let answered = false
     try {
@@ -153,7 +155,13 @@ export class Attempts {
     }
   }
 
-  #context(lane: Lane<QueuedEvent>, record: SessionRecord, signal: AbortSignal, watch: Watch): RunContext {
+  #context(
+    lane: Lane<QueuedEvent>,
+    record: SessionRecord,
+    timeoutMs: number,
+    signal: AbortSignal,
+    watch: Watch,
+  ): RunContext {
     const { sessions, historyLimit, log } = this.#options
     const task = lane.running!
     const { event, attempt } = task
@@ -163,6 +171,7 @@ export class Attempts {
       runId: event.runId,
       events: eventsOf(task).map(copyOf),
       attempt,
+      timeoutMs,
       signal,
       log,
       history: (limit = historyLimit) => {
@@ -179,6 +188,12 @@ export class Attempts {
       delta: (text) => {
         if (watch.ended || signal.aborted || typeof text !== 'string' || text === '') return
         watch.deltas.push(text)
+      },
+      restart: () => {
+        if (watch.ended || signal.aborted) return
+        watch.deltas.restart()
+        watch.listener?.restart()
+        this.#announce(task)
       },
       report: (report) => {
         if (!watch.ended && !signal.aborted) watch.reports.report(report)

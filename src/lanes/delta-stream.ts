@@ -35,6 +35,12 @@ export class DeltaStream {
     if (this.#text.length > PIECE) this.flush()
   }
 
+  /** What was said is void: the answer begins anew. */
+  restart(): void {
+    this.#text = ''
+    this.#bytes = 0
+  }
+
   /** Sends what is kept. */
   flush(): void {
     const text = this.#text

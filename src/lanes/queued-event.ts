@@ -1,4 +1,5 @@
-import { type InboundEvent, MESSAGE_RECEIVED, PRIORITIES } from '../protocol/index.js'
+import type { Gate } from '../agents/gate.js'
+import { GatewayError, type InboundEvent, MESSAGE_RECEIVED, PRIORITIES } from '../protocol/index.js'
 import type { Task } from './lane.js'
 import type { Sender } from './ready-list.js'
 
@@ -31,6 +32,8 @@ export class QueuedEvent implements Task {
   /** Set while it runs. */
   controller: AbortController | null = null
   abortCause: AbortCause | null = null
+  /** Where it waits until its agent can take it. */
+  gate: Gate | null = null
   #timer: NodeJS.Timeout | null = null
 
   /**
@@ -58,6 +61,12 @@ export class QueuedEvent implements Task {
     this.#timer = setTimeout(then, ms)
   }
 
+  /** Waits at no gate any more. */
+  leaveGate(): void {
+    this.gate?.forget(this, this.sender?.name ?? '')
+    this.gate = null
+  }
+
   clearTimer(): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
@@ -67,7 +76,8 @@ export class QueuedEvent implements Task {
   abort(cause: AbortCause): boolean {
     if (this.abortCause !== null) return false
     this.abortCause = cause
-    this.controller?.abort()
+    const why = cause.kind === 'requested' ? cause.reason : cause.kind
+    this.controller?.abort(new GatewayError('CANCELLED', `The run was stopped: ${why}.`))
     return true
   }
 }

@@ -1,4 +1,5 @@
 import type { RetryPolicy } from '../agents/agent.js'
+import type { Gate } from '../agents/gate.js'
 import type { AgentEntry } from '../agents/registry.js'
 import type { SessionRecord } from '../journal/journal.js'
 import { type ErrorShape, EVENTS, GatewayError } from '../protocol/index.js'
@@ -8,6 +9,7 @@ import { Arrivals } from './arrivals.js'
 import { Attempts, type AttemptsOptions } from './attempts.js'
 import type { LaneDispatcher } from './dispatcher.js'
 import { type Ended, failed, stopped } from './ended.js'
+import { Gating } from './gating.js'
 import type { Lane } from './lane.js'
 import { type CollectLimits, collectable, turnOf } from './modes.js'
 import { type AbortCause, idsOf, type QueuedEvent } from './queued-event.js'
@@ -42,6 +44,7 @@ export class Runner {
   readonly #settlement: Settlement
   readonly #arrivals: Arrivals
   #dispatcher!: LaneDispatcher<QueuedEvent>
+  #gating!: Gating
 
   constructor(options: RunnerOptions) {
     this.#options = options
@@ -52,6 +55,7 @@ export class Runner {
 
   attach(dispatcher: LaneDispatcher<QueuedEvent>): void {
     this.#dispatcher = dispatcher
+    this.#gating = new Gating(dispatcher)
     this.#arrivals.attach(dispatcher)
   }
 
@@ -81,6 +85,7 @@ export class Runner {
     if (!first || lane.state === 'running') return
     // Between two tries nobody else ends it; and should its turn have come, it is not to begin any more.
     task.clearTimer()
+    task.leaveGate()
     this.#dispatcher.park(lane)
     await this.#end(task, lane, stopped(cause))
   }
@@ -91,7 +96,8 @@ export class Runner {
     const { sessionKey } = task.event
     task.abort(cause)
     task.clearTimer()
-    task.agent = router.agent(sessionKey, await sessions.find(sessionKey).catch(() => null))
+    task.leaveGate()
+    task.agent = router.agent(task.event, await sessions.find(sessionKey).catch(() => null))
     const ended = stopped(cause)
     const written = await this.#settlement.write(task, lane, ended)
     this.#dispatcher.release(lane, task)
@@ -118,12 +124,17 @@ export class Runner {
     const { sessionKey, at } = task.event
     await this.#settlement.lease(lane)
     const record = (await sessions.find(sessionKey)) ?? newSessionRecord(sessionKey, at)
-    task.agent = router.agent(sessionKey, record)
-    if (!this.#mayBegin(task, lane, record)) return
+    task.agent = router.agent(task.event, record)
+    const built = agents.get(task.agent)
+    const gate = built?.gate
+    if (!this.#gating.mayEnter(task, lane, gate)) return
+    if (!this.#mayBegin(task, lane, record)) {
+      gate?.callNext()
+      return
+    }
     if (task.startedAt === 0) this.#options.observeWait(Math.max(0, Date.now() - at) / 1000)
     task.startedAt = Date.now()
     task.begunAt = performance.now()
-    const built = agents.get(task.agent)
     let ended: Ended
     if (task.abortCause !== null) ended = stopped(task.abortCause)
     else if (built === undefined)
@@ -132,8 +143,10 @@ export class Runner {
     else {
       task.attempt++
       journal.begun(idsOf(task))
-      ended = await this.#attempts.run(lane, record, built)
+      const attempt = () => this.#attempts.run(lane, record, built)
+      ended = await (gate === undefined ? attempt() : this.#gating.run(gate, attempt))
     }
+    gate?.callNext()
     // Stopped in the very turn in which it failed: no other try, and no dead letter.
     if (ended.status === 'failed' && task.abortCause !== null) ended = stopped(task.abortCause)
     await this.#proceed(task, lane, ended, built)
@@ -169,7 +182,8 @@ export class Runner {
   ): Promise<void> {
     const observe = (outcome: RunOutcomeLabel) =>
       this.#options.observeRun(built?.type ?? 'unknown', outcome, (performance.now() - task.begunAt) / 1000)
-    const retry = this.#retry(task, ended, built)
+    const excused = this.#gating.excuses(task, ended, built?.gate)
+    const retry = this.#retry(task, ended, built, excused)
     if (this.#isInterrupted(ended, retry)) {
       // Without an outcome it stays in the journal and runs again after the start.
       observe('interrupted')
@@ -177,7 +191,8 @@ export class Runner {
     } else if (retry !== null) {
       observe('retried')
       this.#announceRetry(task, retry)
-      this.#park(task, lane, retry.retryInMs)
+      if (excused) this.#putOff(task, lane, built!.gate!)
+      else this.#park(task, lane, retry.retryInMs)
     } else {
       observe(ended.status)
       await this.#end(task, lane, ended)
@@ -185,10 +200,12 @@ export class Runner {
   }
 
   /** Whether and when there is another try, as the failure and the agent's policy say. */
-  #retry(task: QueuedEvent, ended: Ended, built: AgentEntry | undefined): Retry | null {
-    const policy = { ...this.#options.retry, ...built?.retry }
-    if (ended.status !== 'failed' || !ended.retryable || task.attempt >= policy.attempts) return null
+  #retry(task: QueuedEvent, ended: Ended, built: AgentEntry | undefined, excused: boolean): Retry | null {
+    if (ended.status !== 'failed') return null
     const { error } = ended
+    if (excused) return { error, retryInMs: built!.gate!.breaker!.limits.openMs }
+    const policy = { ...this.#options.retry, ...built?.retry }
+    if (!ended.retryable || task.attempt >= policy.attempts) return null
     const ceiling = Math.min(policy.backoffMs * 2 ** (task.attempt - 1), policy.maxBackoffMs)
     // Full jitter above half: spread, yet never at once. A backend that says when wins.
     const backoffMs = Math.round(ceiling / 2 + (Math.random() * ceiling) / 2)
@@ -205,6 +222,15 @@ export class Runner {
     const payload = JSON.stringify({ runId, eventId, agent, attempt, ...retry })
     const at = Date.now()
     this.#options.broadcaster.broadcast({ event: EVENTS.agentRetrying.name, sessionKey, at, payload, seq: 0 })
+  }
+
+  /** The try does not count; the next one begins when the backend is tried again. */
+  #putOff(task: QueuedEvent, lane: Lane<QueuedEvent>, gate: Gate): void {
+    task.attempt--
+    // Past its time limit it was stopped, which is over.
+    task.abortCause = null
+    this.#options.journal.released(idsOf(task))
+    this.#gating.wait(task, lane, gate)
   }
 
   #park(task: QueuedEvent, lane: Lane<QueuedEvent>, retryInMs: number): void {

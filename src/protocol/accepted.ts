@@ -1,9 +1,6 @@
 import { Type } from '@sinclair/typebox'
-import { Message, RunStatus } from './events.js'
-import { Id, Seq, Timestamp } from './primitives.js'
-
-/** A message at its place in the history. */
-export const HistoryEntry = Type.Intersect([Message, Type.Object({ seq: Seq, at: Timestamp })])
+import { HistoryEntry, RunStatus } from './events.js'
+import { Id, Seq } from './primitives.js'
 
 /** What became of an accepted event. */
 export const Outcome = Type.Object(

@@ -4,8 +4,11 @@ import { ChannelStatus } from './channels.js'
 import type { Scope } from './contract.js'
 import { ErrorShape } from './errors.js'
 import { SessionSummary } from './frames.js'
+import { InboundEvent } from './inbound-event.js'
 import { Pairing } from './pairing.js'
 import { Id, JsonObject, Seq, Timestamp } from './primitives.js'
+
+export * from './inbound-event.js'
 
 /** An event that the gateway sends. */
 export interface EventContract<P extends TObject = TObject> {
@@ -48,6 +51,9 @@ export const Message = Type.Object(
   { $id: 'Message' },
 )
 export type Message = Static<typeof Message>
+
+/** A message at its place in the history. */
+export const HistoryEntry = Type.Intersect([Message, Type.Object({ seq: Seq, at: Timestamp })])
 
 const run = { runId: Id, eventId: Id, agent: Type.String() }
 
@@ -223,6 +229,26 @@ export const EVENTS = {
       status: RunStatus,
     }),
   }),
+  agentUnavailable: event({
+    name: 'agent.unavailable',
+    summary: 'The backend of an agent is out of order, so says its breaker: events wait until it is back.',
+    durable: false,
+    scope: 'read',
+    session: false,
+    payload: Type.Object({
+      agent: Type.String(),
+      failures: Type.Integer({ minimum: 1, description: 'One after the other.' }),
+      retryInMs: Type.Integer({ minimum: 0, description: 'Milliseconds until one of them is tried again.' }),
+    }),
+  }),
+  agentAvailable: event({
+    name: 'agent.available',
+    summary: 'A run of an agent that was unavailable has succeeded: its events go on.',
+    durable: false,
+    scope: 'read',
+    session: false,
+    payload: Type.Object({ agent: Type.String() }),
+  }),
   laneFull: event({
     name: 'lane.full',
     summary: 'A session’s queue reached its capacity and refuses new events.',
@@ -230,6 +256,38 @@ export const EVENTS = {
     scope: 'read',
     session: true,
     payload: Type.Object({ capacity: Type.Integer(), retryAfterMs: Type.Integer() }),
+  }),
+  workerRun: event({
+    name: 'worker.run',
+    summary:
+      'A run for this worker, sent to its connection alone. It ends with `worker.complete` or `worker.fail`.',
+    durable: false,
+    scope: 'agent',
+    session: true,
+    payload: Type.Object({
+      agent: Type.String(),
+      lease: Type.String({ description: 'The right to this run: goes with everything that is said of it.' }),
+      runId: Id,
+      attempt: Type.Integer({ minimum: 1 }),
+      deadlineMs: Type.Integer({
+        minimum: 0,
+        description: 'Milliseconds from now until the run is stopped.',
+      }),
+      event: InboundEvent,
+      events: Type.Optional(
+        Type.Array(InboundEvent, { description: 'What `event` says all of, where it is several messages.' }),
+      ),
+      session: SessionSummary,
+      history: Type.Array(HistoryEntry, { description: 'The messages before, oldest first.' }),
+    }),
+  }),
+  workerCancel: event({
+    name: 'worker.cancel',
+    summary: 'A run is taken back from this worker, sent to its connection alone: its lease is over.',
+    durable: false,
+    scope: 'agent',
+    session: true,
+    payload: Type.Object({ agent: Type.String(), lease: Type.String(), runId: Id, reason: Type.String() }),
   }),
   deliverySent: event({
     name: 'delivery.sent',
@@ -287,35 +345,3 @@ export const EVENTS = {
 } as const
 
 export type EventName = (typeof EVENTS)[keyof typeof EVENTS]['name']
-
-/** The type of an event that is a person's message: it is part of the conversation. */
-export const MESSAGE_RECEIVED = 'message.received'
-
-/**
- * What comes in (spec §3): one thing to handle, in one session. `id`, `runId` and `seq` are given by the journal when it
- * accepts the event and never change.
- */
-export const InboundEvent = Type.Object(
-  {
-    id: Id,
-    runId: Id,
-    seq: Seq,
-    type: Type.String({
-      minLength: 1,
-      maxLength: 128,
-      description: 'Such as `message.received`, `user.command`, `system.heartbeat`.',
-    }),
-    source: Type.String({
-      minLength: 1,
-      maxLength: 64,
-      description: 'The connector, `ws`, `http`, `cron` or `hook`.',
-    }),
-    sessionKey: Type.String(),
-    at: Timestamp,
-    payload: JsonObject,
-    priority: Type.Union([Type.Literal('chat'), Type.Literal('system'), Type.Literal('cron')]),
-    idempotencyKey: Type.Optional(Type.String()),
-  },
-  { $id: 'InboundEvent' },
-)
-export type InboundEvent = Static<typeof InboundEvent>

@@ -1,6 +1,6 @@
 import type { Config } from '../config/schema.js'
 import type { SessionRecord } from '../journal/journal.js'
-import type { QueueMode } from '../protocol/index.js'
+import type { InboundEvent, QueueMode } from '../protocol/index.js'
 import { compilePattern } from '../protocol/pattern.js'
 import { channelOf } from './sessions.js'
 
@@ -8,7 +8,7 @@ type Rule = Config['routing'][number]
 
 /** What serves a session (spec §3.6 and §4): its own setting, then the first rule that matches and says, then the default. */
 export class Router {
-  readonly #agent: (sessionKey: string) => string
+  readonly #agent: (sessionKey: string, content: unknown) => string
   readonly #queueMode: (sessionKey: string) => QueueMode
 
   constructor(
@@ -18,8 +18,11 @@ export class Router {
     this.#queueMode = decide(config.routing, 'queueMode', config.lanes.queueMode)
   }
 
-  agent(sessionKey: string, record: SessionRecord | null | undefined): string {
-    return record?.agent || this.#agent(sessionKey)
+  agent(
+    { sessionKey, payload }: Pick<InboundEvent, 'sessionKey' | 'payload'>,
+    record: SessionRecord | null | undefined,
+  ): string {
+    return record?.agent || this.#agent(sessionKey, payload.content)
   }
 
   queueMode(sessionKey: string, record: SessionRecord | null | undefined): QueueMode {
@@ -31,18 +34,34 @@ function decide<K extends 'agent' | 'queueMode'>(
   rules: readonly Rule[],
   what: K,
   fallback: NonNullable<Rule[K]>,
-): (sessionKey: string) => NonNullable<Rule[K]> {
-  const deciding = rules.flatMap(({ channel, sessionKey, [what]: choice }) =>
+): (sessionKey: string, content?: unknown) => NonNullable<Rule[K]> {
+  const deciding = rules.flatMap(({ channel, sessionKey, mention, [what]: choice }) =>
     choice === undefined
       ? []
-      : [{ channel, matches: sessionKey === undefined ? () => true : compilePattern(sessionKey), choice }],
+      : [
+          {
+            channel,
+            matches: sessionKey === undefined ? () => true : compilePattern(sessionKey),
+            isMentioned: mention === undefined ? () => true : compileMention(mention),
+            choice,
+          },
+        ],
   )
-  return (sessionKey) => {
+  return (sessionKey, content) => {
     if (deciding.length === 0) return fallback
     const channel = channelOf(sessionKey)
     const rule = deciding.find(
-      (rule) => (rule.channel === undefined || rule.channel === channel) && rule.matches(sessionKey),
+      (rule) =>
+        (rule.channel === undefined || rule.channel === channel) &&
+        rule.matches(sessionKey) &&
+        rule.isMentioned(content),
     )
     return (rule?.choice ?? fallback) as NonNullable<Rule[K]>
   }
+}
+
+/** Whether a text says `@name`: as a word of its own, in capitals or not. An address such as `me@name.example` does not. */
+function compileMention(name: string): (content: unknown) => boolean {
+  const pattern = new RegExp(`(?<![\\p{L}\\p{N}_.+-])@${name}(?![\\p{L}\\p{N}_-])`, 'iu')
+  return (content) => typeof content === 'string' && pattern.test(content)
 }

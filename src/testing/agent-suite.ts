@@ -84,6 +84,7 @@ export function createTestRun(
     runId: event.runId,
     events: [event],
     attempt: 1,
+    timeoutMs: 600_000,
     signal,
     log: { debug: level('debug'), info: level('info'), warn: level('warn'), error: level('error') },
     onSteer: () => {},
@@ -97,6 +98,9 @@ export function createTestRun(
     },
     ask: (question, ends = signal) =>
       abortable((onAsk ?? never)(question, ends), AbortSignal.any([signal, ends])),
+    restart: () => {
+      deltas.length = 0
+    },
   }
   return { event, context, deltas, reports, logged }
 }

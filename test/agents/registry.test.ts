@@ -91,7 +91,7 @@ t.test(
         path: 'agents.a.type',
         source: 'environment X',
         message:
-          /expected a known agent type \(echo, module, acp, http, openai, test, broken\), found "opnai"; did you mean 'openai'/,
+          /expected a known agent type \(echo, module, .*worker, test, broken\), found "opnai"; did you mean 'openai'/,
       },
       { path: 'agents.b.path', message: /no such file/ },
       { path: 'agents.d', message: 'the agent cannot start: no luck' },

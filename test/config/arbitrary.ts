@@ -64,7 +64,11 @@ export const anyConfig: fc.Arbitrary<Config> = (anyValue(ConfigSchema) as fc.Arb
       host: '127.0.0.1',
       tls: { cert: 'a', key: 'b', ...config.tls },
       defaultAgent: Object.keys(config.agents)[0] ?? 'echo',
-      routing: config.routing.map((rule) => ({ ...rule, agent: 'echo' })),
+      routing: config.routing.map(({ queueMode, ...rule }) => ({
+        ...rule,
+        agent: 'echo',
+        ...(queueMode === undefined || rule.mention !== undefined ? {} : { queueMode }),
+      })),
       auth: {
         ...config.auth,
         tokens: config.auth.tokens.filter((entry) => {

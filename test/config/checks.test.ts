@@ -1,4 +1,5 @@
 import t from 'tap'
+import { loadConfig } from '../../src/config/load.js'
 import { problemsOf } from './helpers.js'
 
 const yaml = (text: string) => ({ files: { 'config.yaml': text } })
@@ -93,4 +94,23 @@ t.test('a routing rule decides something', async (t) => {
   t.match(await problemsOf(t, yaml('routing: [{ channel: irc, queueMode: collect }, { channel: web }]')), [
     { path: 'routing[1]', message: 'expected an agent, a queueMode or both, found neither' },
   ])
+})
+
+t.test('a rule with a mention chooses an agent, for a queue mode is of the whole session', async (t) => {
+  const rules = 'routing: [{ mention: ops, agent: echo }, { mention: ops, agent: echo, queueMode: collect }]'
+  t.match(await problemsOf(t, yaml(rules)), [
+    { path: 'routing[1].queueMode', message: /^expected no queueMode/ },
+  ])
+  t.match(await problemsOf(t, yaml('routing: [{ mention: "@ops", agent: echo }]')), [
+    { path: 'routing[0].mention', message: /^expected a name .*without the @/ },
+  ])
+})
+
+t.test('the breaker of an agent is off unless it is there; what it leaves out has a default', async (t) => {
+  const { config } = await loadConfig({
+    env: {},
+    home: t.testdir({ 'config.yaml': 'agents: { one: { type: echo, breaker: {} }, two: { type: echo } }' }),
+  })
+  t.match(config.agents.one!.breaker, { failures: 5, openMs: 30_000, maxWaitMs: 86_400_000 })
+  t.equal(config.agents.two!.breaker, undefined)
 })

@@ -64,13 +64,14 @@ class History {
   constructor(
     readonly t: Test,
     readonly home: string,
+    readonly limits: object,
   ) {}
 
   async start(onRun: (run: ScriptedRun) => void = () => {}): Promise<void> {
     this.#running = new Map()
     this.gateway = await startScripted(
       this.t,
-      { journal: { type: 'sqlite' } },
+      { journal: { type: 'sqlite' }, agents: { scripted: { type: 'scripted', ...this.limits } } },
       {
         home: this.home,
         onRun: (run) => {
@@ -164,19 +165,24 @@ class History {
   }
 }
 
-t.test(
-  'whatever happens, what was acknowledged ends once, in order, and nothing is said twice',
-  async (t) => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(op, { minLength: 10, maxLength: 40 }), async (steps) => {
-        const history = new History(t, await temporaryFolder(t))
-        await history.start()
-        for (const step of steps) await history.do(step)
-        const problems = await history.verify()
-        if (problems.length > 0) throw new Error(problems.join('\n'))
-      }),
-      { numRuns: 15, endOnFailure: true },
-    )
-    t.pass()
-  },
+async function holds(t: Test, limits: object, numRuns: number): Promise<void> {
+  await fc.assert(
+    fc.asyncProperty(fc.array(op, { minLength: 10, maxLength: 40 }), async (steps) => {
+      const history = new History(t, await temporaryFolder(t), limits)
+      await history.start()
+      for (const step of steps) await history.do(step)
+      const problems = await history.verify()
+      if (problems.length > 0) throw new Error(problems.join('\n'))
+    }),
+    { numRuns, endOnFailure: true },
+  )
+  t.pass()
+}
+
+t.test('whatever happens, what was acknowledged ends once, in order, and nothing is said twice', (t) =>
+  holds(t, {}, 12),
+)
+
+t.test('the same where the agent takes one run at a time and is unavailable now and then', (t) =>
+  holds(t, { concurrency: 1, breaker: { failures: 1, openMs: 2, maxWaitMs: 60_000 } }, 8),
 )

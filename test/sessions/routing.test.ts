@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { SessionRecord } from '../../src/journal/journal.js'
 import { Router } from '../../src/sessions/routing.js'
 import { newSessionRecord } from '../../src/sessions/sessions.js'
 
@@ -11,15 +12,18 @@ const router = new Router({
     { channel: 'telegram', agent: 'telegram' },
     { sessionKey: 'web:*', agent: 'web', queueMode: 'steer' },
     { sessionKey: 'web:1', agent: 'never' },
+    { channel: 'irc', mention: 'Ops', agent: 'ops' },
+    { channel: 'irc', agent: 'irc' },
   ],
 })
 
-const route = router.agent.bind(router)
+const route = (sessionKey: string, record?: SessionRecord | null, content?: unknown) =>
+  router.agent({ sessionKey, payload: { content } }, record)
 
 t.test('the first rule whose channel and key both match decides, else the default', async (t) => {
   t.equal(route('telegram:1:vip', null), 'vip')
   t.equal(route('telegram:1:main', null), 'telegram')
-  t.equal(route('irc:1:vip', null), 'fallback')
+  t.equal(route('xmpp:1:vip', null), 'fallback')
   t.equal(route('web:1', undefined), 'web')
   t.equal(route('web', null), 'fallback', 'a key without a colon is its own channel')
   t.equal(route('telegram', null), 'telegram')
@@ -29,6 +33,17 @@ t.test('the first rule whose channel and key both match decides, else the defaul
 t.test('the own setting of a session comes first', async (t) => {
   t.equal(route('telegram:1:vip', newSessionRecord('telegram:1:vip', 0, { agent: 'own' })), 'own')
   t.equal(route('telegram:1:vip', newSessionRecord('telegram:1:vip', 0)), 'vip')
+})
+
+t.test('a rule with a mention is for messages that say @ and the name, as a word', async (t) => {
+  for (const content of ['@ops help', 'help, @OPS!', '(@Ops)', 'ask @ops.', '@ops']) {
+    t.equal(route('irc:1', null, content), 'ops', content)
+  }
+  for (const content of ['ops', '@opsy', '@ops-team', '@ops_', 'me@ops.example', '@öops', undefined, 5, {}]) {
+    t.equal(route('irc:1', null, content), 'irc', String(content))
+  }
+  t.equal(route('xmpp:1', null, '@ops'), 'fallback', 'and only where the rest of the rule matches')
+  t.equal(route('irc:1', newSessionRecord('irc:1', 0, { agent: 'own' }), '@ops'), 'own')
 })
 
 t.test('the queue mode is decided by itself, by the first rule that names one', async (t) => {

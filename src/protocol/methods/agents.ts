@@ -63,6 +63,37 @@ export const agentsList = contract({
   scope: 'read',
   params: Type.Object({}),
   result: Type.Object({
-    agents: Type.Array(Type.Object({ name: Type.String(), type: Type.String(), default: Type.Boolean() })),
+    agents: Type.Array(
+      Type.Object({
+        name: Type.String(),
+        type: Type.String(),
+        default: Type.Boolean(),
+        concurrency: Type.Optional(
+          Type.Integer({ minimum: 1, description: 'Runs at the same time at most.' }),
+        ),
+        waiting: Type.Optional(
+          Type.Integer({ minimum: 0, description: 'Lanes that wait until it takes another run.' }),
+        ),
+        breaker: Type.Optional(
+          Type.Union([Type.Literal('closed'), Type.Literal('open'), Type.Literal('half-open')], {
+            description:
+              '`closed`: all is well; `open`: nothing is tried; `half-open`: one run at a time is.',
+          }),
+        ),
+        workers: Type.Optional(
+          Type.Object(
+            {
+              connected: Type.Integer({ minimum: 0 }),
+              credit: Type.Integer({
+                minimum: 0,
+                description: 'Runs that they take at the same time, all together.',
+              }),
+              running: Type.Integer({ minimum: 0 }),
+            },
+            { description: 'Of an agent of type `worker`.' },
+          ),
+        ),
+      }),
+    ),
   }),
 })

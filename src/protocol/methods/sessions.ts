@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
-import { Accepted, HistoryEntry } from '../accepted.js'
+import { Accepted } from '../accepted.js'
 import { contract } from '../contract.js'
-import { Attachment } from '../events.js'
+import { Attachment, HistoryEntry } from '../events.js'
 import { SessionSummary } from '../frames.js'
 import {
   Cursor,

@@ -8,7 +8,7 @@ const long = (length: number) => 'x'.repeat(length + 1)
 interface Case {
   readonly method: string
   readonly session: 'required' | 'optional' | 'none'
-  readonly scope: 'read' | 'write' | 'admin' | null
+  readonly scope: 'read' | 'write' | 'admin' | 'agent' | null
   /** Parameters that are refused, with the path that the error names. */
   readonly bad?: readonly (readonly [params: object, path: string])[]
 }
@@ -179,6 +179,18 @@ const CASES: readonly Case[] = [
     bad: [...choice, [{ code: 'x', group: 'yes' }, 'params.group']],
   },
   { method: 'pairing.reject', session: 'none', scope: 'admin', bad: choice },
+  { method: 'agent.questions', session: 'optional', scope: 'read' },
+  {
+    method: 'agent.answer',
+    session: 'optional',
+    scope: 'write',
+    bad: [
+      ...id('requestId'),
+      [{ requestId: 'x', optionId: '' }, 'params.optionId'],
+      [{ requestId: 'x', cancel: false }, 'params.cancel'],
+      [{ requestId: 'x' }, 'params.optionId'],
+    ],
+  },
   { method: 'agents.list', session: 'none', scope: 'read' },
   { method: 'lanes.list', session: 'none', scope: 'read', bad: page },
   { method: 'lanes.get', session: 'required', scope: 'read' },
@@ -187,6 +199,38 @@ const CASES: readonly Case[] = [
   { method: 'deadLetters.list', session: 'optional', scope: 'read', bad: [...page, ...cursor] },
   { method: 'deadLetters.retry', session: 'none', scope: 'write', bad: id('eventId') },
   { method: 'deadLetters.discard', session: 'none', scope: 'write', bad: id('eventId') },
+  {
+    method: 'worker.register',
+    session: 'none',
+    scope: 'agent',
+    bad: [
+      [{ credit: 1 }, 'params.agent'],
+      [{ agent: 'x' }, 'params.credit'],
+      [{ agent: 'x', credit: -1 }, 'params.credit'],
+      [{ agent: 'x', credit: 10_001 }, 'params.credit'],
+    ],
+  },
+  { method: 'worker.unregister', session: 'none', scope: 'agent', bad: [[{}, 'params.agent']] },
+  {
+    method: 'worker.complete',
+    session: 'none',
+    scope: 'agent',
+    bad: [
+      [{ content: 'x' }, 'params.lease'],
+      [{ lease: 'x' }, 'params.content'],
+      [{ lease: 'x', content: 'x', usage: 1 }, 'params.usage'],
+    ],
+  },
+  {
+    method: 'worker.fail',
+    session: 'none',
+    scope: 'agent',
+    bad: [
+      [{ lease: 'x' }, 'params.error'],
+      [{ lease: 'x', error: {} }, 'params.error.message'],
+      [{ lease: 'x', error: { message: 'x', retryAfterMs: -1 } }, 'params.error.retryAfterMs'],
+    ],
+  },
   {
     method: 'deliveries.list',
     session: 'optional',
@@ -248,10 +292,10 @@ t.test('a method that needs a session says so when there is none, or a bad one',
 t.test('a method outside the scopes of a token is FORBIDDEN, whatever its parameters', async (t) => {
   const { connect } = await startScripted(t, { auth })
   const scopes = {
-    admin: ['read', 'write', 'admin'],
+    admin: ['read', 'write', 'admin', 'agent'],
     operator: ['read', 'write'],
     viewer: ['read'],
-    agent: [],
+    agent: ['agent'],
   }
   for (const [name, granted] of Object.entries(scopes)) {
     const socket = await connect({ auth: { token: secret(name) } })
