@@ -24,6 +24,8 @@ export class TestSocket {
   readonly closed: Promise<{ code: number; reason: string }>
   /** Every frame so far. */
   readonly frames: Frame[] = []
+  /** How many pings came so far. */
+  pings = 0
   helloOk: Frame | null = null
   readonly #waiters = new Set<() => void>()
   #ids = 0
@@ -39,6 +41,7 @@ export class TestSocket {
       this.frames.push(JSON.parse(data.toString()))
       for (const wake of [...this.#waiters]) wake()
     })
+    this.socket.on('ping', () => this.pings++)
     this.socket.on('error', () => {})
     this.closed.then(() => {
       for (const wake of [...this.#waiters]) wake()
