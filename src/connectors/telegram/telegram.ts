@@ -13,12 +13,12 @@ import type {
   Sent,
   Target,
 } from '../connector.js'
+import { Recent } from '../recent.js'
 import { type Client, createClient } from './client.js'
 import type { Bot } from './mentions.js'
 import { Messages } from './messages.js'
 import { checkOptions, readToken, TelegramOptions } from './options.js'
 import { Previews } from './previews.js'
-import { Recent } from './recent.js'
 import { Updates } from './updates.js'
 import { Webhook } from './webhook.js'
 
