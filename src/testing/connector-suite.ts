@@ -60,6 +60,10 @@ class SuiteInlet implements Inlet {
     return { accepted: true, eventId: `evt_${id}`, runId: `run_${id}`, duplicate: false }
   }
 
+  async knows({ peer, thread }: Target): Promise<boolean> {
+    return this.received.some((message) => message.peer === peer && message.thread === thread)
+  }
+
   /** Resolves with `stop` once connected. @throws why it could not. */
   async listen(connector: Connector): Promise<() => Promise<void>> {
     const listening = (async () => connector.listen(this, this.#stop.signal))()
