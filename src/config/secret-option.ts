@@ -84,7 +84,8 @@ export const variable = (description: string) =>
     }),
   )
 
-/** Without the line break that many a tool puts after it. Undefined: it is not set, or empty. */
+/** Without the line break that many a tool puts after it. Undefined: it is not set, or blank. */
 function readVariable(variable: string | undefined, env: NodeJS.ProcessEnv): string | undefined {
-  return variable === undefined ? undefined : env[variable]?.replace(/[\r\n]+$/, '') || undefined
+  const value = variable === undefined ? '' : (env[variable] ?? '')
+  return value.trim() === '' ? undefined : value.replace(/[\r\n]+$/, '')
 }
