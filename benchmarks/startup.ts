@@ -17,12 +17,20 @@ function residentMb(pid: number): number {
   return Number(line![1]) / 1000
 }
 
+/** Processor time of a process, in ms, as Linux counts it: in ticks of 10 ms. */
+function cpuMs(pid: number): number {
+  const [, fields] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')
+  const [user, system] = fields!.split(' ').slice(11, 13)
+  return (Number(user) + Number(system)) * 10
+}
+
 interface Start {
   readonly readyMs: number
+  readonly cpuMs: number
   readonly rssMb: number
 }
 
-/** From the start of the process until `/health/ready` is green; then its memory once it is idle. */
+/** From the start of the process until `/health/ready` is green; then what it took once it is idle. */
 async function start(port: number, connectors: object): Promise<Start> {
   const home = mkdtempSync(join(tmpdir(), 'lurkbot-bench-'))
   const begin = performance.now()
@@ -38,7 +46,7 @@ async function start(port: number, connectors: object): Promise<Start> {
     while (!(await isReady(port))) await delay(5)
     const readyMs = performance.now() - begin
     await delay(SETTLE_MS)
-    return { readyMs, rssMb: residentMb(child.pid!) }
+    return { readyMs, cpuMs: cpuMs(child.pid!), rssMb: residentMb(child.pid!) }
   } finally {
     const exited = new Promise((resolve) => child.once('exit', resolve))
     child.kill('SIGTERM')
@@ -81,11 +89,12 @@ const ratio = (name: string, what: keyof Start) =>
   (measured(name, what) / measured('no channel', what)).toFixed(2)
 printTable(
   `Start of the built program, median of ${ROUNDS} (goal with no channel: 1,000 ms, 100 MB)`,
-  ['configured', 'start to ready', 'ratio', 'idle memory', 'ratio'],
+  ['configured', 'start to ready', 'CPU', 'ratio', 'idle memory', 'ratio'],
   Object.keys(CONFIGURED).map((name) => [
     name,
     `${measured(name, 'readyMs').toFixed(0)} ms`,
-    ratio(name, 'readyMs'),
+    `${measured(name, 'cpuMs').toFixed(0)} ms`,
+    ratio(name, 'cpuMs'),
     `${measured(name, 'rssMb').toFixed(0)} MB`,
     ratio(name, 'rssMb'),
   ]),

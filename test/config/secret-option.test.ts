@@ -34,7 +34,7 @@ t.test('what is missing, doubled or of another form is told without its value', 
   t.strictSame(parse({ token: 'abc', tokenEnv: 'T' }, { T: 'abc' }), {
     token: 'expected nothing beside tokenEnv',
   })
-  const unset = { tokenEnv: 'expected a variable that is set, T is not' }
+  const unset = { tokenEnv: 'expected a variable that is set (what was found is not shown)' }
   t.strictSame(parse({ tokenEnv: 'T' }), unset)
   t.strictSame(parse({ tokenEnv: 'T' }, { T: ' \n' }), unset)
   t.equal(parse({ tokenEnv: 'T' }, {}, { mayBeUnset: true }), undefined)
