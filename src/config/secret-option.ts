@@ -63,7 +63,8 @@ export function secretOption<N extends string>(name: N, rule: SecretRule): Secre
       if (options[name] !== undefined) yield problem(name, `expected nothing beside ${nameEnv}`)
       const found = readVariable(variable, env)
       if (found === undefined) {
-        if (!mayBeUnset) yield problem(nameEnv, 'expected a variable that is set (what was found is not shown)')
+        if (!mayBeUnset)
+          yield problem(nameEnv, 'expected a variable that is set (what was found is not shown)')
       } else if (!new RegExp(pattern).test(found)) {
         yield problem(nameEnv, `expected a variable that holds ${expected} (its value is not shown)`)
       }
