@@ -7,6 +7,7 @@ export interface AttemptOptions {
   readonly graceMs: number
   readonly receive: (message: IncomingMessage, signal: AbortSignal) => Promise<Received>
   readonly onConnected: (identity: string | null) => void
+  readonly onTroubled: (error: GatewayError | null) => void
   /** `ended` resolves when `listen` ends after all, if it ever does. */
   readonly onAbandoned: (ended: Promise<void>) => void
 }
@@ -69,6 +70,10 @@ export class Attempt implements Inlet {
     clearTimeout(this.#timer)
     this.#connectedAt = performance.now()
     this.#options.onConnected(identity ?? null)
+  }
+
+  troubled(error: GatewayError | null): void {
+    if (!this.#control.signal.aborted) this.#options.onTroubled(error)
   }
 
   async receive(message: IncomingMessage): Promise<Received> {

@@ -1,7 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config/schema.js'
 import type { Log } from '../log.js'
-import { type ChannelState, type ChannelStatus, type ErrorShape, GatewayError } from '../protocol/index.js'
+import {
+  type ChannelState,
+  type ChannelStatus,
+  type ErrorShape,
+  GatewayError,
+  toErrorShape,
+} from '../protocol/index.js'
 import { Turns } from '../sessions/turns.js'
 import { Attempt } from './attempt.js'
 import type {
@@ -43,6 +49,10 @@ export class Channel {
   #since = Date.now()
   #identity: string | null = null
   #error: ErrorShape | null = null
+  /** What this connection lacks, as its connector says. */
+  #trouble: ErrorShape | null = null
+  /** Why the platform has refused the newest part for good; null: it took that, or none was sent yet. */
+  #refusal: ErrorShape | null = null
   #retryInMs: number | undefined
   /** Null: it is stopped, has failed, or is about to be stopped. */
   #control: AbortController | null = null
@@ -85,7 +95,7 @@ export class Channel {
       state: this.#state,
       since: this.#since,
       identity: this.#identity,
-      error: this.#error,
+      error: this.#error ?? this.#trouble ?? this.#refusal,
       ...(this.#retryInMs === undefined ? {} : { retryInMs: this.#retryInMs }),
       pending: this.#options.pending(),
     }
@@ -134,7 +144,15 @@ export class Channel {
   async send(part: OutgoingPart, signal: AbortSignal): Promise<Sent> {
     if (part.runId !== null) await this.previews.end(part.runId)
     if (!this.ready) throw new GatewayError('UNAVAILABLE', 'The channel is not connected.')
-    return this.entry.connector.send(part, signal)
+    try {
+      const sent = await this.entry.connector.send(part, signal)
+      if (this.ready) this.#show(this.#trouble, null)
+      return sent
+    } catch (error) {
+      const isRefusal = error instanceof GatewayError && !error.retryable && !signal.aborted
+      if (isRefusal && this.ready) this.#show(this.#trouble, toErrorShape(error))
+      throw error
+    }
   }
 
   /** A request of the platform. @throws `NOT_FOUND` where it has nothing to call, `UNAVAILABLE` while it does not listen. */
@@ -186,6 +204,7 @@ export class Channel {
       connectTimeoutMs: config.reconnect.connectTimeoutMs,
       graceMs: config.stopGraceMs,
       receive,
+      onTroubled: (error) => this.#show(error && toErrorShape(error), this.#refusal),
       onConnected: (identity) => {
         this.#error = null
         if (identity !== null) this.#identity = identity
@@ -200,6 +219,8 @@ export class Channel {
     this.#attempt = attempt
     const error = await attempt.run(entry.connector, signal)
     this.#attempt = null
+    this.#trouble = null
+    this.#refusal = null
     return { error, heldMs: attempt.heldMs }
   }
 
@@ -219,6 +240,16 @@ export class Channel {
     await sleep(ms, undefined, { signal: control.signal }).catch(() => {})
     signal.removeEventListener('abort', wake)
     this.#wake = null
+  }
+
+  /** What does not work of a connection is a change of its status, which says the same only once. */
+  #show(trouble: ErrorShape | null, refusal: ErrorShape | null): void {
+    const before = this.status().error
+    this.#trouble = trouble
+    this.#refusal = refusal
+    const { error } = this.status()
+    const isNews = error?.code !== before?.code || error?.message !== before?.message
+    if (isNews && this.#state === 'connected') this.#options.onStatus(this.status())
   }
 
   #become(state: ChannelState, failure?: unknown): void {

@@ -135,6 +135,7 @@ t.test('stops at once while it waits for a broker that says nothing, and leaves 
   const control = new AbortController()
   const inlet = {
     connected: () => t.fail('connected'),
+    troubled: () => t.fail('troubled'),
     receive: () => Promise.reject(new Error('a message')),
   }
   const listening = connector.listen(inlet, control.signal)

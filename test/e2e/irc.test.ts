@@ -1,0 +1,211 @@
+import t from 'tap'
+import { freePort } from '../helpers/free-port.js'
+import { joinIrc, startNgircd } from '../helpers/ngircd.js'
+import { until } from '../helpers/until.js'
+import { ChannelGateway, HeldAgent } from './channel-gateway.js'
+import { accepted, reconnects } from './channel-metrics.js'
+
+const at = ({ port }: { readonly port: number }, further: object = {}) => ({
+  type: 'irc',
+  host: '127.0.0.1',
+  port,
+  tls: false,
+  nick: 'lurk',
+  allow: ['*'],
+  messagesPerSecond: 100,
+  burst: 100,
+  rejoinDelayMs: 20,
+  ...further,
+})
+
+t.test('people are answered in order, in private and in a channel where they name it', async (t) => {
+  const server = await startNgircd(t)
+  const agent = await HeldAgent.start(t)
+  const connector = at(server, { channels: ['#lobby'] })
+  const gateway = await ChannelGateway.start(t, { connector, agent })
+  await gateway.becomes('connected')
+  const alice = await joinIrc(t, server.port, 'alice', ['#lobby'])
+  const bob = await joinIrc(t, server.port, 'bob', ['#lobby'])
+
+  const numbers = Array.from({ length: 12 }, (_, n) => String(n))
+  for (const n of numbers) {
+    alice.client.say('lurk', n)
+    bob.client.say('lurk', `bob ${n}`)
+  }
+  bob.client.say('#lobby', 'does it read along?')
+  bob.client.say('#lobby', 'lurk: what do you say?')
+  const answers = (texts: readonly string[]) => texts.map((text) => `re: ${text}`)
+  await until(() => alice.texts('#lobby').includes('re: what do you say?'))
+  await until(() => alice.texts('alice').length >= 12 && bob.texts('bob').length >= 12)
+  t.strictSame(alice.texts('alice'), answers(numbers))
+  t.strictSame(bob.texts('bob'), answers(numbers.map((n) => `bob ${n}`)))
+  t.strictSame(
+    alice.texts('#lobby').filter((text) => text.startsWith('re: ')),
+    ['re: what do you say?'],
+  )
+  t.notOk(agent.asked.includes('does it read along?'))
+  t.equal(await gateway.stop(), 0)
+})
+
+t.test('what the gateway has is answered once and in order, whoever is killed in between', async (t) => {
+  const server = await startNgircd(t)
+  const agent = await HeldAgent.start(t)
+  const gateway = await ChannelGateway.start(t, { connector: at(server), agent })
+  await gateway.becomes('connected')
+  const before = await joinIrc(t, server.port, 'alice')
+  before.client.say('lurk', 'one')
+  await until(() => before.heard.length === 1)
+  await gateway.pending(0)
+  agent.hold()
+  for (const text of ['two', 'three', 'four', 'five']) before.client.say('lurk', text)
+  await until(async () => (await accepted(gateway)) === 5 && agent.asked.length === 2)
+
+  // Two answers wait for the server, one is being made, and one question waits for that.
+  await server.program.kill()
+  await gateway.becomes('waiting')
+  for (const asked of [3, 4]) {
+    agent.release()
+    agent.hold()
+    await until(() => agent.asked.length === asked)
+  }
+  await gateway.pending(2)
+  await gateway.kill9()
+  await server.program.start()
+  await gateway.startAgain()
+  await gateway.becomes('connected')
+  // The gateway is back before she is.
+  await until(() => gateway.log().some(({ msg }) => msg === 'delivery is tried again'))
+  const alice = await joinIrc(t, server.port, 'alice')
+  await until(() => alice.heard.length === 2)
+  agent.release()
+  await until(() => alice.heard.length === 4)
+  t.strictSame(
+    [...before.texts('alice'), ...alice.texts('alice')],
+    ['re: one', 're: two', 're: three', 're: four', 're: five'],
+  )
+
+  // The gateway alone, in the middle of a run; while it is away there is nobody who could hear.
+  agent.hold()
+  alice.client.say('lurk', 'six')
+  alice.client.say('lurk', 'seven')
+  await until(async () => (await accepted(gateway)) === 2 && agent.asked.at(-1) === 'six')
+  await gateway.pending(0)
+  await gateway.kill9()
+  alice.client.say('lurk', 'nobody hears this')
+  await gateway.startAgain()
+  await gateway.becomes('connected')
+  agent.release()
+  alice.client.say('lurk', 'eight')
+  await until(() => alice.heard.length === 7)
+  t.strictSame(alice.texts('alice').slice(4), ['re: six', 're: seven', 're: eight'])
+  t.notOk(agent.asked.includes('nobody hears this'))
+  t.equal(await gateway.stop(), 0)
+})
+
+t.test('a server that dies is told once, and things go on where they were when it is back', async (t) => {
+  const server = await startNgircd(t)
+  const connector = at(server, { channels: ['#lobby'] })
+  const gateway = await ChannelGateway.start(t, { connector })
+  const said = (text: string) =>
+    gateway.socket.call('channels.send', { channel: 'irc', peer: '#lobby', text })
+  for (const time of [1, 2]) {
+    await gateway.becomes('connected')
+    const before = await reconnects(gateway)
+    await server.program.kill()
+    // Attempt after attempt fails, ever in the same way.
+    await until(async () => (await reconnects(gateway)) >= before + 5)
+    const waiting = { state: 'waiting', error: { code: 'UNAVAILABLE', retryable: true }, retryInMs: Number }
+    t.match(await gateway.becomes('waiting'), waiting)
+    await said(`${time} a`)
+    await said(`${time} b`)
+    t.ok(await gateway.isReady())
+    await server.program.start()
+    await gateway.pending(0)
+  }
+  const alice = await joinIrc(t, server.port, 'alice', ['#lobby'])
+  await said('3')
+  await until(() => alice.heard.length === 1)
+  const causes = gateway.log().flatMap(({ msg, cause }) => (msg === 'channel waiting' ? [cause] : []))
+  t.match(causes, [/is gone/, /ECONNREFUSED/])
+  t.equal(causes.length, 2)
+  t.equal(await gateway.stop(), 0)
+})
+
+t.test('a wrong password and a dead host are one clear status each', async (t) => {
+  const server = await startNgircd(t, { password: 'right' })
+  const wrong = await ChannelGateway.start(t, {
+    connector: at(server, { passwordEnv: 'IRC_PASSWORD' }),
+    env: { IRC_PASSWORD: 'wrong-one' },
+  })
+  t.match(await wrong.becomes('failed'), {
+    error: { code: 'UNAUTHORIZED', message: 'The IRC server refused the password.', retryable: false },
+  })
+  t.match(wrong.log(), [{ msg: 'channel failed', code: 'UNAUTHORIZED' }])
+  t.equal(wrong.log().length, 1)
+  t.ok(await wrong.isReady())
+  t.notMatch(wrong.output(), /wrong-one/)
+  t.equal(await wrong.stop(), 0)
+
+  const dead = await ChannelGateway.start(t, { connector: at({ port: await freePort() }) })
+  await until(async () => (await reconnects(dead)) >= 5)
+  t.match(await dead.becomes('waiting'), { error: { code: 'UNAVAILABLE', message: /ECONNREFUSED/ } })
+  t.match(dead.log(), [{ msg: 'channel waiting', code: 'UNAVAILABLE' }])
+  t.equal(dead.log().length, 1)
+  t.ok(await dead.isReady())
+  t.equal(await dead.stop(), 0)
+})
+
+t.test('a channel where it may not speak or be is one clear status, and harms nothing else', async (t) => {
+  const server = await startNgircd(t, { further: ['[Channel]', 'Name = #quiet', 'Modes = +m'] })
+  const alice = await joinIrc(t, server.port, 'alice', ['#lobby'])
+  const connector = at(server, { channels: ['#lobby', '#quiet'], maxRejoins: 2 })
+  const gateway = await ChannelGateway.start(t, { connector })
+  await gateway.becomes('connected')
+  const say = (peer: string, text: string) =>
+    gateway.socket.request('channels.send', { channel: 'irc', peer, text, wait: true })
+
+  const refused = { code: 'FORBIDDEN', message: /404/, retryable: false }
+  for (const text of ['one', 'two']) t.match(await say('#quiet', text), { error: refused })
+  t.match(await gateway.status(), { state: 'connected', error: refused })
+  t.match(await say('alice', 'hello'), { error: null })
+  t.match(await gateway.status(), { state: 'connected', error: null })
+  const told = gateway.statuses().filter(({ state }) => state === 'connected')
+  t.match(
+    told.slice(-2).map(({ error }) => error),
+    [refused, null],
+  )
+  t.equal(told.filter(({ error }) => error !== null).length, 1, 'the same again is no news')
+
+  alice.client.raw('MODE', '#lobby', '+bn', 'lurk!*@*')
+  alice.client.raw('KICK', '#lobby', 'lurk', 'enough')
+  await until(() => gateway.log().some(({ msg }) => msg === 'room lost for good'))
+  const outside = {
+    state: 'connected',
+    error: { code: 'FORBIDDEN', message: /^Not in #lobby \(474 .*\)\.$/ },
+  }
+  t.match(await gateway.status(), outside)
+  t.match(await say('#lobby', 'hello?'), { error: refused })
+  t.match(await say('alice', 'hello'), { error: null })
+  t.match(await gateway.status(), outside, 'it is still outside')
+  const messages = gateway.statuses().map(({ error }) => error?.message)
+  t.match(messages.slice(-2), [/^Not in #lobby \(kicked by alice: enough\)\.$/, /474/])
+  t.match(await gateway.dead(), [
+    { peer: '#quiet', text: 'one', error: { code: 'FORBIDDEN' } },
+    { peer: '#quiet', text: 'two', error: { code: 'FORBIDDEN' } },
+    { peer: '#lobby', text: 'hello?', error: { code: 'FORBIDDEN' } },
+  ])
+  t.ok(await gateway.isReady())
+  t.strictSame(
+    gateway.log().map(({ msg }) => msg),
+    [
+      'channel connected',
+      'delivery failed for good',
+      'delivery failed for good',
+      'room lost, it will be joined again',
+      'room lost, it will be joined again',
+      'room lost for good',
+      'delivery failed for good',
+    ],
+  )
+  t.equal(await gateway.stop(), 0)
+})
