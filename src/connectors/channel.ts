@@ -36,6 +36,8 @@ export interface ChannelOptions {
 const DEFAULT_CONCURRENCY = 4
 /** The longest that a timer can wait. */
 const MAX_TIMEOUT_MS = 2_147_483_647
+/** Failures of an outage that are told apart; some texts are never the same. */
+const MAX_TOLD = 16
 /** Connections that a connector may have left behind before it is not asked for another one. */
 const MAX_ABANDONED = 3
 
@@ -61,8 +63,8 @@ export class Channel {
   #wake: (() => void) | null = null
   #abandoned = 0
   #closed: Promise<void> | null = null
-  /** The failure that was told last, until a connection holds: the same again is no news. */
-  #told: string | null = null
+  /** The failures that were told since a connection held: the same again is no news, nor are two that take turns. */
+  readonly #told = new Set<string>()
   #toldConnected = false
   /** What is shown of each run until its answer is sent: one thing after the other. */
   readonly previews = new Turns()
@@ -110,7 +112,7 @@ export class Channel {
     }
     const control = new AbortController()
     this.#control = control
-    this.#told = null
+    this.#told.clear()
     this.#running = this.#running.then(async () => {
       await this.#run(control.signal)
       if (this.#control === control) this.#control = null
@@ -177,7 +179,7 @@ export class Channel {
       if (signal.aborted) break
       if (heldMs !== null && heldMs >= stableAfterMs) {
         failures = 0
-        this.#told = null
+        this.#told.clear()
       }
       this.#error = shapeOfFailure(error)
       if (!this.#error.retryable) {
@@ -266,15 +268,16 @@ export class Channel {
     if (this.#state === 'waiting' || this.#state === 'failed') {
       const cause = textOfFailure(failure)
       const kind = `${this.#state} ${this.#error!.code} ${cause.replace(/\d+/g, '#')}`
-      const repeated = kind === this.#told
+      const repeated = this.#told.has(kind)
       const level = repeated ? 'debug' : this.#state === 'failed' ? 'error' : 'warn'
       const { code } = this.#error!
       log[level]({ ...fields, code, cause, retryInMs: this.#retryInMs }, `channel ${this.#state}`)
       if (repeated) return
-      this.#told = kind
+      if (this.#told.size >= MAX_TOLD) this.#told.clear()
+      this.#told.add(kind)
       this.#toldConnected = false
     } else if (this.#state === 'connected') {
-      const repeated = this.#toldConnected && this.#told !== null
+      const repeated = this.#toldConnected && this.#told.size > 0
       log[repeated ? 'debug' : 'info']({ ...fields, identity: this.#identity }, 'channel connected')
       this.#toldConnected = true
     } else {
