@@ -130,7 +130,7 @@ export const IrcOptions = Type.Object(
       120_000,
       0,
       3_600_000,
-      'How long after it has connected what is for a nick that is not there is tried again.',
+      'How long after it has connected what is for someone who is not there is tried again: others may still be coming.',
     ),
     pingIntervalMs: ms(30_000, 100, 600_000, 'How often the server is asked whether it is still there.'),
     pingTimeoutMs: ms(90_000, 100, 1_800_000, 'A server that was silent so long counts as lost.'),
