@@ -146,6 +146,18 @@ t.test('two failures that take turns are told once each', async (t) => {
   t.equal(news.length, 2)
 })
 
+t.test('what comes before the connection is complete is taken', async (t) => {
+  const { channel, connector, become } = channelOf(t)
+  const received: unknown[] = []
+  connector.onListen = async ({ inlet }) => {
+    received.push(await inlet.receive(incoming('waited for you')))
+    inlet.connected()
+  }
+  channel.start()
+  await become('connected')
+  t.match(received, [{ accepted: true }])
+})
+
 t.test('what a connected channel is refused shows until it is over, and is told once', async (t) => {
   const { channel, connector, become, statuses } = channelOf(t)
   const refusal = new GatewayError('FORBIDDEN', 'Not allowed to write there.')

@@ -4,24 +4,12 @@ import { joinIrc, startNgircd } from '../helpers/ngircd.js'
 import { until } from '../helpers/until.js'
 import { ChannelGateway } from './channel-gateway.js'
 import { reconnects } from './channel-metrics.js'
-
-const at = ({ port }: { readonly port: number }, further: object = {}) => ({
-  type: 'irc',
-  host: '127.0.0.1',
-  port,
-  tls: false,
-  nick: 'lurk',
-  allow: ['*'],
-  messagesPerSecond: 100,
-  burst: 100,
-  rejoinDelayMs: 20,
-  ...further,
-})
+import { ircAt } from './chat-entries.js'
 
 t.test('a wrong password and a dead host are one clear status each', async (t) => {
   const server = await startNgircd(t, { password: 'right' })
   const wrong = await ChannelGateway.start(t, {
-    connector: at(server, { passwordEnv: 'IRC_PASSWORD' }),
+    connector: ircAt(server, { passwordEnv: 'IRC_PASSWORD' }),
     env: { IRC_PASSWORD: 'wrong-one' },
   })
   t.match(await wrong.becomes('failed'), {
@@ -33,7 +21,7 @@ t.test('a wrong password and a dead host are one clear status each', async (t) =
   t.notMatch(wrong.output(), /wrong-one/)
   t.equal(await wrong.stop(), 0)
 
-  const dead = await ChannelGateway.start(t, { connector: at({ port: await freePort() }) })
+  const dead = await ChannelGateway.start(t, { connector: ircAt({ port: await freePort() }) })
   await until(async () => (await reconnects(dead)) >= 5)
   t.match(await dead.becomes('waiting'), { error: { code: 'UNAVAILABLE', message: /ECONNREFUSED/ } })
   t.match(dead.log(), [{ msg: 'channel waiting', code: 'UNAVAILABLE' }])
@@ -45,7 +33,7 @@ t.test('a wrong password and a dead host are one clear status each', async (t) =
 t.test('a channel where it may not speak or be is one clear status, and harms nothing else', async (t) => {
   const server = await startNgircd(t, { further: ['[Channel]', 'Name = #quiet', 'Modes = +m'] })
   const alice = await joinIrc(t, server.port, 'alice', ['#lobby'])
-  const connector = at(server, { channels: ['#lobby', '#quiet'], maxRejoins: 2 })
+  const connector = ircAt(server, { channels: ['#lobby', '#quiet'], maxRejoins: 2 })
   const gateway = await ChannelGateway.start(t, { connector })
   await gateway.becomes('connected')
   const say = (peer: string, text: string) =>

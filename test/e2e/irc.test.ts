@@ -2,25 +2,13 @@ import t from 'tap'
 import { joinIrc, startNgircd } from '../helpers/ngircd.js'
 import { until } from '../helpers/until.js'
 import { ChannelGateway, HeldAgent } from './channel-gateway.js'
-import { accepted, reconnects } from './channel-metrics.js'
-
-const at = ({ port }: { readonly port: number }, further: object = {}) => ({
-  type: 'irc',
-  host: '127.0.0.1',
-  port,
-  tls: false,
-  nick: 'lurk',
-  allow: ['*'],
-  messagesPerSecond: 100,
-  burst: 100,
-  rejoinDelayMs: 20,
-  ...further,
-})
+import { accepted } from './channel-metrics.js'
+import { ircAt } from './chat-entries.js'
 
 t.test('people are answered in order, in private and in a channel where they name it', async (t) => {
   const server = await startNgircd(t)
   const agent = await HeldAgent.start(t)
-  const connector = at(server, { channels: ['#lobby'] })
+  const connector = ircAt(server, { channels: ['#lobby'] })
   const gateway = await ChannelGateway.start(t, { connector, agent })
   await gateway.becomes('connected')
   const alice = await joinIrc(t, server.port, 'alice', ['#lobby'])
@@ -49,7 +37,7 @@ t.test('people are answered in order, in private and in a channel where they nam
 t.test('what the gateway has is answered once and in order, whoever is killed in between', async (t) => {
   const server = await startNgircd(t)
   const agent = await HeldAgent.start(t)
-  const gateway = await ChannelGateway.start(t, { connector: at(server), agent })
+  const gateway = await ChannelGateway.start(t, { connector: ircAt(server), agent })
   await gateway.becomes('connected')
   const before = await joinIrc(t, server.port, 'alice')
   before.client.say('lurk', 'one')
@@ -98,34 +86,5 @@ t.test('what the gateway has is answered once and in order, whoever is killed in
   await until(() => alice.heard.length === 7)
   t.strictSame(alice.texts('alice').slice(4), ['re: six', 're: seven', 're: eight'])
   t.notOk(agent.asked.includes('nobody hears this'))
-  t.equal(await gateway.stop(), 0)
-})
-
-t.test('a server that dies is told once, and things go on where they were when it is back', async (t) => {
-  const server = await startNgircd(t)
-  const connector = at(server, { channels: ['#lobby'] })
-  const gateway = await ChannelGateway.start(t, { connector })
-  const said = (text: string) =>
-    gateway.socket.call('channels.send', { channel: 'irc', peer: '#lobby', text })
-  for (const time of [1, 2]) {
-    await gateway.becomes('connected')
-    const before = await reconnects(gateway)
-    await server.program.kill()
-    // Attempt after attempt fails, ever in the same way.
-    await until(async () => (await reconnects(gateway)) >= before + 5)
-    const waiting = { state: 'waiting', error: { code: 'UNAVAILABLE', retryable: true }, retryInMs: Number }
-    t.match(await gateway.becomes('waiting'), waiting)
-    await said(`${time} a`)
-    await said(`${time} b`)
-    t.ok(await gateway.isReady())
-    await server.program.start()
-    await gateway.pending(0)
-  }
-  const alice = await joinIrc(t, server.port, 'alice', ['#lobby'])
-  await said('3')
-  await until(() => alice.heard.length === 1)
-  const causes = gateway.log().flatMap(({ msg, cause }) => (msg === 'channel waiting' ? [cause] : []))
-  t.equal(causes.filter((cause) => /ECONNREFUSED/.test(String(cause))).length, 1)
-  t.equal(new Set(causes).size, causes.length, String(causes))
   t.equal(await gateway.stop(), 0)
 })

@@ -4,27 +4,12 @@ import { joinXmpp, startProsody } from '../helpers/prosody.js'
 import { until } from '../helpers/until.js'
 import { ChannelGateway } from './channel-gateway.js'
 import { reconnects } from './channel-metrics.js'
-
-const users = { lurk: 'lurk-secret', alice: 'alice-secret', bob: 'bob-secret' }
-const LURK = 'lurk@localhost'
-const ALICE = 'alice@localhost'
-const ROOM = 'team@conference.localhost'
-
-const at = ({ service }: { readonly service: string }, further: object = {}) => ({
-  type: 'xmpp',
-  jid: LURK,
-  password: users.lurk,
-  service,
-  allowInsecure: true,
-  allow: ['*'],
-  rejoinDelayMs: 20,
-  ...further,
-})
+import { ALICE, ROOM, USERS, xmppAt } from './chat-entries.js'
 
 t.test('a wrong password, a dead host and a deleted account are one clear status each', async (t) => {
-  const server = await startProsody(t, { users })
+  const server = await startProsody(t, { users: USERS })
   const gateway = await ChannelGateway.start(t, {
-    connector: at(server, { password: undefined, passwordEnv: 'XMPP_PASSWORD' }),
+    connector: xmppAt(server, { password: undefined, passwordEnv: 'XMPP_PASSWORD' }),
     env: { XMPP_PASSWORD: 'wrong-one' },
   })
   const refused = {
@@ -41,9 +26,9 @@ t.test('a wrong password, a dead host and a deleted account are one clear status
   t.notMatch(gateway.output(), /wrong-one/)
   await gateway.kill9()
 
-  await gateway.startAgain({ XMPP_PASSWORD: users.lurk })
+  await gateway.startAgain({ XMPP_PASSWORD: USERS.lurk })
   await gateway.becomes('connected')
-  const other = await joinXmpp(t, server, 'lurk', users.lurk)
+  const other = await joinXmpp(t, server, 'lurk', USERS.lurk)
   await other.deleteAccount()
   t.match(await gateway.becomes('failed'), {
     error: { code: 'UNAUTHORIZED', message: 'The XMPP server closed the connection (not-authorized).' },
@@ -62,7 +47,7 @@ t.test('a wrong password, a dead host and a deleted account are one clear status
   t.equal(await gateway.stop(), 0)
 
   const service = `xmpp://127.0.0.1:${await freePort()}`
-  const dead = await ChannelGateway.start(t, { connector: at({ service }) })
+  const dead = await ChannelGateway.start(t, { connector: xmppAt({ service }) })
   await until(async () => (await reconnects(dead)) >= 5)
   t.match(await dead.becomes('waiting'), { error: { code: 'UNAVAILABLE', message: /ECONNREFUSED/ } })
   t.match(dead.log(), [{ msg: 'channel waiting', code: 'UNAVAILABLE' }])
@@ -72,11 +57,11 @@ t.test('a wrong password, a dead host and a deleted account are one clear status
 })
 
 t.test('a room where it may not speak or be is one clear status, and harms nothing else', async (t) => {
-  const server = await startProsody(t, { users })
-  const alice = await joinXmpp(t, server, 'alice', users.alice)
+  const server = await startProsody(t, { users: USERS })
+  const alice = await joinXmpp(t, server, 'alice', USERS.alice)
   await alice.join(ROOM, 'Alice')
   await alice.configure(ROOM, { 'muc#roomconfig_moderatedroom': '1' })
-  const connector = at(server, { rooms: [{ jid: ROOM, nick: 'Lurk' }], maxRejoins: 2 })
+  const connector = xmppAt(server, { rooms: [{ jid: ROOM, nick: 'Lurk' }], maxRejoins: 2 })
   const gateway = await ChannelGateway.start(t, { connector })
   await gateway.becomes('connected')
   const say = (peer: string, text: string) =>

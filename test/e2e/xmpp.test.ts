@@ -2,23 +2,8 @@ import t from 'tap'
 import { joinXmpp, startProsody, type XmppPerson } from '../helpers/prosody.js'
 import { until } from '../helpers/until.js'
 import { ChannelGateway, HeldAgent } from './channel-gateway.js'
-import { accepted, reconnects } from './channel-metrics.js'
-
-const users = { lurk: 'lurk-secret', alice: 'alice-secret', bob: 'bob-secret' }
-const LURK = 'lurk@localhost'
-const ALICE = 'alice@localhost'
-const ROOM = 'team@conference.localhost'
-
-const at = ({ service }: { readonly service: string }, further: object = {}) => ({
-  type: 'xmpp',
-  jid: LURK,
-  password: users.lurk,
-  service,
-  allowInsecure: true,
-  allow: ['*'],
-  rejoinDelayMs: 20,
-  ...further,
-})
+import { accepted } from './channel-metrics.js'
+import { LURK, ROOM, USERS, xmppAt } from './chat-entries.js'
 
 const answers = (texts: readonly string[]) => texts.map((text) => `re: ${text}`)
 
@@ -28,13 +13,13 @@ async function sayAll(person: XmppPerson, texts: readonly string[]): Promise<voi
 }
 
 t.test('people are answered in order, directly and in a room where they name it', async (t) => {
-  const server = await startProsody(t, { users })
+  const server = await startProsody(t, { users: USERS })
   const agent = await HeldAgent.start(t)
-  const connector = at(server, { rooms: [{ jid: ROOM, nick: 'Lurk' }] })
+  const connector = xmppAt(server, { rooms: [{ jid: ROOM, nick: 'Lurk' }] })
   const gateway = await ChannelGateway.start(t, { connector, agent })
   await gateway.becomes('connected')
-  const alice = await joinXmpp(t, server, 'alice', users.alice)
-  const bob = await joinXmpp(t, server, 'bob', users.bob)
+  const alice = await joinXmpp(t, server, 'alice', USERS.alice)
+  const bob = await joinXmpp(t, server, 'bob', USERS.bob)
   await alice.join(ROOM, 'Alice')
 
   const numbers = Array.from({ length: 12 }, (_, n) => String(n))
@@ -59,11 +44,11 @@ t.test('people are answered in order, directly and in a room where they name it'
 })
 
 t.test('what the gateway has is answered once and in order, whoever is killed in between', async (t) => {
-  const server = await startProsody(t, { users })
+  const server = await startProsody(t, { users: USERS })
   const agent = await HeldAgent.start(t)
-  const gateway = await ChannelGateway.start(t, { connector: at(server), agent })
+  const gateway = await ChannelGateway.start(t, { connector: xmppAt(server), agent })
   await gateway.becomes('connected')
-  const before = await joinXmpp(t, server, 'alice', users.alice)
+  const before = await joinXmpp(t, server, 'alice', USERS.alice)
   await sayAll(before, ['one'])
   await until(() => before.texts(LURK).length === 1)
   await gateway.pending(0)
@@ -86,7 +71,7 @@ t.test('what the gateway has is answered once and in order, whoever is killed in
   await gateway.becomes('connected')
   // The gateway is back before she is: the server keeps what is for her.
   await gateway.pending(0)
-  const alice = await joinXmpp(t, server, 'alice', users.alice)
+  const alice = await joinXmpp(t, server, 'alice', USERS.alice)
   await until(() => alice.texts(LURK).length === 2)
   agent.release()
   await until(() => alice.texts(LURK).length === 4)
@@ -98,11 +83,11 @@ t.test('what the gateway has is answered once and in order, whoever is killed in
 })
 
 t.test('whatever the server has taken for the gateway is answered, however that was away', async (t) => {
-  const server = await startProsody(t, { users })
+  const server = await startProsody(t, { users: USERS })
   const agent = await HeldAgent.start(t)
-  const gateway = await ChannelGateway.start(t, { connector: at(server), agent })
+  const gateway = await ChannelGateway.start(t, { connector: xmppAt(server), agent })
   await gateway.becomes('connected')
-  const alice = await joinXmpp(t, server, 'alice', users.alice)
+  const alice = await joinXmpp(t, server, 'alice', USERS.alice)
   await sayAll(alice, ['one'])
   await until(() => alice.texts(LURK).length === 1)
   await gateway.pending(0)
@@ -120,40 +105,5 @@ t.test('whatever the server has taken for the gateway is answered, however that 
   await sayAll(alice, ['last'])
   await until(() => alice.texts(LURK).includes('re: last'))
   t.strictSame(alice.texts(LURK), answers(['one', ...sent, 'while you were away', 'last']))
-  t.equal(await gateway.stop(), 0)
-})
-
-t.test('a server that dies is told once, and things go on where they were when it is back', async (t) => {
-  const server = await startProsody(t, { users })
-  const connector = at(server, { rooms: [{ jid: ROOM, nick: 'Lurk' }] })
-  const gateway = await ChannelGateway.start(t, { connector })
-  const said = (peer: string, text: string) =>
-    gateway.socket.call('channels.send', { channel: 'xmpp', peer, text })
-  for (const time of [1, 2]) {
-    await gateway.becomes('connected')
-    const before = await reconnects(gateway)
-    await server.program.kill()
-    // Attempt after attempt fails, ever in the same way.
-    await until(async () => (await reconnects(gateway)) >= before + 5)
-    const waiting = { state: 'waiting', error: { code: 'UNAVAILABLE', retryable: true }, retryInMs: Number }
-    t.match(await gateway.becomes('waiting'), waiting)
-    for (const text of ['a', 'b']) {
-      await said(ALICE, `${time} ${text}`)
-      await said(ROOM, `${time} ${text}`)
-    }
-    t.ok(await gateway.isReady())
-    await server.program.start()
-    await gateway.pending(0)
-  }
-  const alice = await joinXmpp(t, server, 'alice', users.alice)
-  // Each was sent once, except where the first death came before it was heard of.
-  await until(() => alice.texts(LURK).length === 4)
-  t.strictSame(alice.texts(LURK), ['1 a', '1 b', '2 a', '2 b'])
-  await alice.join(ROOM, 'Alice')
-  await said(ROOM, '3')
-  await until(() => alice.texts(`${ROOM}/Lurk`).includes('3'))
-  const causes = gateway.log().flatMap(({ msg, cause }) => (msg === 'channel waiting' ? [cause] : []))
-  t.equal(causes.filter((cause) => /ECONNREFUSED/.test(String(cause))).length, 1)
-  t.equal(new Set(causes).size, causes.length, String(causes))
   t.equal(await gateway.stop(), 0)
 })
