@@ -17,6 +17,7 @@ import type {
   OutgoingPart,
   Received,
   Sent,
+  Target,
 } from './connector.js'
 import { shapeOfFailure, textOfFailure } from './failure.js'
 import type { ConnectorEntry } from './registry.js'
@@ -28,6 +29,8 @@ export interface ChannelOptions {
   readonly log: Log
   /** Takes what comes in, until the signal aborts. */
   readonly receive: (message: IncomingMessage, signal: AbortSignal) => Promise<Received>
+  /** Whether there is a session of it. */
+  readonly knows: (target: Target) => Promise<boolean>
   /** Deliveries that wait for it. */
   readonly pending: () => number
   readonly onStatus: (status: ChannelStatus) => void
@@ -197,7 +200,7 @@ export class Channel {
 
   /** One connection, from its beginning to its end. */
   async #connect(signal: AbortSignal): Promise<{ error: unknown; heldMs: number | null }> {
-    const { entry, config, receive } = this.#options
+    const { entry, config, receive, knows } = this.#options
     if (this.#abandoned >= MAX_ABANDONED) {
       const message = `The connector did not end ${MAX_ABANDONED} connections when it was told to; restart the gateway.`
       return { error: new GatewayError('UNAVAILABLE', message, { retryable: false }), heldMs: null }
@@ -206,6 +209,7 @@ export class Channel {
       connectTimeoutMs: config.reconnect.connectTimeoutMs,
       graceMs: config.stopGraceMs,
       receive,
+      knows,
       onTroubled: (error) => this.#show(error && toErrorShape(error), this.#refusal),
       onConnected: (identity) => {
         this.#error = null

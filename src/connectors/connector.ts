@@ -56,6 +56,8 @@ export interface Inlet {
    * `connected`: platforms hand over what has waited for us while we still enter rooms.
    */
   receive(message: IncomingMessage): Promise<Received>
+  /** Whether the gateway has a session of this conversation, from before a restart as well. */
+  knows(target: Target): Promise<boolean>
 }
 
 /** A piece of a delivery that the platform takes as one message. */

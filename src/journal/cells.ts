@@ -30,6 +30,8 @@ export const WRITE = {
   discardDelivery: 11,
   savePeer: 12,
   removePeer: 13,
+  saveDocuments: 14,
+  removeDocument: 15,
 } as const
 
 const NONE: readonly NewDelivery[] = []

@@ -4,6 +4,7 @@ import { idsOfSuffix } from './ids.js'
 import type { DeadLetterRecord, Duplicate, RunOutcome, SessionRecord, StoredEntry } from './journal.js'
 import type { Page, Reads, SessionPosition } from './reads.js'
 import { type DeadRow, deadLetterOf, eventOf, type OutcomeRow, outcomeOf, sessionOf } from './rows.js'
+import { SqliteDocumentReads } from './sqlite-documents.js'
 import { Sqlite } from './sqlite-driver.js'
 import { SqliteOutboxReads } from './sqlite-outbox-reads.js'
 import type { EndRow, EventRow, KeyRow, SessionRow } from './store.js'
@@ -72,6 +73,7 @@ export class SqliteReads implements Reads {
   readonly #db: Database
   readonly #sql: ReturnType<typeof prepare>
   readonly outbox: SqliteOutboxReads
+  readonly documents: SqliteDocumentReads
 
   constructor(path: string) {
     this.#db = new Sqlite(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
@@ -79,6 +81,7 @@ export class SqliteReads implements Reads {
       this.#db.pragma(`cache_size = -${CACHE_KIB}`)
       this.#sql = prepare(this.#db)
       this.outbox = new SqliteOutboxReads(this.#db)
+      this.documents = new SqliteDocumentReads(this.#db)
     } catch (error) {
       this.#db.close()
       throw error

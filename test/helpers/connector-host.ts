@@ -56,6 +56,9 @@ export class ConnectorHost implements Inlet {
     runId: `run_${message.id}`,
     duplicate: false,
   })
+  /** Which conversations have a session. */
+  knows: (target: Target) => Promise<boolean> = async ({ peer, thread }) =>
+    this.received.some((message) => message.peer === peer && message.thread === thread)
   #stop = new AbortController()
   #listening: Promise<void> = Promise.resolve()
 

@@ -96,6 +96,7 @@ t.test('it leaves when it is told to, in whatever state, and comes again', async
     connected: () => {},
     troubled: () => {},
     receive: () => Promise.reject(new Error('nobody')),
+    knows: async () => false,
   }
   await connector.listen(inlet, AbortSignal.abort())
   const early = new AbortController()

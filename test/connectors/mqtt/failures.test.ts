@@ -140,6 +140,7 @@ t.test('stops at once while it waits for a broker that says nothing, and leaves 
     connected: () => t.fail('connected'),
     troubled: () => t.fail('troubled'),
     receive: () => Promise.reject(new Error('a message')),
+    knows: async () => false,
   }
   const listening = connector.listen(inlet, control.signal)
   await until(() => sockets.length === 1)
