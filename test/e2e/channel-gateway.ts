@@ -74,7 +74,7 @@ export class ChannelGateway {
   /** With the home of the one before, and other variables of the environment where they are given. */
   async startAgain(env: NodeJS.ProcessEnv = {}): Promise<void> {
     this.#process = await startGateway({ home: this.#home, env: { ...this.#env, ...env } })
-    this.#socket = new TestSocket(`${this.#process.wsUrl}/ws`)
+    this.#socket = new TestSocket(this.#process.wsUrl)
     await this.#socket.opened
     await this.#socket.hello()
   }
