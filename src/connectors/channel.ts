@@ -134,7 +134,15 @@ export class Channel {
   async send(part: OutgoingPart, signal: AbortSignal): Promise<Sent> {
     if (part.runId !== null) await this.previews.end(part.runId)
     if (!this.ready) throw new GatewayError('UNAVAILABLE', 'The channel is not connected.')
-    return this.entry.connector.send(part, signal)
+    const attempt = this.#attempt
+    try {
+      return await this.entry.connector.send(part, signal)
+    } catch (error) {
+      if (!(error instanceof GatewayError && error.code === 'UNAUTHORIZED')) throw error
+      // The message is not to blame: it waits until the channel is let in again.
+      attempt?.fail(error)
+      throw new GatewayError('UNAVAILABLE', 'The platform refuses the credentials.', { cause: error })
+    }
   }
 
   /** A request of the platform. @throws `NOT_FOUND` where it has nothing to call, `UNAVAILABLE` while it does not listen. */

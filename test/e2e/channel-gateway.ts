@@ -79,6 +79,11 @@ export class ChannelGateway {
     await this.#socket.hello()
   }
 
+  /** SIGSTOP: what comes from now on it does not see; to be killed next. */
+  freeze(): void {
+    this.#process.signal('SIGSTOP')
+  }
+
   /** SIGKILL, as a crash would. */
   async kill9(): Promise<void> {
     this.#socket?.terminate()
@@ -99,17 +104,23 @@ export class ChannelGateway {
     const from = this.#socket.frames.length
     const status = await this.status()
     if (status.state === state) return status
-    return (await this.#socket.next((frame) => isStatus(frame) && frame.payload.state === state, from)).payload
+    return (await this.#socket.next((frame) => isStatus(frame) && frame.payload.state === state, from))
+      .payload
   }
 
   /** What the event `channel.status` told since the process that runs now was connected to. */
   statuses(): ChannelStatus[] {
-    return this.#socket.events().filter(isStatus).map(({ payload }) => payload)
+    return this.#socket
+      .events()
+      .filter(isStatus)
+      .map(({ payload }) => payload)
   }
 
   /** The lines about the channel that operators see, of the process that runs now. */
   log(): LogLine[] {
-    const lines = this.output().split('\n').filter((line) => line.startsWith('{'))
+    const lines = this.output()
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
     return lines
       .map((line) => JSON.parse(line) as LogLine)
       .filter(({ level, channel, connector }) => level >= INFO && [channel, connector].includes(this.channel))
@@ -125,13 +136,28 @@ export class ChannelGateway {
     return (await fetch(new URL('/ready', this.url))).status === 200
   }
 
+  /** How many messages of the channel the process that runs now has in its journal. */
+  async accepted(): Promise<number> {
+    const metrics = await (await fetch(new URL('/metrics', this.url))).text()
+    const line = new RegExp(
+      `^gateway_channel_messages_total\\{channel="${this.channel}",outcome="accepted"\\} (\\d+)`,
+      'm',
+    )
+    return Number(line.exec(metrics)?.[1] ?? 0)
+  }
+
+  /** Says something on the channel that no message asked for. */
+  async say(peer: string, text: string): Promise<void> {
+    await this.#socket.call('channels.send', { channel: this.channel, peer, text })
+  }
+
   /** The deliveries that failed for good. */
   async dead(): Promise<{ text: string; peer: string; error: { code: string; message: string } }[]> {
     return (await this.#socket.call('deliveries.list', { channel: this.channel })).deliveries
   }
 
-  /** Waits until as many deliveries wait for the channel. */
-  async pending(count: number): Promise<void> {
+  /** Resolves when so many deliveries wait for the channel. */
+  async hasPending(count: number): Promise<void> {
     await until(async () => (await this.status()).pending === count)
   }
 }
