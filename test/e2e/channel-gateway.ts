@@ -79,11 +79,6 @@ export class ChannelGateway {
     await this.#socket.hello()
   }
 
-  /** SIGSTOP: what comes from now on it does not see; to be killed next. */
-  freeze(): void {
-    this.#process.signal('SIGSTOP')
-  }
-
   /** SIGKILL, as a crash would. */
   async kill9(): Promise<void> {
     this.#socket?.terminate()

@@ -27,7 +27,8 @@ export interface FalliblePlatform extends Platform {
   sends: 'taken' | 'refused for now' | 'unanswered'
   /** The gateway may say nothing there any more. */
   shutOut(peer: string): void
-  revokeToken(): void
+  /** It refuses the token from now on; with `hangUp` it ends the connection as well. */
+  revokeToken(hangUp?: 'hangUp'): void
   restoreToken(): void
   kill(): Promise<unknown>
   start(): Promise<unknown>
@@ -36,8 +37,7 @@ export interface FalliblePlatform extends Platform {
 const answersTo = (...texts: string[]) => texts.map((text) => `re: ${text}`)
 
 /** Answers go back to where the question came from, in order. */
-export async function converse(t: Test, platform: Platform): Promise<void> {
-  const gateway = await ChannelGateway.start(t, platform)
+export async function converse(t: Test, gateway: ChannelGateway, platform: Platform): Promise<void> {
   const [ada, bob] = platform.peers
   await gateway.becomes('connected')
   await platform.say(ada, 'hello')
@@ -53,10 +53,31 @@ export async function converse(t: Test, platform: Platform): Promise<void> {
   t.strictSame(platform.said(bob), burst)
 }
 
-/** SIGKILL while runs go on, answers wait in the outbox, and a message is on its way in. */
-export async function surviveOwnDeath(t: Test, platform: FalliblePlatform): Promise<void> {
+/** A host where nobody listens is one line of the log, and tried again until it is there. */
+async function awaitDeadHost(t: Test, platform: FalliblePlatform): Promise<void> {
+  await platform.kill()
+  const gateway = await ChannelGateway.start(t, platform)
+  t.match(await gateway.becomes('waiting'), { error: { code: 'UNAVAILABLE', retryable: true } })
+  await outlast(gateway, 5)
+  t.ok(await gateway.isReady())
+  t.strictSame(
+    gateway.log().map(({ msg }) => msg),
+    ['channel waiting'],
+  )
+  t.notMatch(gateway.output(), platform.secret)
+  await platform.start()
+  t.match(await gateway.becomes('connected'), { error: null })
+  await converse(t, gateway, platform)
+}
+
+/** Of these there is room in the outbox; while it is full, nothing further is taken. */
+const ROOM = 3
+
+/** SIGKILL while runs go on, answers wait in the outbox, and a message has come in that there is no room for yet. */
+async function surviveOwnDeath(t: Test, platform: FalliblePlatform): Promise<void> {
   const agent = await HeldAgent.start(t)
-  const gateway = await ChannelGateway.start(t, { ...platform, agent })
+  const env = { ...platform.env, LURKBOT_GATEWAY__CHANNELS__MAX_PENDING_DELIVERIES: `${ROOM}` }
+  const gateway = await ChannelGateway.start(t, { ...platform, env, agent })
   const [ada, bob] = platform.peers
   await gateway.becomes('connected')
   platform.sends = 'refused for now'
@@ -68,29 +89,31 @@ export async function surviveOwnDeath(t: Test, platform: FalliblePlatform): Prom
   await platform.say(bob, 'runs')
   await until(async () => (await gateway.accepted()) === 5 && platform.unconfirmed() === 0)
   await until(() => agent.asked.filter((text) => text === 'runs').length === 2)
+  await gateway.say(bob, 'said by an operator')
+  await gateway.hasPending(ROOM)
+  await platform.say(ada, 'not taken')
+  // By then it has seen the message.
+  for (let i = 0; i < 3; i++) t.equal(await gateway.accepted(), 5)
 
-  gateway.freeze()
-  if (platform.redelivers) await platform.say(ada, 'is on its way')
   await gateway.kill9()
   await gateway.startAgain()
   await gateway.becomes('connected')
-  if (!platform.redelivers) await platform.say(ada, 'is on its way')
-  await until(async () => (await gateway.accepted()) === 1 && platform.unconfirmed() === 0)
+  await platform.say(ada, 'comes after')
   await until(() => agent.asked.filter((text) => text === 'runs').length === 4)
   platform.sends = 'taken'
+  const again = platform.redelivers ? ['not taken'] : []
+  await until(async () => (await gateway.accepted()) === again.length + 1 && platform.unconfirmed() === 0)
   agent.release()
-  await until(() => platform.said(ada).length >= 4 && platform.said(bob).length >= 2)
+  const answers = answersTo('waits in the outbox', 'runs', 'waits in its lane', ...again, 'comes after')
+  await until(() => platform.said(ada).length >= answers.length && platform.said(bob).length >= 3)
   await gateway.hasPending(0)
   t.equal(await gateway.stop(), 0)
-  t.strictSame(
-    platform.said(ada),
-    answersTo('waits in the outbox', 'runs', 'waits in its lane', 'is on its way'),
-  )
-  t.strictSame(platform.said(bob), answersTo('waits in the outbox', 'runs'))
+  t.strictSame(platform.said(ada), answers)
+  t.strictSame(platform.said(bob), ['re: waits in the outbox', 'said by an operator', 're: runs'])
 }
 
 /** SIGKILL after the platform took a message and before the gateway knows. */
-export async function dieWhileSending(t: Test, platform: FalliblePlatform): Promise<void> {
+async function dieWhileSending(t: Test, platform: FalliblePlatform): Promise<void> {
   const gateway = await ChannelGateway.start(t, platform)
   const [ada] = platform.peers
   await gateway.becomes('connected')
@@ -108,7 +131,7 @@ export async function dieWhileSending(t: Test, platform: FalliblePlatform): Prom
 }
 
 /** The platform goes while answers are to come, stays away for a while, and comes back. */
-export async function surviveOutage(t: Test, platform: FalliblePlatform): Promise<void> {
+async function surviveOutage(t: Test, platform: FalliblePlatform): Promise<void> {
   const agent = await HeldAgent.start(t)
   const gateway = await ChannelGateway.start(t, { ...platform, agent })
   const [ada, bob] = platform.peers
@@ -138,24 +161,8 @@ export async function surviveOutage(t: Test, platform: FalliblePlatform): Promis
   t.equal(gateway.log().filter(({ msg }) => msg === 'channel connected').length, 2)
 }
 
-/** A host where nobody listens is one line of the log, and tried again until it is there. */
-export async function awaitDeadHost(t: Test, platform: FalliblePlatform): Promise<void> {
-  await platform.kill()
-  const gateway = await ChannelGateway.start(t, platform)
-  t.match(await gateway.becomes('waiting'), { error: { code: 'UNAVAILABLE', retryable: true } })
-  await outlast(gateway, 5)
-  t.ok(await gateway.isReady())
-  t.strictSame(
-    gateway.log().map(({ msg }) => msg),
-    ['channel waiting'],
-  )
-  t.notMatch(gateway.output(), platform.secret)
-  await platform.start()
-  t.match(await gateway.becomes('connected'), { error: null })
-}
-
 /** A wrong token is one clear state and one line of the log, in which the token is not. */
-export async function refuseWrongToken(t: Test, platform: FalliblePlatform): Promise<void> {
+async function refuseWrongToken(t: Test, platform: FalliblePlatform): Promise<void> {
   const gateway = await ChannelGateway.start(t, { ...platform, env: platform.wrongEnv })
   const { error } = await gateway.becomes('failed')
   t.match(error, { code: 'UNAUTHORIZED', retryable: false })
@@ -168,7 +175,7 @@ export async function refuseWrongToken(t: Test, platform: FalliblePlatform): Pro
 }
 
 /** What the platform takes back while the gateway runs: a conversation, and then the token. */
-export async function loseWhatWasGranted(t: Test, platform: FalliblePlatform): Promise<void> {
+async function loseWhatWasGranted(t: Test, platform: FalliblePlatform): Promise<void> {
   const gateway = await ChannelGateway.start(t, platform)
   const [ada, bob] = platform.peers
   await gateway.becomes('connected')
@@ -198,6 +205,11 @@ export async function loseWhatWasGranted(t: Test, platform: FalliblePlatform): P
   await until(() => platform.said(bob).length === 2)
   t.strictSame(platform.said(bob), ['one', 'two'], 'what waited is said after all')
   t.equal((await gateway.dead()).length, 1)
+
+  platform.revokeToken('hangUp')
+  t.match((await gateway.becomes('failed')).error, { code: 'UNAUTHORIZED', retryable: false })
+  t.ok(await gateway.isReady())
+  t.equal(gateway.log().filter(({ msg }) => msg === 'channel failed').length, 2)
   t.notMatch(gateway.output(), platform.secret)
 }
 
@@ -212,11 +224,10 @@ async function outlast(gateway: ChannelGateway, attempts: number): Promise<void>
 export function conversations(t: Test, start: (t: Test) => Promise<FalliblePlatform>): void {
   const define = (name: string, prove: (t: Test, platform: FalliblePlatform) => Promise<void>) =>
     t.test(name, async (t) => prove(t, await start(t)))
-  define('a conversation goes back and forth, in order', converse)
+  define('a dead host is one clear state and line of the log; then a conversation is in order', awaitDeadHost)
   define('a gateway that is killed in the middle answers all that was taken, in order', surviveOwnDeath)
   define('a message that was being sent when the gateway was killed is sent again', dieWhileSending)
   define('a platform that goes away and comes back gets every answer, in order', surviveOutage)
-  define('a dead host is one clear state and one line of the log', awaitDeadHost)
   define('a wrong token is one clear state and one line of the log', refuseWrongToken)
   define('what is taken back is a dead letter or one clear state, and nothing else stops', loseWhatWasGranted)
 }

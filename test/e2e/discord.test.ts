@@ -1,17 +1,12 @@
 import t, { type Test } from 'tap'
 import { DiscordServer } from '../helpers/discord-server.js'
-import { until } from '../helpers/until.js'
-import { ChannelGateway } from './channel-gateway.js'
 import { conversations, type FalliblePlatform } from './conversations.js'
 
-type DiscordPlatform = FalliblePlatform & { readonly server: DiscordServer }
-
-async function discord(t: Test): Promise<DiscordPlatform> {
+async function discord(t: Test): Promise<FalliblePlatform> {
   const server = await new DiscordServer().start()
   t.teardown(() => server.kill())
   const shutOut = new Set<string>()
-  const platform: DiscordPlatform = {
-    server,
+  const platform: FalliblePlatform = {
     connector: { type: 'discord', tokenEnv: 'DISCORD', apiUrl: server.apiUrl, allow: ['*'] },
     env: { DISCORD: server.token },
     wrongEnv: { DISCORD: 'wrong.secret.bot-token_0123456789' },
@@ -26,8 +21,9 @@ async function discord(t: Test): Promise<DiscordPlatform> {
     // Discord is told of nothing: what was taken is only known here.
     unconfirmed: () => 0,
     shutOut: (peer) => shutOut.add(peer),
-    revokeToken: () => {
+    revokeToken: (hangUp) => {
       server.revoked = true
+      if (hangUp) server.close(4004)
     },
     restoreToken: () => {
       server.revoked = false
@@ -45,30 +41,3 @@ async function discord(t: Test): Promise<DiscordPlatform> {
 }
 
 conversations(t, discord)
-
-t.test('a token that is reset is one clear state once Discord hangs up', async (t) => {
-  const { server, ...platform } = await discord(t)
-  const gateway = await ChannelGateway.start(t, platform)
-  await gateway.becomes('connected')
-  server.revoked = true
-  server.close(4004)
-  const { error } = await gateway.becomes('failed')
-  t.match(error, { code: 'UNAUTHORIZED', message: /4004/ })
-  t.ok(await gateway.isReady())
-  t.equal(gateway.log().filter(({ msg }) => msg === 'channel failed').length, 1)
-})
-
-t.test('a process that begins anew has a new session', async (t) => {
-  const { server, ...platform } = await discord(t)
-  const gateway = await ChannelGateway.start(t, platform)
-  await gateway.becomes('connected')
-  await gateway.kill9()
-  await until(() => server.connections === 0)
-  await platform.say('500', 'to nobody')
-  await gateway.startAgain()
-  await gateway.becomes('connected')
-  await platform.say('500', 'to the next one')
-  await until(() => platform.said('500').length > 0)
-  t.strictSame(server.starts, ['identify', 'identify'])
-  t.strictSame(platform.said('500'), ['to the next one'])
-})
