@@ -16,7 +16,7 @@ export interface ChannelGatewayOptions {
   readonly agent?: HeldAgent
 }
 
-/** Short waits between tries: a test is about whether there is another one, not when. */
+/** Short waits between tries: a test is about whether there is another one, not when. No limits for a test that asks often. */
 const QUICK = {
   LURKBOT_GATEWAY__LOG__FORMAT: 'json',
   LURKBOT_GATEWAY__CHANNELS__RECONNECT__BACKOFF_MS: '20',
@@ -24,6 +24,9 @@ const QUICK = {
   LURKBOT_GATEWAY__CHANNELS__DELIVERY__BACKOFF_MS: '20',
   LURKBOT_GATEWAY__CHANNELS__DELIVERY__MAX_BACKOFF_MS: '50',
   LURKBOT_GATEWAY__CHANNELS__DELIVERY__ATTEMPTS: '1000',
+  LURKBOT_GATEWAY__RATE_LIMIT__HTTP__MAX: '0',
+  LURKBOT_GATEWAY__RATE_LIMIT__FRAMES__MAX: '0',
+  LURKBOT_GATEWAY__OVERLOAD__MAX_LOOP_DELAY_MS: '60000',
 }
 
 /** The level of pino's lines from which on operators are told: `info`. */
@@ -113,10 +116,10 @@ export class ChannelGateway {
 
   /** The lines about the channel that operators see, of the process that runs now. */
   log(): LogLine[] {
-    const lines = this.output()
+    return this.output()
       .split('\n')
+      .slice(0, -1)
       .filter((line) => line.startsWith('{'))
-    return lines
       .map((line) => JSON.parse(line) as LogLine)
       .filter(({ level, channel, connector }) => level >= INFO && [channel, connector].includes(this.channel))
   }
@@ -152,7 +155,7 @@ export class ChannelGateway {
   }
 
   /** Resolves when so many deliveries wait for the channel. */
-  async hasPending(count: number): Promise<void> {
+  async pending(count: number): Promise<void> {
     await until(async () => (await this.status()).pending === count)
   }
 }
