@@ -66,6 +66,11 @@ export class Attempt implements Inlet {
     return why
   }
 
+  /** Ends it with a failure that showed elsewhere than in `listen`. */
+  fail(error: GatewayError): void {
+    this.#control.abort(error)
+  }
+
   connected(identity?: string): void {
     if (this.#control.signal.aborted || this.#connectedAt !== null) return
     clearTimeout(this.#timer)

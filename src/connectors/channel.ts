@@ -149,13 +149,19 @@ export class Channel {
   async send(part: OutgoingPart, signal: AbortSignal): Promise<Sent> {
     if (part.runId !== null) await this.previews.end(part.runId)
     if (!this.ready) throw new GatewayError('UNAVAILABLE', 'The channel is not connected.')
+    const attempt = this.#attempt
     try {
       const sent = await this.entry.connector.send(part, signal)
       if (this.ready) this.#show(this.#trouble, null)
       return sent
     } catch (error) {
-      const isRefusal = error instanceof GatewayError && !error.retryable && !signal.aborted
-      if (isRefusal && this.ready) this.#show(this.#trouble, toErrorShape(error))
+      if (!(error instanceof GatewayError) || error.retryable || signal.aborted) throw error
+      if (error.code === 'UNAUTHORIZED') {
+        // The message is not to blame: it waits until the channel is let in again.
+        attempt?.fail(error)
+        throw new GatewayError('UNAVAILABLE', 'The platform refuses the credentials.', { cause: error })
+      }
+      if (this.ready) this.#show(this.#trouble, toErrorShape(error))
       throw error
     }
   }

@@ -111,7 +111,8 @@ export interface Capabilities {
  * gateway's. Errors: a `GatewayError` that is `retryable` is tried again, after its `retryAfterMs` where it has one; one
  * that is not ends the attempt for good; anything else thrown counts as retryable and its message stays in the log. Use
  * `UNAVAILABLE` for a host that is down, `RATE_LIMITED` with `retryAfterMs` where the platform asks for patience,
- * `UNAUTHORIZED` for a refused token, `FORBIDDEN` for a missing permission, `NOT_FOUND` for a peer that is gone.
+ * `UNAUTHORIZED` for a refused token, `FORBIDDEN` for a missing permission, `NOT_FOUND` for a peer that is gone. With
+ * `UNAUTHORIZED` it is the channel that fails, also from `send`, whose part then waits.
  */
 export interface Connector {
   readonly type: string

@@ -197,6 +197,30 @@ t.test('what a connected channel is refused shows until it is over, and is told 
   t.equal(channel.status().error, null)
 })
 
+t.test(
+  'a token that is refused when something is sent fails the channel, and the message waits',
+  async (t) => {
+    const { channel, connector, become, logged, states } = channelOf(t)
+    connector.onSend = () => {
+      throw new GatewayError('UNAUTHORIZED', 'The token was revoked.')
+    }
+    channel.start()
+    await become('connected')
+    const signal = new AbortController().signal
+    const part = { runId: null } as never
+    const sent = await Promise.allSettled([channel.send(part, signal), channel.send(part, signal)])
+    for (const one of sent) t.match(one, { reason: { code: 'UNAVAILABLE', retryable: true } })
+    await become('failed')
+    t.match(channel.status(), { error: { code: 'UNAUTHORIZED', message: 'The token was revoked.' } })
+    t.equal(logged.filter(([level]) => level === 'error').length, 1)
+    connector.onSend = () => ({ messageId: '1' })
+    channel.start()
+    await become('connected')
+    t.strictSame(await channel.send(part, signal), { messageId: '1' })
+    t.strictSame(states(), ['connecting', 'connected', 'failed', 'connecting', 'connected'])
+  },
+)
+
 t.test('a failed channel can be stopped', async (t) => {
   const connector = new ScriptedConnector()
   connector.onListen = ({ fail }) => fail

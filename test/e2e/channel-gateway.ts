@@ -16,7 +16,7 @@ export interface ChannelGatewayOptions {
   readonly agent?: HeldAgent
 }
 
-/** Short waits between tries: a test is about whether there is another one, not when. */
+/** Short waits between tries: a test is about whether there is another one, not when. No limits for a test that asks often. */
 const QUICK = {
   LURKBOT_GATEWAY__LOG__FORMAT: 'json',
   LURKBOT_GATEWAY__CHANNELS__RECONNECT__BACKOFF_MS: '20',
@@ -24,6 +24,9 @@ const QUICK = {
   LURKBOT_GATEWAY__CHANNELS__DELIVERY__BACKOFF_MS: '20',
   LURKBOT_GATEWAY__CHANNELS__DELIVERY__MAX_BACKOFF_MS: '50',
   LURKBOT_GATEWAY__CHANNELS__DELIVERY__ATTEMPTS: '1000',
+  LURKBOT_GATEWAY__RATE_LIMIT__HTTP__MAX: '0',
+  LURKBOT_GATEWAY__RATE_LIMIT__FRAMES__MAX: '0',
+  LURKBOT_GATEWAY__OVERLOAD__MAX_LOOP_DELAY_MS: '60000',
 }
 
 /** The level of pino's lines from which on operators are told: `info`. */
@@ -113,10 +116,10 @@ export class ChannelGateway {
 
   /** The lines about the channel that operators see, of the process that runs now. */
   log(): LogLine[] {
-    const lines = this.output()
+    return this.output()
       .split('\n')
+      .slice(0, -1)
       .filter((line) => line.startsWith('{'))
-    return lines
       .map((line) => JSON.parse(line) as LogLine)
       .filter(({ level, channel, connector }) => level >= INFO && [channel, connector].includes(this.channel))
   }
@@ -131,12 +134,27 @@ export class ChannelGateway {
     return (await fetch(new URL('/ready', this.url))).status === 200
   }
 
+  /** How many messages of the channel the process that runs now has in its journal. */
+  async accepted(): Promise<number> {
+    const metrics = await (await fetch(new URL('/metrics', this.url))).text()
+    const line = new RegExp(
+      `^gateway_channel_messages_total\\{channel="${this.channel}",outcome="accepted"\\} (\\d+)`,
+      'm',
+    )
+    return Number(line.exec(metrics)?.[1] ?? 0)
+  }
+
+  /** Says something on the channel that no message asked for. */
+  async say(peer: string, text: string): Promise<void> {
+    await this.#socket.call('channels.send', { channel: this.channel, peer, text })
+  }
+
   /** The deliveries that failed for good. */
   async dead(): Promise<{ text: string; peer: string; error: { code: string; message: string } }[]> {
     return (await this.#socket.call('deliveries.list', { channel: this.channel })).deliveries
   }
 
-  /** Waits until as many deliveries wait for the channel. */
+  /** Resolves when so many deliveries wait for the channel. */
   async pending(count: number): Promise<void> {
     await until(async () => (await this.status()).pending === count)
   }

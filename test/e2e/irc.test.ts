@@ -2,7 +2,6 @@ import t from 'tap'
 import { joinIrc, startNgircd } from '../helpers/ngircd.js'
 import { until } from '../helpers/until.js'
 import { ChannelGateway, HeldAgent } from './channel-gateway.js'
-import { accepted } from './channel-metrics.js'
 import { ircAt } from './chat-entries.js'
 
 t.test('people are answered in order, in private and in a channel where they name it', async (t) => {
@@ -45,7 +44,7 @@ t.test('what the gateway has is answered once and in order, whoever is killed in
   await gateway.pending(0)
   agent.hold()
   for (const text of ['two', 'three', 'four', 'five']) before.client.say('lurk', text)
-  await until(async () => (await accepted(gateway)) === 5 && agent.asked.length === 2)
+  await until(async () => (await gateway.accepted()) === 5 && agent.asked.length === 2)
 
   // Two answers wait for the server, one is being made, and one question waits for that.
   await server.program.kill()
@@ -75,7 +74,7 @@ t.test('what the gateway has is answered once and in order, whoever is killed in
   agent.hold()
   alice.client.say('lurk', 'six')
   alice.client.say('lurk', 'seven')
-  await until(async () => (await accepted(gateway)) === 2 && agent.asked.at(-1) === 'six')
+  await until(async () => (await gateway.accepted()) === 2 && agent.asked.at(-1) === 'six')
   await gateway.pending(0)
   await gateway.kill9()
   alice.client.say('lurk', 'nobody hears this')

@@ -2,7 +2,6 @@ import t from 'tap'
 import { joinXmpp, startProsody, type XmppPerson } from '../helpers/prosody.js'
 import { until } from '../helpers/until.js'
 import { ChannelGateway, HeldAgent } from './channel-gateway.js'
-import { accepted } from './channel-metrics.js'
 import { LURK, ROOM, USERS, xmppAt } from './chat-entries.js'
 
 const answers = (texts: readonly string[]) => texts.map((text) => `re: ${text}`)
@@ -54,7 +53,7 @@ t.test('what the gateway has is answered once and in order, whoever is killed in
   await gateway.pending(0)
   agent.hold()
   await sayAll(before, ['two', 'three', 'four', 'five'])
-  await until(async () => (await accepted(gateway)) === 5 && agent.asked.length === 2)
+  await until(async () => (await gateway.accepted()) === 5 && agent.asked.length === 2)
 
   // Two answers wait for the server, one is being made, and one question waits for that.
   await server.program.kill()
