@@ -8,6 +8,7 @@ export interface AttemptOptions {
   readonly receive: (message: IncomingMessage, signal: AbortSignal) => Promise<Received>
   readonly knows: (target: Target) => Promise<boolean>
   readonly onConnected: (identity: string | null) => void
+  readonly onTroubled: (error: GatewayError | null) => void
   /** `ended` resolves when `listen` ends after all, if it ever does. */
   readonly onAbandoned: (ended: Promise<void>) => void
 }
@@ -65,11 +66,20 @@ export class Attempt implements Inlet {
     return why
   }
 
+  /** Ends it with a failure that showed elsewhere than in `listen`. */
+  fail(error: GatewayError): void {
+    this.#control.abort(error)
+  }
+
   connected(identity?: string): void {
     if (this.#control.signal.aborted || this.#connectedAt !== null) return
     clearTimeout(this.#timer)
     this.#connectedAt = performance.now()
     this.#options.onConnected(identity ?? null)
+  }
+
+  troubled(error: GatewayError | null): void {
+    if (!this.#control.signal.aborted) this.#options.onTroubled(error)
   }
 
   async receive(message: IncomingMessage): Promise<Received> {

@@ -312,7 +312,7 @@ export const EVENTS = {
   }),
   channelStatus: event({
     name: 'channel.status',
-    summary: 'A channel connected, lost its connection, or was started or stopped.',
+    summary: 'A channel connected, lost its connection, was started or stopped, or is refused something.',
     durable: false,
     scope: 'read',
     session: false,

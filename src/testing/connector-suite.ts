@@ -54,6 +54,8 @@ class SuiteInlet implements Inlet {
     this.#connected()
   }
 
+  troubled(): void {}
+
   async receive(message: IncomingMessage): Promise<Received> {
     this.received.push(message)
     const { id } = message

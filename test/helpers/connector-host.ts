@@ -11,6 +11,7 @@ import type {
   Target,
 } from '../../src/connectors/connector.js'
 import type { Log } from '../../src/log.js'
+import type { GatewayError } from '../../src/protocol/errors.js'
 import { until } from './until.js'
 
 /** What a connector's factory is given in tests; `logged` has its lines as `[level, fields, message]`. */
@@ -44,6 +45,8 @@ export class ConnectorHost implements Inlet {
   readonly received: IncomingMessage[] = []
   identity: string | null = null
   isConnected = false
+  /** What it has said last that it lacks. */
+  trouble: GatewayError | null = null
   /** How the last `listen` ended: null while it goes on, `undefined` when it resolved. */
   ended: { readonly error: unknown } | null = null
   /** What the next messages get; throw for what the gateway cannot take. */
@@ -64,6 +67,10 @@ export class ConnectorHost implements Inlet {
   connected(identity?: string): void {
     this.identity = identity ?? null
     this.isConnected = true
+  }
+
+  troubled(error: GatewayError | null): void {
+    this.trouble = error
   }
 
   async receive(message: IncomingMessage): Promise<Received> {

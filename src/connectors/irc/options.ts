@@ -111,6 +111,12 @@ export const IrcOptions = Type.Object(
       default: 5,
       description: 'How often a lost channel is joined again until it held for an hour.',
     }),
+    returnGraceMs: ms(
+      120_000,
+      0,
+      3_600_000,
+      'How long after it has connected what is for someone who is not there is tried again: others may still be coming.',
+    ),
     pingIntervalMs: ms(30_000, 100, 600_000, 'How often the server is asked whether it is still there.'),
     pingTimeoutMs: ms(90_000, 100, 1_800_000, 'A server that was silent so long counts as lost.'),
   },

@@ -67,7 +67,11 @@ export const MqttOptions = Type.Object(
       default: 'lurkbot/{{peer}}/out',
       description: 'Where answers go to messages without a response topic.',
     }),
-    responseTopics: filters(['#'], 0, 'Filters of the response topics that a message may name.'),
+    responseTopics: filters(
+      ['lurkbot/+/answers/#'],
+      0,
+      'Filters of the response topics that a message may name; `#`: all.',
+    ),
     format: Type.Union([Type.Literal('text'), Type.Literal('json')], {
       default: 'text',
       description: 'Whether an answer is its text alone, or JSON that says more.',
