@@ -8,6 +8,7 @@ import type { RestartOptions } from './gateway-restart.js'
 import type { StartOptions } from './gateway-start.js'
 import type { StatusOptions } from './gateway-status.js'
 import type { StopOptions } from './gateway-stop.js'
+import type { ChatOptions } from './gateway-chat.js'
 import type { TargetOptions } from './target.js'
 
 // Each command's own modules are loaded when it runs, so that `lurkbot --help` does not wait for a web server to load.
@@ -61,8 +62,9 @@ talking('call')
 talking('chat')
   .description('hold a conversation; in a pipe, send each line and print the answers')
   .argument('[session]', 'session key', `cli:${userName()}:main`)
+  .option('--reasoning', 'show what the agent thinks')
   .action(
-    finish(async (session: string, options: TargetOptions) =>
+    finish(async (session: string, options: ChatOptions) =>
       (await import('./gateway-chat.js')).chat(session, options),
     ),
   )

@@ -30,6 +30,7 @@ export const WRITE = {
   discardDelivery: 11,
   savePeer: 12,
   removePeer: 13,
+  enqueueOnce: 14,
 } as const
 
 const NONE: readonly NewDelivery[] = []

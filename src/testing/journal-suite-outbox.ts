@@ -276,6 +276,26 @@ export function outboxTests(within: DefineJournalTest): void {
     assert.deepEqual(await waiting(test.journal), [alive.id])
   })
 
+  within('keeps what is sent with a key once, within the window', async (test) => {
+    const [first, second, third] = ['a', 'b', 'c'].map((text) => sampleDelivery(text, { sessionKey: KEY }))
+    const once = { key: 'k', digest: 'd1' }
+    assert.equal(await test.journal.sentBefore(KEY, 'k'), null)
+    assert.equal(await test.journal.enqueueOnce(first!, once), null)
+    await test.journal.delivered(first!.id)
+    await test.journal.append(sampleAppend(KEY, 'an event', { idempotencyKey: 'k' }))
+    await test.journal.deleteSession(KEY, [])
+    const journal = await again(test)
+    const before = { id: first!.id, digest: 'd1' }
+    assert.deepEqual(await journal.enqueueOnce(second!, { key: 'k', digest: 'd2' }), before)
+    assert.deepEqual(await journal.sentBefore(KEY, 'k'), before)
+    assert.equal(await journal.sentBefore('chat:2:main', 'k'), null)
+    assert.deepEqual(await waiting(journal), [])
+    test.clock.now += 1_000_000_000
+    assert.equal(await journal.sentBefore(KEY, 'k'), null)
+    assert.equal(await journal.enqueueOnce(third!, once), null)
+    assert.deepEqual(await waiting(journal), [third!.id])
+  })
+
   within('knows the peers of the channels, as they were saved last', async (test) => {
     const target = { peer: '#room', thread: 't' }
     const asking = samplePeer('b', '2', { name: 'Ü 🙂', target })

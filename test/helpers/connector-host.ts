@@ -11,6 +11,7 @@ import type {
   Target,
 } from '../../src/connectors/connector.js'
 import type { Log } from '../../src/log.js'
+import { Turns } from '../../src/sessions/turns.js'
 import { until } from './until.js'
 
 /** What a connector's factory is given in tests; `logged` has its lines as `[level, fields, message]`. */
@@ -53,6 +54,7 @@ export class ConnectorHost implements Inlet {
     runId: `run_${message.id}`,
     duplicate: false,
   })
+  readonly #turns = new Turns()
   #stop = new AbortController()
   #listening: Promise<void> = Promise.resolve()
 
@@ -63,10 +65,17 @@ export class ConnectorHost implements Inlet {
     this.isConnected = true
   }
 
-  async receive(message: IncomingMessage): Promise<Received> {
-    this.received.push(message)
-    return this.answer(message)
+  receive(message: IncomingMessage): Promise<Received> {
+    return this.#turns.take(message.peer, async () => {
+      const whole = await this.complete(message)
+      this.received.push(whole)
+      return this.answer(whole)
+    })
   }
+
+  /** Fetches the files, as the gateway does of what it takes. */
+  complete: (message: IncomingMessage) => Promise<IncomingMessage> = async ({ files, ...message }) =>
+    files === undefined ? message : { ...message, ...(await files(this.#stop.signal)) }
 
   /** Listens, resolves once connected, and rejects with why it could not. */
   async start(): Promise<void> {

@@ -71,7 +71,7 @@ export class DiscordConnector implements Connector {
     const until = AbortSignal.any([signal, stop.signal])
     // The server that kept the session may be gone for good.
     if (this.#resumes++ >= MAX_RESUMES) this.#session = null
-    const incoming = new Incoming({ maxBytes: this.#context.maxAttachmentBytes, signal: until }, inlet)
+    const incoming = new Incoming({ maxBytes: this.#context.maxAttachmentBytes }, inlet)
     try {
       const url = this.#session?.url ?? (await this.#gatewayUrl(until))
       if (signal.aborted) return

@@ -42,6 +42,7 @@ export async function chatGateway(t: Test, history: JsonObject[] = []): Promise<
   let current!: ScriptedConnection
   const smallTalk = new Map<string, unknown>([
     ['events.subscribe', { subscriptions: [{ patterns: ['*'], sessionKeys: [SESSION] }] }],
+    ['agent.questions', { questions: [] }],
     ['sessions.history', { messages: history, nextCursor: null }],
   ])
   async function serve(connection: ScriptedConnection): Promise<void> {
