@@ -152,7 +152,12 @@ function measureQuestions(instruments: Instruments, questions: Questions): void 
   instruments.gauge('gateway_questions_open', 'Questions of agents that wait for an answer.', [], (set) =>
     set({}, questions.size),
   )
-  instruments.counted('gateway_questions_total', 'Questions of agents, by how they ended.', ['outcome'], (set) => {
-    for (const [outcome, count] of Object.entries(questions.outcomes)) set({ outcome }, count)
-  })
+  instruments.counted(
+    'gateway_questions_total',
+    'Questions of agents, by how they ended.',
+    ['outcome'],
+    (set) => {
+      for (const [outcome, count] of Object.entries(questions.outcomes)) set({ outcome }, count)
+    },
+  )
 }

@@ -37,11 +37,7 @@ export async function chat(sessionKey: string, options: ChatOptions): Promise<Ex
   return code
 }
 
-async function chatInPipe(
-  client: GatewayClient,
-  sessionKey: string,
-  reasoning?: boolean,
-): Promise<ExitCode> {
+async function chatInPipe(client: GatewayClient, sessionKey: string, reasoning?: boolean): Promise<ExitCode> {
   const view = new PlainView(process.stdout, process.stderr)
   const conversation = new Conversation({ client, sessionKey, view, reasoning })
   try {

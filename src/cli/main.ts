@@ -4,11 +4,11 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { VERSION } from '../version.js'
 import { EXIT } from './exit-codes.js'
 import type { CallOptions } from './gateway-call.js'
+import type { ChatOptions } from './gateway-chat.js'
 import type { RestartOptions } from './gateway-restart.js'
 import type { StartOptions } from './gateway-start.js'
 import type { StatusOptions } from './gateway-status.js'
 import type { StopOptions } from './gateway-stop.js'
-import type { ChatOptions } from './gateway-chat.js'
 import type { TargetOptions } from './target.js'
 
 // Each command's own modules are loaded when it runs, so that `lurkbot --help` does not wait for a web server to load.

@@ -120,7 +120,8 @@ export class ChannelInlet {
   /** Null: it says something, and that to the gateway. */
   #refusal(message: IncomingMessage): Refusal | null {
     const { text, attachments, files, group, mentioned } = message
-    if (text.trim() === '' && !attachments?.length && files === undefined) return { accepted: false, reason: 'empty' }
+    if (text.trim() === '' && !attachments?.length && files === undefined)
+      return { accepted: false, reason: 'empty' }
     if (!this.#isNameable(message)) return { accepted: false, reason: 'refused' }
     if (!group || !this.#options.entry.access.mentions || mentioned) return null
     const parsed = parseCommand(text)
@@ -236,7 +237,9 @@ function toIncoming({ type, channel }: ConnectorEntry, message: IncomingMessage)
     payload: {
       // A conversation has no empty messages: one of attachments alone says what they are.
       content:
-        text.trim() === '' ? (attachments ?? []).map(({ type, name }) => `[${name ?? type}]`).join(' ') : text,
+        text.trim() === ''
+          ? (attachments ?? []).map(({ type, name }) => `[${name ?? type}]`).join(' ')
+          : text,
       attachments,
       sender: (sender.name || sender.id).slice(0, MAX_SENDER_LENGTH),
       metadata: metadata === undefined ? undefined : { [type]: metadata },

@@ -123,7 +123,13 @@ export class Pairing {
     const { rejectedMs, log, onResolved } = this.#options
     const record = this.find(choice)
     if (isRejected(record)) throw unknown()
-    const rejected = { ...record, code: '', expiresAt: Date.now() + rejectedMs, approvedAt: null, approvedBy: null }
+    const rejected = {
+      ...record,
+      code: '',
+      expiresAt: Date.now() + rejectedMs,
+      approvedAt: null,
+      approvedBy: null,
+    }
     if (rejectedMs === 0) await this.#remove(record)
     else {
       await this.#peers!.savePeer(rejected)

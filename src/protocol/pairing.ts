@@ -14,7 +14,8 @@ export const Pairing = Type.Object(
     }),
     requestedAt: Timestamp,
     expiresAt: Type.Union([Timestamp, Type.Null()], {
-      description: 'Until when the code can be approved, or until when who was refused cannot ask again; else null.',
+      description:
+        'Until when the code can be approved, or until when who was refused cannot ask again; else null.',
     }),
     approvedAt: Type.Union([Timestamp, Type.Null()]),
     approvedBy: Type.Union([Type.String(), Type.Null()], { description: 'The principal that approved.' }),

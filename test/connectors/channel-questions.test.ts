@@ -71,7 +71,10 @@ t.test('one question at a time, and an answer to one is never one to the next', 
   await socket.call('agent.answer', { requestId: questions[0].requestId, optionId: 'no' })
   t.strictSame(await first, { optionId: 'no' })
   await until(() => connector.sent.length === 2)
-  t.match(texts(connector)[1], /Second\?\n3\. Yes\n4\. No\nAnswer with \/answer and the number, such as \/answer 3$/)
+  t.match(
+    texts(connector)[1],
+    /Second\?\n3\. Yes\n4\. No\nAnswer with \/answer and the number, such as \/answer 3$/,
+  )
   await connector.receive('/answer 1')
   await until(() => connector.sent.length === 3)
   t.equal(texts(connector)[2], 'That question is over.')
@@ -149,7 +152,10 @@ t.test('whom nothing came from is not asked, nor where the configuration says so
   await until(() => connector.sent.length === 1)
   t.strictSame(texts(connector), ['Nothing is being asked.'])
 
-  for (const options of [{ channels: { questions: 'ignore' as const } }, { connector: { questions: 'ignore' } }]) {
+  for (const options of [
+    { channels: { questions: 'ignore' as const } },
+    { connector: { questions: 'ignore' } },
+  ]) {
     const silent = await started(t, options)
     const watch = await silent.connect()
     const quiet = await run(silent.connector, silent.agent)

@@ -365,19 +365,22 @@ t.test('a message whose connection ended while its files were fetched is left to
   t.strictSame(accepted, [])
 })
 
-t.test('commands are understood with an exclamation mark, and help names them as they can be typed', async (t) => {
-  const { receive, commands, told } = await inletOf(t)
-  for (const text of ['!new', '!stop', '!help', '!answer 2', '/answer@gate 2', '/answer'])
-    t.match(await receive(text), { reason: 'command' }, text)
-  t.strictSame(commands, ['reset chat:7:main', 'stop chat:7:main'])
-  t.strictSame(
-    told.slice(3).map(({ text }) => text),
-    ['answered chat:7:main 2', 'answered chat:7:main 2', 'answered chat:7:main '],
-  )
-  t.match(told[2], { text: /^\/answer /m })
-  t.match(await receive('!new things'), { accepted: true })
-  t.match(await receive('/answer@other 2'), { accepted: true })
-})
+t.test(
+  'commands are understood with an exclamation mark, and help names them as they can be typed',
+  async (t) => {
+    const { receive, commands, told } = await inletOf(t)
+    for (const text of ['!new', '!stop', '!help', '!answer 2', '/answer@gate 2', '/answer'])
+      t.match(await receive(text), { reason: 'command' }, text)
+    t.strictSame(commands, ['reset chat:7:main', 'stop chat:7:main'])
+    t.strictSame(
+      told.slice(3).map(({ text }) => text),
+      ['answered chat:7:main 2', 'answered chat:7:main 2', 'answered chat:7:main '],
+    )
+    t.match(told[2], { text: /^\/answer /m })
+    t.match(await receive('!new things'), { accepted: true })
+    t.match(await receive('/answer@other 2'), { accepted: true })
+  },
+)
 
 t.test('in a group an answer needs no mention while something is asked', async (t) => {
   let asks = false

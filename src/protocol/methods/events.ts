@@ -52,10 +52,12 @@ export const eventsPublish = contract({
   session: 'required',
   params: Type.Object({
     type: Type.String({ minLength: 1, maxLength: 128 }),
-    source: Type.Optional(Type.String({
+    source: Type.Optional(
+      Type.String({
         minLength: 1,
         maxLength: 64,
-        description: 'Where it comes from. Default: `ws`; that of a channel of this gateway needs scope `admin`.',
+        description:
+          'Where it comes from. Default: `ws`; that of a channel of this gateway needs scope `admin`.',
       }),
     ),
     payload: JsonObject,

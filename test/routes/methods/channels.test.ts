@@ -37,39 +37,42 @@ t.test('something is said by channel and peer, or by session key', async (t) => 
   t.not(first.deliveryId, second.deliveryId)
 })
 
-t.test('what is said again with its key is said once, over a restart and where there is no room', async (t) => {
-  const config = { journal: { type: 'sqlite' as const }, channels: { maxPendingDeliveries: 1 } }
-  const first = await startChannel(t, config)
-  const socket = await first.connect()
-  const params = { channel: 'scripted', peer: '9', text: 'hi', idempotencyKey: 'k' }
-  const { deliveryId } = await socket.call('channels.send', { ...params, wait: true })
-  const again = { deliveryId, sessionKey: 'scripted:9:main', duplicate: true }
-  t.strictSame(await socket.call('channels.send', { ...params, wait: true }), { ...again, delivered: true })
-  t.match(await socket.refused('channels.send', { ...params, text: 'other' }), {
-    code: 'CONFLICT',
-    details: { deliveryId },
-  })
-  const elsewhere = await socket.call('channels.send', { ...params, peer: '8', wait: true })
-  t.not(elsewhere.deliveryId, deliveryId)
-  t.notOk(elsewhere.duplicate)
-  const sent = await socket.call('sessions.send', { content: 'hi', idempotencyKey: 'k' }, 'scripted:9:main')
-  t.notOk(sent.duplicate, 'a key of a message is another one')
-  t.strictSame(
-    first.connector.sent.map(({ target, text }) => [target.peer, text]),
-    [
-      ['9', 'hi'],
-      ['8', 'hi'],
-    ],
-  )
-  await first.app.close()
+t.test(
+  'what is said again with its key is said once, over a restart and where there is no room',
+  async (t) => {
+    const config = { journal: { type: 'sqlite' as const }, channels: { maxPendingDeliveries: 1 } }
+    const first = await startChannel(t, config)
+    const socket = await first.connect()
+    const params = { channel: 'scripted', peer: '9', text: 'hi', idempotencyKey: 'k' }
+    const { deliveryId } = await socket.call('channels.send', { ...params, wait: true })
+    const again = { deliveryId, sessionKey: 'scripted:9:main', duplicate: true }
+    t.strictSame(await socket.call('channels.send', { ...params, wait: true }), { ...again, delivered: true })
+    t.match(await socket.refused('channels.send', { ...params, text: 'other' }), {
+      code: 'CONFLICT',
+      details: { deliveryId },
+    })
+    const elsewhere = await socket.call('channels.send', { ...params, peer: '8', wait: true })
+    t.not(elsewhere.deliveryId, deliveryId)
+    t.notOk(elsewhere.duplicate)
+    const sent = await socket.call('sessions.send', { content: 'hi', idempotencyKey: 'k' }, 'scripted:9:main')
+    t.notOk(sent.duplicate, 'a key of a message is another one')
+    t.strictSame(
+      first.connector.sent.map(({ target, text }) => [target.peer, text]),
+      [
+        ['9', 'hi'],
+        ['8', 'hi'],
+      ],
+    )
+    await first.app.close()
 
-  const next = await startChannel(t, config, new ScriptedConnector(), { home: first.home })
-  next.connector.onSend = () => new Promise<never>(() => {})
-  const other = await next.connect()
-  await other.call('channels.send', { channel: 'scripted', peer: '7', text: 'stuck' })
-  t.strictSame(await other.call('channels.send', params), { ...again, delivered: false })
-  t.match(await other.refused('channels.send', { ...params, idempotencyKey: 'l' }), { code: 'UNAVAILABLE' })
-})
+    const next = await startChannel(t, config, new ScriptedConnector(), { home: first.home })
+    next.connector.onSend = () => new Promise<never>(() => {})
+    const other = await next.connect()
+    await other.call('channels.send', { channel: 'scripted', peer: '7', text: 'stuck' })
+    t.strictSame(await other.call('channels.send', params), { ...again, delivered: false })
+    t.match(await other.refused('channels.send', { ...params, idempotencyKey: 'l' }), { code: 'UNAVAILABLE' })
+  },
+)
 
 t.test('sends with the same key at the same time are one', async (t) => {
   const { connector, connect } = await startChannel(t)
