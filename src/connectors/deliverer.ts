@@ -9,6 +9,7 @@ import { DeliveryAttempts } from './delivery-attempt.js'
 import type { DeliveryChannel } from './delivery-channel.js'
 import { causeOf, type DeliveryPolicy, judge } from './delivery-failure.js'
 import { ChannelQueue, type PeerQueue } from './delivery-queue.js'
+import { age, describe } from './delivery-report.js'
 import { DeliveryWaiters } from './delivery-waiters.js'
 
 export type DeliveryOutcome = 'delivered' | 'retried' | 'dead'
@@ -296,13 +297,3 @@ export class Deliverer {
     this.#waiters.delivered(id)
   }
 }
-
-const describe = ({ id, channel, peer, content }: DeliveryRecord) => ({
-  deliveryId: id,
-  channel,
-  peer,
-  runId: content.runId ?? null,
-})
-
-/** Seconds; a clock that was set back makes it no younger than new. */
-const age = ({ at }: DeliveryRecord): number => Math.max(0, Date.now() - at) / 1_000
