@@ -40,7 +40,7 @@ t.test(
     const irc = { type: 'irc', host: '127.0.0.1', port, tls: false, nick: 'lurk', messagesPerSecond: 100 }
     const { app } = await startApp(t, {
       defaultAgent: 'coder',
-      agents: { coder: { type: 'acp', command: process.execPath, args: [ACP_PROGRAM], cwd: t.testdir() } },
+      agents: { coder },
       connectors: { irc: { ...irc, channels: ['#lobby'], allow: ['#lobby', 'alice'] } as { type: string } },
     })
     await until(() => app.channels.get('irc')!.ready)

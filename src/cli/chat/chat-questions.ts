@@ -22,23 +22,25 @@ interface Resolved {
 /** What the agent asks in a conversation: one question is shown at a time, so that an answer is one to that. */
 export class ChatQuestions {
   readonly #options: ChatQuestionsOptions
-  /** Oldest first; the first one is shown. */
+  /** Oldest first. */
   #open: OpenQuestion[] = []
+  /** The one that is on the screen, until it is known how it ended. */
+  #shown: OpenQuestion | null = null
   #waiters: (() => void)[] = []
 
   constructor(options: ChatQuestionsOptions) {
     this.#options = options
   }
 
-  /** What is being asked. */
+  /** What is being asked; null: nothing, or nothing that anyone has seen. */
   get current(): OpenQuestion | null {
-    return this.#open[0] ?? null
+    return this.#shown !== null && this.#open[0] === this.#shown ? this.#shown : null
   }
 
   asked(question: OpenQuestion): void {
     if (this.#open.some(({ requestId }) => requestId === question.requestId)) return
-    this.#open.push(question)
-    if (this.#open.length === 1) this.#show()
+    this.#open = [...this.#open, question]
+    if (this.#shown === null) this.#show()
   }
 
   /** It has ended, here or elsewhere. */
@@ -52,6 +54,7 @@ export class ChatQuestions {
   /** Looks for what was asked while nobody listened here, and for what is over since. */
   async find(): Promise<void> {
     const { client, sessionKey } = this.#options
+    const before = this.#open
     let questions: readonly OpenQuestion[]
     try {
       questions = (await client.request(agentQuestions, {}, { sessionKey })).questions
@@ -60,7 +63,7 @@ export class ChatQuestions {
       if (error instanceof GatewayError) return
       throw error
     }
-    for (const { requestId } of [...this.#open]) {
+    for (const { requestId } of [...before]) {
       if (!questions.some((one) => one.requestId === requestId)) this.#remove(requestId, 'it is over')
     }
     for (const question of questions) this.asked(question)
@@ -90,7 +93,7 @@ export class ChatQuestions {
       this.#over(null)
     } catch (error) {
       if (error instanceof GatewayError && error.code === 'NOT_FOUND') this.#over('it was over already')
-      else this.#open.unshift(question)
+      else this.#open = [question, ...this.#open]
       throw error
     }
   }
@@ -106,18 +109,20 @@ export class ChatQuestions {
   }
 
   #remove(requestId: string, how: string): void {
-    const wasShown = this.current?.requestId === requestId
+    const wasShown = this.#shown?.requestId === requestId
     this.#open = this.#open.filter((one) => one.requestId !== requestId)
     if (wasShown) this.#over(how)
   }
 
   #over(how: string | null): void {
+    this.#shown = null
     this.#options.view.questionOver(how)
-    if (this.current !== null) this.#show()
+    if (this.#open.length > 0) this.#show()
   }
 
   #show(): void {
-    this.#options.view.question(questionText(this.current!))
+    this.#shown = this.#open[0]!
+    this.#options.view.question(questionText(this.#shown))
     this.close()
   }
 }

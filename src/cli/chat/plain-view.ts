@@ -1,6 +1,6 @@
 import type { ErrorShape } from '../../protocol/errors.js'
 import type { Message } from '../../protocol/events.js'
-import { oneLine } from '../format.js'
+import { oneLine, printable } from '../format.js'
 import type { ConversationView } from './conversation.js'
 
 /** For pipes and files: the answers and nothing else on `output`, the rest on `log`. */
@@ -25,15 +25,15 @@ export class PlainView implements ConversationView {
   interrupted(): void {}
 
   reasoning(line: string): void {
-    this.#log.write(`~ ${line}\n`)
+    this.#log.write(`~ ${printable(line)}\n`)
   }
 
   tool(title: string, failed: boolean): void {
-    this.#log.write(`· ${oneLine(title)}${failed ? ': failed' : ''}\n`)
+    this.#log.write(`· ${printable(oneLine(title))}${failed ? ': failed' : ''}\n`)
   }
 
   question(text: string): void {
-    this.#log.write(`? ${text}\n`)
+    this.#log.write(`? ${printable(text)}\n`)
   }
 
   questionOver(how: string | null): void {

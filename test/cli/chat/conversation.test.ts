@@ -153,3 +153,28 @@ t.test('what was asked before it began, or while the connection was lost, is ask
   await questions.find()
   t.same(seen, ['one', 'over it is over', 'two'])
 })
+
+t.test('what is asked while an answer is on its way is shown when that has arrived, once', async (t) => {
+  const gateway = await chatGateway(t)
+  const question = (requestId: string) => ({
+    runId: 'r1',
+    requestId,
+    title: requestId,
+    options: [{ id: 'a', name: 'Allow', kind: 'allow_once' as const }],
+  })
+  const seen: string[] = []
+  const view = {
+    question: (text: string) => seen.push(text.split('\n')[0]!),
+    questionOver: (how: string | null) => seen.push(`over ${how}`),
+  }
+  const questions = new ChatQuestions({ client: gateway.client, sessionKey: SESSION, view })
+  questions.asked(question('one'))
+  const answering = questions.answer('1')
+  questions.asked(question('two'))
+  t.equal(questions.choice('1'), null, 'nobody has seen it yet')
+  questions.resolved({ requestId: 'one', outcome: 'answered', optionId: 'a' })
+  gateway.answer(await gateway.asked.next(), { runId: 'r1' })
+  await answering
+  t.same(seen, ['one', 'over null', 'two'])
+  t.ok(questions.choice('1'))
+})
