@@ -184,9 +184,7 @@ export class ChannelInlet {
 
   async #accept(given: IncomingMessage, deadline: number, signal: AbortSignal): Promise<Received> {
     const { entry, hasRoom, accept, log } = this.#options
-    const message = given.files === undefined ? given : { ...given, ...(await given.files(signal)) }
-    // What was cut off comes again with the next connection.
-    signal.throwIfAborted()
+    const message = given.files === undefined ? given : await withFiles(given, given.files, signal)
     try {
       const incoming = toIncoming(entry, message)
       const accepted = await patiently({ deadline, signal, hasRoom }, () => accept(incoming, this.#principal))
@@ -225,6 +223,17 @@ export class ChannelInlet {
       this.#options.log.warn(fields, 'a sender could not be told')
     }
   }
+}
+
+async function withFiles(
+  message: IncomingMessage,
+  files: NonNullable<IncomingMessage['files']>,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  const fetched = await files(signal)
+  // What was cut off comes again with the next connection.
+  signal.throwIfAborted()
+  return { ...message, ...fetched }
 }
 
 function toIncoming({ type, channel }: ConnectorEntry, message: IncomingMessage): Incoming {
