@@ -1,11 +1,12 @@
 import { GatewayError } from '../protocol/index.js'
-import type { Connector, IncomingMessage, Inlet, Received } from './connector.js'
+import type { Connector, IncomingMessage, Inlet, Received, Target } from './connector.js'
 
 export interface AttemptOptions {
   readonly connectTimeoutMs: number
   /** How long `listen` may go on once its signal has aborted. */
   readonly graceMs: number
   readonly receive: (message: IncomingMessage, signal: AbortSignal) => Promise<Received>
+  readonly knows: (target: Target) => Promise<boolean>
   readonly onConnected: (identity: string | null) => void
   /** `ended` resolves when `listen` ends after all, if it ever does. */
   readonly onAbandoned: (ended: Promise<void>) => void
@@ -75,6 +76,10 @@ export class Attempt implements Inlet {
     const { signal } = this.#control
     if (signal.aborted) throw new GatewayError('UNAVAILABLE', 'The channel is stopped.')
     return this.#options.receive(message, signal)
+  }
+
+  knows(target: Target): Promise<boolean> {
+    return this.#options.knows(target)
   }
 
   /** Resolves with why it ended. */

@@ -11,6 +11,7 @@ import type {
   OutgoingPart,
   Received,
   Sent,
+  Target,
 } from './connector.js'
 import { shapeOfFailure, textOfFailure } from './failure.js'
 import type { ConnectorEntry } from './registry.js'
@@ -22,6 +23,8 @@ export interface ChannelOptions {
   readonly log: Log
   /** Takes what comes in, until the signal aborts. */
   readonly receive: (message: IncomingMessage, signal: AbortSignal) => Promise<Received>
+  /** Whether there is a session of it. */
+  readonly knows: (target: Target) => Promise<boolean>
   /** Deliveries that wait for it. */
   readonly pending: () => number
   readonly onStatus: (status: ChannelStatus) => void
@@ -177,7 +180,7 @@ export class Channel {
 
   /** One connection, from its beginning to its end. */
   async #connect(signal: AbortSignal): Promise<{ error: unknown; heldMs: number | null }> {
-    const { entry, config, receive } = this.#options
+    const { entry, config, receive, knows } = this.#options
     if (this.#abandoned >= MAX_ABANDONED) {
       const message = `The connector did not end ${MAX_ABANDONED} connections when it was told to; restart the gateway.`
       return { error: new GatewayError('UNAVAILABLE', message, { retryable: false }), heldMs: null }
@@ -186,6 +189,7 @@ export class Channel {
       connectTimeoutMs: config.reconnect.connectTimeoutMs,
       graceMs: config.stopGraceMs,
       receive,
+      knows,
       onConnected: (identity) => {
         this.#error = null
         if (identity !== null) this.#identity = identity

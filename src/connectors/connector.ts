@@ -55,6 +55,8 @@ export interface Inlet {
    * one peer are accepted in the order of the calls, so there is no need to wait for one before the next.
    */
   receive(message: IncomingMessage): Promise<Received>
+  /** Whether the gateway has a session of this conversation, from before a restart as well. */
+  knows(target: Target): Promise<boolean>
 }
 
 /** A piece of a delivery that the platform takes as one message. */

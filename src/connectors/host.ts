@@ -30,7 +30,7 @@ export interface HostOptions {
 
 /** Puts a connector between the platform and the gateway: a channel that does not listen yet. */
 export function createChannel(entry: ConnectorEntry, options: HostOptions): Channel {
-  const { config, intake, deliveries, pairing, questions, log, onStatus, observe } = options
+  const { config, intake, sessions, deliveries, pairing, questions, log, onStatus, observe } = options
   const inlet: ChannelInlet = new ChannelInlet({
     entry,
     identity: () => channel.status().identity,
@@ -50,6 +50,7 @@ export function createChannel(entry: ConnectorEntry, options: HostOptions): Chan
     config,
     log,
     receive: (message, signal) => inlet.receive(message, signal),
+    knows: async (target) => (await sessions.find(sessionKeyOf(entry.channel, target))) !== null,
     pending: () => deliveries.pending(entry.channel),
     onStatus,
   })

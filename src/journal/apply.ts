@@ -1,5 +1,6 @@
 import { failpoint } from '#failpoint'
 import type { EventName } from '../protocol/index.js'
+import { removeDocument, saveDocuments } from './apply-documents.js'
 import { applyOutboxWrite } from './apply-outbox.js'
 import {
   type ApplyContext,
@@ -42,6 +43,10 @@ export function applyWrite(context: ApplyContext, cells: CellReader, results: Ce
       return flag(results, context.store.reviveEvent(cells.string()))
     case WRITE.discard:
       return flag(results, context.store.discardEvent(cells.string(), context.now))
+    case WRITE.saveDocuments:
+      return saveDocuments(context, cells, results)
+    case WRITE.removeDocument:
+      return removeDocument(context, cells, results)
     default:
       return applyOutboxWrite(kind, context, cells, results)
   }

@@ -30,7 +30,9 @@ export const WRITE = {
   discardDelivery: 11,
   savePeer: 12,
   removePeer: 13,
-  enqueueOnce: 14,
+  saveDocuments: 14,
+  removeDocument: 15,
+  enqueueOnce: 16,
 } as const
 
 const NONE: readonly NewDelivery[] = []

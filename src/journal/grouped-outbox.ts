@@ -1,6 +1,6 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ErrorShape } from '../protocol/index.js'
 import { WRITE } from './cells.js'
+import { GroupedDocuments } from './grouped-documents.js'
 import type { Entry } from './journal.js'
 import type {
   DeadDelivery,
@@ -21,32 +21,11 @@ import {
 } from './outbox-writes.js'
 import { COUNT_ROWS, PAGE_ROWS } from './paging.js'
 import type { PeerRecord, Peers } from './peers.js'
-import type { Page, PeerPosition, Reads } from './reads.js'
-import { PlainWrite, type Write } from './writes.js'
+import type { PeerPosition } from './reads.js'
+import { PlainWrite } from './writes.js'
 
 /** The outbox and the peers of a journal that groups its writes and pages through its reads. */
-export abstract class GroupedOutbox implements Outbox, Peers {
-  protected abstract write<T>(write: Write<T>): Promise<T>
-  protected abstract read<T>(read: (reads: Reads) => T): Promise<T>
-
-  /** Repeats bounded reads until enough was found or the list ended. */
-  protected async collect<Item, Position>(
-    start: Position,
-    limit: number,
-    read: (reads: Reads, from: Position, missing: number) => Page<Item, Position>,
-  ): Promise<Item[]> {
-    const found: Item[] = []
-    let from = start
-    while (found.length < limit) {
-      const page = await this.read((reads) => read(reads, from, limit - found.length))
-      for (const item of page.items.slice(0, limit - found.length)) found.push(item)
-      if (page.last === null || found.length === limit) break
-      from = page.last
-      await nextTurn()
-    }
-    return found
-  }
-
+export abstract class GroupedOutbox extends GroupedDocuments implements Outbox, Peers {
   async enqueue(deliveries: readonly NewDelivery[]): Promise<void> {
     if (deliveries.length > 0) await this.write(new EnqueueWrite(deliveries))
   }

@@ -3,6 +3,7 @@ import type { Journal } from './journal.js'
 import { JournalError } from './journal-error.js'
 import type { JournalOptions, SqliteJournalOptions } from './options.js'
 
+export type * from './documents.js'
 export * from './ids.js'
 export type * from './journal.js'
 export { JournalError } from './journal-error.js'

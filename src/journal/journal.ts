@@ -1,4 +1,5 @@
 import type { ErrorShape, InboundEvent, JsonObject, QueueMode } from '../protocol/index.js'
+import type { Documents } from './documents.js'
 import type { NewDelivery, Outbox } from './outbox.js'
 import type { Peers } from './peers.js'
 
@@ -155,7 +156,7 @@ export interface JournalStats {
  * rejects with `UNAVAILABLE` (retryable) when it could not be written; then nothing of it is kept. Reads see every write
  * that has resolved. Distributed implementations fit behind it: nothing here assumes one process.
  */
-export interface Journal extends Outbox, Peers {
+export interface Journal extends Outbox, Peers, Documents {
   /** Names this journal; a `seq` means nothing in another. */
   readonly epoch: string
   /** The position of the newest entry that has been handed to `onCommit`. */

@@ -7,6 +7,7 @@ import type { Log } from '../log.js'
  *
  * - `ended`: outcomes older than the cutoff, but no dead letters
  * - `keys`: idempotency keys from before the cutoff
+ * - `documents`: documents that expired at or before the cutoff
  * - `planEntries`, `entries`: entries other than messages, older than the cutoff
  * - `planExpired`, `expired`: messages that left their conversation before the cutoff
  * - `vacuum`: gives free pages back to the file system
@@ -15,6 +16,7 @@ import type { Log } from '../log.js'
 export type MaintenanceStep =
   | 'ended'
   | 'keys'
+  | 'documents'
   | 'planEntries'
   | 'entries'
   | 'planExpired'
@@ -75,6 +77,7 @@ export class Maintenance {
     await this.#repeat('ended', cutoff)
     await this.#repeat('keys', now() - idempotencyWindowMs)
     // Of two times the earlier one: where they differ, the clock was set, and nothing goes before it has grown old by both.
+    await this.#repeat('documents', Math.min(now(), wall()))
     await this.#purge('planEntries', 'entries', Math.min(cutoff, wall() - retentionMs))
     await this.#purge('planExpired', 'expired', cutoff)
     await this.#repeat('vacuum', 0)

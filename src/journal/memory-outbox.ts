@@ -1,3 +1,4 @@
+import { compareText } from './memory-order.js'
 import type { DeadDelivery, DeliveryRecord, PendingDelivery } from './outbox.js'
 import type { PeerRecord } from './peers.js'
 import type { OutboxReads, Page, PeerPosition } from './reads.js'
@@ -10,9 +11,8 @@ type MemoryDelivery = Omit<DeadDeliveryRow, 'error' | 'diedAt'> & {
   readonly diedAt: number | null
 }
 
-const compare = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
 const comparePeers = (a: PeerPosition, b: PeerPosition) =>
-  compare(a.channel, b.channel) || compare(a.peer, b.peer)
+  compareText(a.channel, b.channel) || compareText(a.peer, b.peer)
 
 const isDead = (row: MemoryDelivery | undefined): row is MemoryDelivery & DeadDeliveryRow =>
   row !== undefined && row.diedAt !== null

@@ -1,6 +1,7 @@
 import { MESSAGE_EVENT } from './apply.js'
 import type { StoredEntry } from './journal.js'
 import type { MaintenanceStep } from './maintenance.js'
+import { MemoryDocuments } from './memory-documents.js'
 import { MemoryOutbox } from './memory-outbox.js'
 import { type EndRow, type EventRow, type KeyRow, type SessionRow, STATUS, type Store } from './store.js'
 
@@ -20,6 +21,7 @@ const WAITING: EndRow = {
 export class MemoryStore implements Store {
   lastSeq = 0
   readonly outbox = new MemoryOutbox()
+  readonly documents = new MemoryDocuments()
   /** In order of `seq`. */
   entries: StoredEntry[] = []
   readonly events = new Map<string, MemoryEvent>()
@@ -144,6 +146,9 @@ export class MemoryStore implements Store {
         return 0
       case 'keys':
         for (const key of this.keys.keys()) this.#removeKeys(key, (row) => row.at <= cutoff)
+        return 0
+      case 'documents':
+        this.documents.removeExpired(cutoff)
         return 0
       case 'planEntries':
         return lastSeq(this.#passing(cutoff))

@@ -15,26 +15,26 @@ import type {
   StoredEntry,
 } from './journal.js'
 import type { MaintenanceStep } from './maintenance.js'
+import { compareText } from './memory-order.js'
 import { type MemoryEvent, MemoryStore } from './memory-store.js'
 import type { JournalOptions } from './options.js'
 import type { SentBefore } from './outbox.js'
-import type { OutboxReads, Page, Reads, SessionPosition } from './reads.js'
+import type { DocumentReads, OutboxReads, Page, Reads, SessionPosition } from './reads.js'
 import { deadLetterOf, eventOf, outcomeOf, sentBeforeOf, sessionOf } from './rows.js'
 import { type SessionRow, STATUS } from './store.js'
 
-/** As SQLite compares: by UTF-8 bytes, which differs from JavaScript's order beyond the basic plane. */
-const compareKeys = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
-
 const compareSessions = (a: SessionPosition, b: SessionPosition) =>
-  b.updatedAt - a.updatedAt || compareKeys(a.key, b.key)
+  b.updatedAt - a.updatedAt || compareText(a.key, b.key)
 
 class MemoryReads implements Reads {
   readonly #store: MemoryStore
   readonly outbox: OutboxReads
+  readonly documents: DocumentReads
 
   constructor(store: MemoryStore) {
     this.#store = store
     this.outbox = store.outbox
+    this.documents = store.documents
   }
 
   duplicate(sessionKey: string, key: string, since: number): Duplicate | null {

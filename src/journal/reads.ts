@@ -1,4 +1,5 @@
 import type { InboundEvent } from '../protocol/index.js'
+import type { DocumentPosition, DocumentRecord } from './documents.js'
 import type { DeadLetterRecord, Duplicate, RunOutcome, SessionRecord, StoredEntry } from './journal.js'
 import type { DeadDelivery, DeliveryRecord, PendingDelivery, SentBefore } from './outbox.js'
 import type { PeerRecord } from './peers.js'
@@ -38,9 +39,17 @@ export interface OutboxReads {
 
 export type PeerPosition = Pick<PeerRecord, 'channel' | 'peer'>
 
+/** What can be read of the documents; bounded as `Reads`. */
+export interface DocumentReads {
+  document(kind: string, id: string): DocumentRecord | null
+  /** The `limit` before that position, newest first. */
+  page(kind: string, subject: string | null, before: DocumentPosition | null, limit: number): DocumentRecord[]
+}
+
 /** What can be read of a journal: synchronous, so each looks through a bounded number of rows. Ids are suffixes. */
 export interface Reads {
   readonly outbox: OutboxReads
+  readonly documents: DocumentReads
   /** The first event of that key since `since`. */
   duplicate(sessionKey: string, key: string, since: number): Duplicate | null
   /** The first delivery of that key since `since`. */

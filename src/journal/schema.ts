@@ -126,6 +126,21 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (channel, peer)
   ) WITHOUT ROWID, STRICT;
   `,
+  // What is neither event, session nor delivery: schedules, devices, the audit log and the like; body is JSON text.
+  `
+  CREATE TABLE documents (
+    kind       TEXT NOT NULL,
+    id         TEXT NOT NULL,
+    subject    TEXT,
+    at         INTEGER NOT NULL,
+    expires_at INTEGER,
+    body       TEXT NOT NULL,
+    PRIMARY KEY (kind, id)
+  ) WITHOUT ROWID, STRICT;
+  CREATE INDEX documents_recent ON documents (kind, at, id);
+  CREATE INDEX documents_of_subject ON documents (kind, subject, at, id) WHERE subject IS NOT NULL;
+  CREATE INDEX documents_expiring ON documents (expires_at) WHERE expires_at IS NOT NULL;
+  `,
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length

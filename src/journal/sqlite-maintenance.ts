@@ -23,6 +23,10 @@ const prepare = (db: Database) => ({
     `DELETE FROM idempotency WHERE (session_key, key) IN
        (SELECT session_key, key FROM idempotency WHERE at <= ? ORDER BY at LIMIT ${STEP_ROWS})`,
   ),
+  documents: db.prepare(
+    `DELETE FROM documents WHERE (kind, id) IN
+       (SELECT kind, id FROM documents WHERE expires_at <= ? ORDER BY expires_at LIMIT ${STEP_ROWS})`,
+  ),
   planEntries: db
     .prepare<unknown[], number | null>(
       `SELECT max(seq) FROM (SELECT seq FROM entries WHERE prev IS NULL AND at < ? ORDER BY at LIMIT ${STEP_ROWS})`,
@@ -57,6 +61,8 @@ export class SqliteMaintenance {
         return this.#sql.ended.run(cutoff).changes
       case 'keys':
         return this.#sql.keys.run(cutoff).changes
+      case 'documents':
+        return this.#sql.documents.run(cutoff).changes
       case 'planEntries':
         return this.#sql.planEntries.get(cutoff) ?? 0
       case 'entries':

@@ -14,6 +14,7 @@ import {
   sentBeforeOf,
   sessionOf,
 } from './rows.js'
+import { SqliteDocumentReads } from './sqlite-documents.js'
 import { Sqlite } from './sqlite-driver.js'
 import { SqliteOutboxReads } from './sqlite-outbox-reads.js'
 import type { EndRow, EventRow, KeyRow, SessionRow } from './store.js'
@@ -82,6 +83,7 @@ export class SqliteReads implements Reads {
   readonly #db: Database
   readonly #sql: ReturnType<typeof prepare>
   readonly outbox: SqliteOutboxReads
+  readonly documents: SqliteDocumentReads
 
   constructor(path: string) {
     this.#db = new Sqlite(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
@@ -89,6 +91,7 @@ export class SqliteReads implements Reads {
       this.#db.pragma(`cache_size = -${CACHE_KIB}`)
       this.#sql = prepare(this.#db)
       this.outbox = new SqliteOutboxReads(this.#db)
+      this.documents = new SqliteDocumentReads(this.#db)
     } catch (error) {
       this.#db.close()
       throw error

@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3'
 import { MESSAGE_EVENT } from './apply.js'
+import { SqliteDocuments } from './sqlite-documents.js'
 import { SqliteOutbox } from './sqlite-outbox.js'
 import { type EndRow, type EventRow, type KeyRow, type SessionRow, STATUS, type Store } from './store.js'
 
@@ -90,6 +91,7 @@ const prepare = (db: Database) => ({
 export class SqliteStore implements Store {
   lastSeq: number
   readonly outbox: SqliteOutbox
+  readonly documents: SqliteDocuments
   readonly #sql: ReturnType<typeof prepare>
   readonly #sessions = new Map<string, SessionState>()
   /** Keys of those that this transaction changed: each is written once, at its end. */
@@ -98,6 +100,7 @@ export class SqliteStore implements Store {
   constructor(db: Database) {
     this.#sql = prepare(db)
     this.outbox = new SqliteOutbox(db)
+    this.documents = new SqliteDocuments(db)
     this.lastSeq = this.#sql.getSeq.get() ?? 0
   }
 

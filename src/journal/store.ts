@@ -1,3 +1,5 @@
+import type { DocumentRecord } from './documents.js'
+
 /** What became of an accepted event. The numbers are stored; from `completed` on nothing more is to come. */
 export const STATUS = { pending: 0, failed: 1, completed: 2, aborted: 3, discarded: 4 } as const
 
@@ -94,6 +96,14 @@ export interface PeerRow {
   readonly approvedBy: string | null
 }
 
+/** The documents; see `Documents`. */
+export interface DocumentStore {
+  /** Inserts or replaces. */
+  put(row: DocumentRecord): void
+  /** False: there is none. */
+  remove(kind: string, id: string): boolean
+}
+
 /**
  * The steps that writes are made of; `apply.ts` puts them together. All synchronous: a batch of writes is one transaction of
  * whoever calls.
@@ -102,6 +112,7 @@ export interface Store {
   /** The newest position that was given to an entry or event. */
   lastSeq: number
   readonly outbox: OutboxStore
+  readonly documents: DocumentStore
 
   findKey(sessionKey: string, key: string): KeyRow | undefined
   /** Inserts or replaces. */

@@ -2,6 +2,7 @@ import type { Journal } from '../journal/journal.js'
 import type { JournalOptions } from '../journal/options.js'
 import type { DefineTest } from './agent-suite.js'
 import { deadLetterTests } from './journal-suite-dead-letters.js'
+import { documentTests } from './journal-suite-documents.js'
 import { eventTests } from './journal-suite-events.js'
 import { lifeTests } from './journal-suite-life.js'
 import { logTests } from './journal-suite-log.js'
@@ -72,6 +73,7 @@ export function journalSuite(test: DefineTest, create: () => Promise<JournalHarn
   deadLetterTests(within)
   outboxTests(within)
   peerTests(within)
+  documentTests(within)
   retentionTests(within)
   lifeTests(within)
 }

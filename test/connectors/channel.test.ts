@@ -33,6 +33,7 @@ function channelOf(t: Test, connector = new ScriptedConnector(), limits: object 
     },
     log,
     receive: async () => ({ accepted: true, eventId: 'e', runId: 'r', duplicate: false }),
+    knows: async () => false,
     pending: () => 3,
     onStatus: (status) => statuses.push(status),
   })

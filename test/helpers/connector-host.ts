@@ -55,6 +55,9 @@ export class ConnectorHost implements Inlet {
     duplicate: false,
   })
   readonly #turns = new Turns()
+  /** Which conversations have a session. */
+  knows: (target: Target) => Promise<boolean> = async ({ peer, thread }) =>
+    this.received.some((message) => message.peer === peer && message.thread === thread)
   #stop = new AbortController()
   #listening: Promise<void> = Promise.resolve()
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { ConfigError } from '../../src/config/problems.js'
 import { GatewayError } from '../../src/protocol/index.js'
-import { startApp } from '../helpers/app.js'
+import { startApp, temporaryFolder } from '../helpers/app.js'
 import { captureLog } from '../helpers/log.js'
 import { ScriptedConnector, startChannel } from '../helpers/scripted-connector.js'
 import { until } from '../helpers/until.js'
@@ -32,6 +32,22 @@ t.test('a conversation on a channel has its session, its order and its agent', a
       payload: { role: 'user', content: 'hello', sender: 'Ada' },
     },
   )
+})
+
+t.test('a connector is told of a conversation that has a session, after a restart too', async (t) => {
+  const home = await temporaryFolder(t)
+  const start = () => startChannel(t, { journal: { type: 'sqlite' } }, undefined, { home })
+  const thread = { peer: '9', thread: '5' }
+  const first = await start()
+  await until(() => first.connector.listens.length === 1)
+  t.equal(await first.connector.now.inlet.knows(thread), false)
+  await first.connector.receive('hello', thread)
+  t.equal(await first.connector.now.inlet.knows(thread), true)
+  await first.app.close()
+  const second = await start()
+  await until(() => second.connector.listens.length === 1)
+  t.equal(await second.connector.now.inlet.knows(thread), true)
+  t.equal(await second.connector.now.inlet.knows({ peer: '9', thread: '6' }), false)
 })
 
 t.test('the commands of the gateway work on the conversation', async (t) => {

@@ -1,4 +1,4 @@
-import type { IncomingMessage, Inlet, Received } from '../connector.js'
+import type { IncomingMessage, Inlet, Received, Target } from '../connector.js'
 import { InOrder } from '../in-order.js'
 import type { Recent } from '../recent.js'
 import type { SlackApi } from './api.js'
@@ -17,7 +17,7 @@ export interface IncomingOptions extends FetchFileOptions {
   readonly api: SlackApi
   readonly botUserId: string
   readonly threads: boolean
-  /** The threads in which we were named or have spoken. */
+  /** The threads in which we have spoken, of those that have no session. */
   readonly joined: Recent<true>
 }
 
@@ -44,23 +44,15 @@ export class Incoming {
       .run(
         message.channel,
         () => this.#translate(message),
-        (translated) => this.#receive(translated),
+        (translated) => this.#inlet.receive(translated),
       )
       .finally(() => this.#inHand.delete(id))
     this.#inHand.set(id, received)
     return received
   }
 
-  async #receive(message: IncomingMessage): Promise<Received> {
-    const received = await this.#inlet.receive(message)
-    if (received.accepted && message.mentioned && message.thread !== null) {
-      this.#options.joined.set(threadId(message.peer, message.thread), true)
-    }
-    return received
-  }
-
   async #translate(message: SlackMessage): Promise<IncomingMessage> {
-    const { botUserId, joined } = this.#options
+    const { botUserId } = this.#options
     const { channel, channel_type, user, ts } = message
     const group = channel_type === undefined ? !channel.startsWith('D') : channel_type !== 'im'
     const thread = this.#threadOf(message, group)
@@ -70,7 +62,7 @@ export class Incoming {
       message.type === 'app_mention' ||
       text !== written ||
       message.parent_user_id === botUserId ||
-      (thread !== null && joined.has(threadId(channel, thread)))
+      (group && thread !== null && thread !== ts && (await this.#isJoined({ peer: channel, thread })))
     const [name, plain] = await Promise.all([this.#nameOf(user), this.#plain(text)])
     return {
       peer: channel,
@@ -89,6 +81,10 @@ export class Incoming {
   #threadOf({ ts, thread_ts }: SlackMessage, group: boolean): string | null {
     if (thread_ts !== undefined && thread_ts !== ts) return thread_ts
     return group && this.#options.threads ? ts : null
+  }
+
+  async #isJoined(target: Target): Promise<boolean> {
+    return this.#options.joined.has(threadId(target)) || (await this.#inlet.knows(target))
   }
 
   async #plain(text: string): Promise<string> {
@@ -114,6 +110,6 @@ export class Incoming {
   }
 }
 
-export function threadId(peer: string, thread: string): string {
+export function threadId({ peer, thread }: Target): string {
   return `${peer}:${thread}`
 }

@@ -13,12 +13,12 @@ import type {
   Sent,
   Target,
 } from '../connector.js'
+import { Recent } from '../recent.js'
 import { type Client, createClient } from './client.js'
 import type { Bot } from './mentions.js'
 import { Messages } from './messages.js'
-import { checkOptions, readToken, TelegramOptions } from './options.js'
+import { checkOptions, TelegramOptions, token as tokenOption } from './options.js'
 import { Previews } from './previews.js'
-import { Recent } from './recent.js'
 import { Updates } from './updates.js'
 import { Webhook } from './webhook.js'
 
@@ -51,7 +51,7 @@ const MAX_BEGUN = 1_000
  */
 export const createTelegramConnector: ConnectorFactory = (given, context) => {
   const options = parseOptions(TelegramOptions, given, (one) => checkOptions(one, context.env))
-  const token = readToken(options, context.env)
+  const token = tokenOption.read(options, context.env)
   if (token === undefined) {
     const fields = { variable: options.tokenEnv }
     context.log.warn(fields, 'the token of a Telegram bot is not set; it will not connect')

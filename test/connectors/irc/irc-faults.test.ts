@@ -92,7 +92,11 @@ t.test('a server that is silent for too long counts as lost', async (t) => {
 t.test('it leaves when it is told to, in whatever state, and comes again', async (t) => {
   const { port, program } = await startNgircd(t)
   const { connector, host } = await connect(t, port, { quitMessage: 'see you', channels: ['#lobby'] })
-  const inlet = { connected: () => {}, receive: () => Promise.reject(new Error('nobody')) }
+  const inlet = {
+    connected: () => {},
+    receive: () => Promise.reject(new Error('nobody')),
+    knows: async () => false,
+  }
   await connector.listen(inlet, AbortSignal.abort())
   const early = new AbortController()
   const listening = connector.listen(inlet, early.signal)

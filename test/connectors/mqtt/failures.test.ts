@@ -136,6 +136,7 @@ t.test('stops at once while it waits for a broker that says nothing, and leaves 
   const inlet = {
     connected: () => t.fail('connected'),
     receive: () => Promise.reject(new Error('a message')),
+    knows: async () => false,
   }
   const listening = connector.listen(inlet, control.signal)
   await until(() => sockets.length === 1)

@@ -197,7 +197,11 @@ t.test('a send can be given up', async (t) => {
 
 t.test('it leaves when it is told to, in whatever state, and comes again', async (t) => {
   const { connector, host } = await connect(t, insecure)
-  const inlet = { connected: () => {}, receive: () => Promise.reject(new Error('nobody')) }
+  const inlet = {
+    connected: () => {},
+    receive: () => Promise.reject(new Error('nobody')),
+    knows: async () => false,
+  }
   await connector.listen(inlet, AbortSignal.abort())
   const early = new AbortController()
   const listening = connector.listen(inlet, early.signal)
