@@ -22,6 +22,12 @@ export interface IncomingMessage extends Target {
   /** Without the mention. */
   readonly text: string
   readonly attachments?: readonly Static<typeof Attachment>[]
+  /**
+   * Fetches attachments that have to be asked for. Called once it is decided that the message is taken, and by whom it may be
+   * written, so that strangers cost no download; what it resolves with takes the place of what is given here. Rejects only for
+   * what the platform has to send again.
+   */
+  readonly files?: (signal: AbortSignal) => Promise<Pick<IncomingMessage, 'attachments' | 'metadata'>>
   /** When the platform says it was written. Milliseconds since the Unix epoch. */
   readonly at?: number
   /** Goes into the message's `metadata.<type of the connector>`; never a secret, such as a URL with a token in it. */
@@ -83,6 +89,9 @@ export interface Sent {
   readonly messageId: string | null
 }
 
+/** Either is understood everywhere. */
+export type CommandPrefix = '/' | '!'
+
 /** What a platform can do, and how much of it. */
 export interface Capabilities {
   /** The longest message, as `lengthOf` counts. */
@@ -97,6 +106,8 @@ export interface Capabilities {
   readonly concurrency?: number
   /** How often `typing` has to be repeated, in milliseconds. */
   readonly typingIntervalMs?: number
+  /** What a command begins with where people are told of it. Default: `/`; `!` is for where clients keep a `/` to themselves. */
+  readonly commandPrefix?: CommandPrefix
   /** How often a message may be edited, in milliseconds. */
   readonly previewIntervalMs?: number
   /**

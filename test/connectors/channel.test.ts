@@ -19,6 +19,7 @@ function channelOf(t: Test, connector = new ScriptedConnector(), limits: object 
       access: { allow: new Set(['*']), pairing: false, mentions: true },
       preview: true,
       typing: true,
+      questions: 'ask',
     },
     config: {
       reconnect: {

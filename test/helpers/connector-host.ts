@@ -12,6 +12,7 @@ import type {
 } from '../../src/connectors/connector.js'
 import type { Log } from '../../src/log.js'
 import type { GatewayError } from '../../src/protocol/errors.js'
+import { Turns } from '../../src/sessions/turns.js'
 import { until } from './until.js'
 
 /** What a connector's factory is given in tests; `logged` has its lines as `[level, fields, message]`. */
@@ -56,6 +57,7 @@ export class ConnectorHost implements Inlet {
     runId: `run_${message.id}`,
     duplicate: false,
   })
+  readonly #turns = new Turns()
   /** Which conversations have a session. */
   knows: (target: Target) => Promise<boolean> = async ({ peer, thread }) =>
     this.received.some((message) => message.peer === peer && message.thread === thread)
@@ -73,10 +75,17 @@ export class ConnectorHost implements Inlet {
     this.trouble = error
   }
 
-  async receive(message: IncomingMessage): Promise<Received> {
-    this.received.push(message)
-    return this.answer(message)
+  receive(message: IncomingMessage): Promise<Received> {
+    return this.#turns.take(message.peer, async () => {
+      const whole = await this.complete(message)
+      this.received.push(whole)
+      return this.answer(whole)
+    })
   }
+
+  /** Fetches the files, as the gateway does of what it takes. */
+  complete: (message: IncomingMessage) => Promise<IncomingMessage> = async ({ files, ...message }) =>
+    files === undefined ? message : { ...message, ...(await files(this.#stop.signal)) }
 
   /** Listens, resolves once connected, and rejects with why it could not. */
   async start(): Promise<void> {

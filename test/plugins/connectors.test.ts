@@ -209,3 +209,23 @@ t.test('whoever sends what a hook refuses is told so', async (t) => {
   await until(() => connector.sent.length === 1)
   t.match(connector.sent[0], { text: 'This message cannot be taken: No spam here.', replyTo: 's1' })
 })
+
+t.test('who is rejected is told once, and hears nothing however often they ask', async (t) => {
+  const { connector, connect } = await startChannel(t, { connector: { allow: [], pairing: true } })
+  const socket = await connect()
+  await connector.receive('let me in')
+  await until(() => connector.sent.length === 1)
+  await socket.call('pairing.reject', { channel: 'scripted', peer: '7' })
+  await until(() => connector.sent.length === 2)
+  for (let times = 0; times < 3; times++) t.match(await connector.receive('please'), { reason: 'not_paired' })
+  await connector.receive('let me in', { sender: { id: '8' }, peer: '8' })
+  await until(() => connector.sent.length === 3)
+  t.match(connector.sent, [
+    { target: { peer: '7' }, text: /approve your code/ },
+    { target: { peer: '7' }, text: 'You have not been let in.' },
+    { target: { peer: '8' }, text: /approve your code/ },
+  ])
+  t.match(await socket.call('pairing.list', { state: 'rejected' }), { pairings: [{ peer: '7' }] })
+  await socket.call('pairing.approve', { channel: 'scripted', peer: '7' })
+  t.match(await connector.receive('hello'), { accepted: true })
+})

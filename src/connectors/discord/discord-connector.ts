@@ -70,7 +70,7 @@ export class DiscordConnector implements Connector {
   async listen(inlet: Inlet, signal: AbortSignal): Promise<void> {
     const stop = new AbortController()
     const until = AbortSignal.any([signal, stop.signal])
-    const incoming = new Incoming({ maxBytes: this.#context.maxAttachmentBytes, signal: until }, inlet)
+    const incoming = new Incoming({ maxBytes: this.#context.maxAttachmentBytes }, inlet)
     try {
       const url = await this.#url(until)
       if (signal.aborted) return

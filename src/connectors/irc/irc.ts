@@ -26,6 +26,8 @@ class IrcConnector implements Connector {
       threads: false,
       attachments: false,
       idempotent: false,
+      // Clients take a line that begins with a slash for one of their own commands.
+      commandPrefix: '!',
       // All of them take their turns in the same pace.
       concurrency: 1,
       trusted: false,

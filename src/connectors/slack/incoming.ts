@@ -63,11 +63,7 @@ export class Incoming {
       text !== written ||
       message.parent_user_id === botUserId ||
       (group && thread !== null && thread !== ts && (await this.#isJoined({ peer: channel, thread })))
-    const [name, plain, attachments] = await Promise.all([
-      this.#nameOf(user),
-      this.#plain(text),
-      this.#files(message),
-    ])
+    const [name, plain] = await Promise.all([this.#nameOf(user), this.#plain(text)])
     return {
       peer: channel,
       thread,
@@ -76,7 +72,7 @@ export class Incoming {
       group,
       mentioned: group && mentioned,
       text: plain,
-      ...(attachments.length > 0 && { attachments }),
+      ...(message.files?.length && { files: (signal: AbortSignal) => this.#files(message, signal) }),
       at: Math.floor(Number(ts) * 1000),
       ...(channel_type !== undefined && { metadata: { channelType: channel_type } }),
     }
@@ -104,11 +100,13 @@ export class Incoming {
     return this.#names.nameOf(user, api(signal))
   }
 
-  async #files({ files = [] }: SlackMessage) {
+  async #files({ files = [] }: SlackMessage, signal: AbortSignal) {
     const attachments = []
     // One after the other: a message is to cost a bounded memory more than it holds.
-    for (const file of files.slice(0, MAX_FILES)) attachments.push(await fetchFile(file, this.#options))
-    return attachments
+    for (const file of files.slice(0, MAX_FILES)) {
+      attachments.push(await fetchFile(file, { ...this.#options, signal }))
+    }
+    return { attachments }
   }
 }
 

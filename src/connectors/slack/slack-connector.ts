@@ -44,6 +44,8 @@ export class SlackConnector implements Connector {
       attachments: true,
       // Slack's `client_msg_id` is for its own clients: https://github.com/slackapi/java-slack-sdk/issues/852
       idempotent: false,
+      // Slack takes every message that begins with a slash for one of its own commands.
+      commandPrefix: '!',
       // chat.update: 50 calls a minute.
       previewIntervalMs: 1_200,
       trusted: false,

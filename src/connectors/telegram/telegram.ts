@@ -38,6 +38,7 @@ const COMMANDS = [
   { command: 'help', description: 'What can be said here' },
   { command: 'new', description: 'Begin a new conversation' },
   { command: 'stop', description: 'Stop the answer that is being written' },
+  { command: 'answer', description: 'Answer what the agent asks, by number' },
 ]
 
 /** Parts of several messages that may wait for their next attempt without doubling what was sent. */

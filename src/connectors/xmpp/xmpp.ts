@@ -40,6 +40,8 @@ class XmppConnector implements Connector {
       threads: false,
       attachments: false,
       idempotent: false,
+      // Many clients have commands of their own that begin with a slash.
+      commandPrefix: '!',
       typingIntervalMs: TYPING_INTERVAL_MS,
       trusted: false,
     }
