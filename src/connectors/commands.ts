@@ -1,10 +1,10 @@
 /** What the gateway itself does for whoever writes on a channel. */
-export type Command = 'help' | 'reset' | 'stop'
+export type Command = 'help' | 'new' | 'reset' | 'stop'
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   '/start': 'help',
   '/help': 'help',
-  '/new': 'reset',
+  '/new': 'new',
   '/reset': 'reset',
   '/stop': 'stop',
 }

@@ -9,6 +9,7 @@ import {
   historyMaxChars,
   maxResponseBytes,
   ms,
+  skillsMaxChars,
 } from '../backend/options.js'
 
 const URL_EXPECTED = 'an http or https URL such as http://127.0.0.1:8000/run'
@@ -37,6 +38,7 @@ export const HttpOptions = Type.Object(
     headers,
     historyLimit,
     historyMaxChars,
+    skillsMaxChars,
     idempotent: Type.Boolean({
       default: true,
       description:

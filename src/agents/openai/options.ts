@@ -9,6 +9,7 @@ import {
   historyMaxChars,
   maxResponseBytes,
   ms,
+  skillsMaxChars,
   VISIBLE_ASCII,
 } from '../backend/options.js'
 
@@ -52,6 +53,7 @@ export const OpenAiOptions = Type.Object(
     ),
     historyLimit,
     historyMaxChars,
+    skillsMaxChars,
     responseTimeoutMs: ms(
       120_000,
       300_000,

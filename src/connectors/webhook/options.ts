@@ -138,9 +138,11 @@ export function* checkOptions(options: WebhookOptions, env: NodeJS.ProcessEnv): 
   if (own !== undefined && !isStandardSecret(own)) yield { path, message: STANDARD_SECRET }
 }
 
-const STANDARD_SECRET = 'expected whsec_ and base64, as Standard Webhooks has it (its value is not shown)'
+export const STANDARD_SECRET =
+  'expected whsec_ and base64, as Standard Webhooks has it (its value is not shown)'
 
-function isStandardSecret(secret: string): boolean {
+/** Whether it can be a secret of Standard Webhooks. */
+export function isStandardSecret(secret: string): boolean {
   const key = secret.replace(/^whsec_/, '')
   return key.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(key)
 }
