@@ -27,11 +27,15 @@ export type Action = (view: View, context: HookContext) => unknown
 /** The source of events that rules make. */
 export const HOOK_SOURCE = 'hook'
 
+/** Of what others wrote no more than this goes into the log. */
+const MAX_LOGGED_CHARS = 8_192
 const BACKOFF_MS = 500
 export const MAX_BACKOFF_MS = 10_000
 
 export function logAction(rule: string, level: 'debug' | 'info' | 'warn' | 'error', text: Template): Action {
-  return (view, { log }) => log[level]({ hook: rule, event: view.name, text: text.fill(view) }, 'hook')
+  return (view, { log }) => {
+    log[level]({ hook: rule, event: view.name, text: text.fill(view).slice(0, MAX_LOGGED_CHARS) }, 'hook')
+  }
 }
 
 export interface WebhookTarget {

@@ -47,11 +47,12 @@ t.test('hook modules of the state folder and of other folders are at work', asyn
       'README.md': 'not a hook',
       '.git': {},
     },
+    'plugin.mjs': `export default async function ours(app) { app.on('gateway:started', () => {}) }`,
     more: { plain: { 'handler.mjs': noted('more', "['agent:completed']") } },
   })
   const { connect, app } = await startScripted(
     t,
-    { hooks: { folders: ['more'], timeoutMs: 300 } },
+    { hooks: { folders: ['more'], timeoutMs: 300 }, plugins: [{ module: './plugin.mjs' }] },
     {
       home,
       onRun: (run) => run.reply(),
@@ -81,6 +82,7 @@ t.test('hook modules of the state folder and of other folders are at work', asyn
       lastError: { message: /300 ms/ },
     },
     { name: 'mine', kind: 'plugin', priority: 7, calls: 1 },
+    { name: 'gateway:started', kind: 'plugin', source: 'ours', events: ['gateway:started'], calls: 1 },
     { name: 'notes', kind: 'module', priority: 100, calls: 2, failures: 0, lastError: null },
     { name: 'plain', kind: 'module', calls: 1 },
   ])

@@ -37,6 +37,8 @@ t.test('a conversation on a channel has its session, its order and its agent', a
 t.test('the commands of the gateway work on the conversation', async (t) => {
   const { agent, connector, app } = await startChannel(t)
   const said = () => connector.sent.map(({ text, target, replyTo }) => [target.peer, text, replyTo])
+  const hooked: string[] = []
+  app.on('command:*', (step) => void hooked.push(`${step.name} ${'source' in step ? step.source : ''}`))
   await connector.receive('/new', { id: '1' })
   await connector.receive('one', { id: '2' })
   await connector.receive('two', { id: '3' })
@@ -55,6 +57,10 @@ t.test('the commands of the gateway work on the conversation', async (t) => {
     ['7', 'Nothing is being answered.', '5'],
     ['7', 'A new conversation begins.', '6'],
   ])
+  t.same(
+    hooked.map((told) => told.replace('command:', '')),
+    ['new scripted', 'stop scripted', 'stop scripted', 'reset scripted'],
+  )
 })
 
 t.test('a stranger is paired by an operator, and told so', async (t) => {

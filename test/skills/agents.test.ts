@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { json } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
+import { ACP_PROGRAM } from '../helpers/acp.js'
 import { startApp } from '../helpers/app.js'
 
 const skill = (name: string, body: string) => ({
@@ -28,7 +29,7 @@ t.test('a module is given the skills that its agent is for', async (t) => {
   const home = t.testdir({
     skills: FOLDER,
     'names.mjs':
-      'export default async (event, { skills }) => skills.map(({ name, body }) => name + ' ' + body.length).join()',
+      'export default async (event, { skills }) => skills.map((one) => one.name + one.body.length).join()',
   })
   const module = { type: 'module', path: './names.mjs' }
   const { connect } = await startApp(
@@ -48,10 +49,10 @@ t.test('a module is given the skills that its agent is for', async (t) => {
     const { outcome } = await socket.call('sessions.send', { content: 'x', wait: true }, `${agent}:1:main`)
     return outcome.message?.content ?? ''
   }
-  t.equal(await said('everything'), 'cook 8,swim 300')
+  t.equal(await said('everything'), 'cook8,swim300')
   t.equal(await said('nothing'), '')
   // The one of the gateway only where the program is that it tells of.
-  t.match(await said('some'), /^swim 300(,lurkbot-cli \d+)?$/)
+  t.match(await said('some'), /^swim300(,lurkbot-cli\d+)?$/)
 })
 
 t.test('a model is told of skills in its system message, with as much of them as may be', async (t) => {
@@ -106,4 +107,20 @@ t.test('a worker has them in its run', async (t) => {
   ])
   await worker.call('worker.complete', { lease: payload.lease, content: 'fine' })
   t.match(await sent, { outcome: { status: 'completed' } })
+})
+
+t.test('an agent that reads files itself is told where they are, when a conversation begins', async (t) => {
+  const home = t.testdir({ skills: FOLDER })
+  const coder = { type: 'acp', command: process.execPath, args: [ACP_PROGRAM], cwd: home }
+  const { connect } = await startApp(t, { defaultAgent: 'coder', agents: { coder } }, { home })
+  const socket = await connect()
+  const prompts = async (content: string) => {
+    const { outcome } = await socket.call('sessions.send', { content, wait: true }, 'web:1:main')
+    return JSON.parse(outcome.message.content) as string[]
+  }
+  const [first] = await prompts('one')
+  t.match(first, /<skill name="cook">\nDoes cook\.\n\nIts text is in .*cook\/SKILL\.md\.\n<\/skill>/)
+  t.notMatch(first, /Boil it/)
+  t.match(first, /\n\none$/)
+  t.equal((await prompts('two'))[1], 'two')
 })
