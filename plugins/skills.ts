@@ -46,12 +46,11 @@ export default fp<SkillsPluginOptions>(
       },
     })
     const watched = folders.filter(({ source }) => source !== 'builtin').map(({ path }) => path)
-    const watcher = new SkillWatcher(watched, () => skills.reload(), log)
+    const watcher = new SkillWatcher(watched, () => skills.reload())
     app.decorate('skills', skills)
     app.addHook('onReady', async () => {
-      await skills.reload()
-      warnOfUnknown(config, skills, log)
       await watcher.start()
+      warnOfUnknown(config, skills, log)
     })
     app.addHook('onClose', async () => app.closing.step('skills', () => watcher.close(), OTHERS_SHARE))
   },

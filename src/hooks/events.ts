@@ -1,4 +1,5 @@
 import type { Principal } from '../auth/principal.js'
+import { didYouMean } from '../config/suggest.js'
 import type { InboundEvent, SessionSummary } from '../protocol/index.js'
 import { compilePattern } from '../protocol/pattern.js'
 
@@ -73,8 +74,10 @@ export function matchingEvents(patterns: readonly string[]): HookName[] {
   const matched = new Set<HookName>()
   for (const pattern of patterns) {
     const names = HOOK_NAMES.filter(compilePattern(pattern))
-    if (names.length === 0)
-      throw new Error(`hook '${pattern}': expected one of ${HOOK_NAMES.join(', ')}, or a pattern`)
+    if (names.length === 0) {
+      const hint = didYouMean(pattern, HOOK_NAMES) || `; these are ${HOOK_NAMES.join(', ')}`
+      throw new Error(`'${pattern}' is no internal event, and no pattern of some${hint}`)
+    }
     for (const name of names) matched.add(name)
   }
   return [...matched]

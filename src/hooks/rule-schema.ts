@@ -62,7 +62,7 @@ export const Rule = Type.Object(
 export type Rule = Static<typeof Rule>
 
 /** The whole of hooks.yaml. */
-export const RulesFile = Type.Object(
+export const RulesDocument = Type.Object(
   { hooks: Type.Array(Rule, { maxItems: 1_000, expected: 'a list of rules, at most 1000' }) },
   closed,
 )

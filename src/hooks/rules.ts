@@ -2,8 +2,7 @@ import { Webhook } from 'standardwebhooks'
 import { checkUrl, checkVariable } from '../agents/backend/options.js'
 import { checkDocument } from '../config/document.js'
 import type { Layer } from '../config/merge.js'
-import type { Path } from '../config/paths.js'
-import { formatPath } from '../config/paths.js'
+import { formatPath, type Path } from '../config/paths.js'
 import type { Problem } from '../config/problems.js'
 import { didYouMean } from '../config/suggest.js'
 import { createTemplate, type Template } from '../connectors/template.js'
@@ -20,7 +19,7 @@ import {
 import { type Condition, ConditionError, compileCondition } from './condition.js'
 import { HOOK_FIELDS, type HookName, matchingEvents, viewOf } from './events.js'
 import { DEFAULT_PRIORITY, type HookDefinition } from './registered-hook.js'
-import { type Rule, RulesFile } from './rule-schema.js'
+import { type Rule, RulesDocument } from './rule-schema.js'
 
 const ATTEMPTS = 3
 const WEBHOOK_TIMEOUT_MS = 10_000
@@ -29,7 +28,7 @@ const OTHER_TIMEOUT_MS = 60_000
 
 /** The rules of hooks.yaml. What is wrong goes to `problems`; then none of them is to be used. */
 export function createRules(layer: Layer, host: RuleHost, problems: Problem[]): HookDefinition[] {
-  const document = checkDocument(RulesFile, layer, problems)
+  const document = checkDocument(RulesDocument, layer, problems)
   if (document === undefined) return []
   const names = new Map<string, number>()
   return document.hooks.map((rule, index) => {
@@ -128,6 +127,7 @@ function actionOf(rule: Rule, roots: readonly string[], host: RuleHost, refuse: 
   return post(name, webhook!, template, host, refuse)
 }
 
+type WebhookOptions = NonNullable<Rule['webhook']>
 type MakeTemplate = (path: Path, text: string) => Template
 
 function talk(
@@ -159,48 +159,58 @@ function talk(
 
 function post(
   rule: string,
-  options: NonNullable<Rule['webhook']>,
+  options: WebhookOptions,
   template: MakeTemplate,
   { env }: RuleHost,
   refuse: Refuse,
 ): Done {
   const { attempts = ATTEMPTS, timeoutMs = WEBHOOK_TIMEOUT_MS, text } = options
   const content = text === undefined ? null : template(['webhook', 'text'], text)
-  const variable = (key: 'urlEnv' | 'secretEnv'): string | null => {
-    const name = options[key]
-    if (name === undefined) return null
-    const [problem] = checkVariable(key, name)
-    const value = env[name]?.trim()
-    if (problem !== undefined) refuse(['webhook', key], problem.message)
-    else if (!value) refuse(['webhook', key], `expected a variable that is set, found that ${name} is not`)
-    return value || null
-  }
-  const secret = variable('secretEnv')
-  if (secret !== null && !isStandardSecret(secret)) {
-    refuse(['webhook', 'secretEnv'], STANDARD_SECRET)
-    return NOTHING
-  }
-  const url = options.url ?? variable('urlEnv')
-  if ((options.url === undefined) === (options.urlEnv === undefined)) {
-    refuse(['webhook'], 'expected either url or urlEnv')
-    return NOTHING
-  }
+  const hook = signer(options, env, refuse)
+  const url = urlOf(options, env, refuse)
   if (url === null) return NOTHING
-  const [problem] = checkUrl('url', url, 'an http or https URL', 'urlEnv, and secretEnv to sign')
-  if (problem !== undefined) {
-    // What a variable holds is not shown.
-    const hidden = options.url === undefined
-    refuse(
-      ['webhook', hidden ? 'urlEnv' : 'url'],
-      hidden
-        ? 'expected a variable that holds an http or https URL (its value is not shown)'
-        : problem.message,
-    )
-    return NOTHING
-  }
-  const hook = secret === null ? null : new Webhook(secret)
   return {
     action: webhookAction(rule, content, { url, hook, attempts, timeoutMs }),
     timeoutMs: attempts * (timeoutMs + MAX_BACKOFF_MS),
   }
+}
+
+/** Null: something is wrong with it. */
+function urlOf(options: WebhookOptions, env: NodeJS.ProcessEnv, refuse: Refuse): string | null {
+  if ((options.url === undefined) === (options.urlEnv === undefined)) {
+    refuse(['webhook'], 'expected either url or urlEnv')
+    return null
+  }
+  const url = options.url ?? settingOf('urlEnv', options.urlEnv, env, refuse)
+  if (url === null) return null
+  const [problem] = checkUrl('url', url, 'an http or https URL', 'urlEnv')
+  if (problem === undefined) return url
+  if (options.url !== undefined) refuse(['webhook', 'url'], problem.message)
+  else refuse(['webhook', 'urlEnv'], 'expected a variable that holds an http or https URL (it is not shown)')
+  return null
+}
+
+/** Null: it is not signed, or something is wrong with the secret. */
+function signer({ secretEnv }: WebhookOptions, env: NodeJS.ProcessEnv, refuse: Refuse): Webhook | null {
+  const secret = settingOf('secretEnv', secretEnv, env, refuse)
+  if (secret === null) return null
+  if (isStandardSecret(secret)) return new Webhook(secret)
+  refuse(['webhook', 'secretEnv'], STANDARD_SECRET)
+  return null
+}
+
+/** What a variable holds. Null: none is named, or something is wrong with it. */
+function settingOf(
+  key: 'urlEnv' | 'secretEnv',
+  variable: string | undefined,
+  env: NodeJS.ProcessEnv,
+  refuse: Refuse,
+): string | null {
+  if (variable === undefined) return null
+  const [problem] = checkVariable(key, variable)
+  const value = env[variable]?.trim() || null
+  if (problem !== undefined) refuse(['webhook', key], problem.message)
+  else if (value === null)
+    refuse(['webhook', key], `expected a variable that is set, found that ${variable} is not`)
+  return problem === undefined ? value : null
 }

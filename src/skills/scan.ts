@@ -19,7 +19,16 @@ export interface ScanLimits {
   readonly maxBytes: number
 }
 
-export const SKILL_FILE = 'SKILL.md'
+interface SkillFileState {
+  readonly path: string
+  readonly ino: number
+  readonly size: number
+  readonly mtimeMs: number
+}
+
+const SKILL_FILE = 'SKILL.md'
+/** Of a folder that holds something else, no more is looked at. */
+const MAX_ENTRIES = 1_000
 
 /**
  * Reads the skills of the folders, in their order: `<folder>/<name>/SKILL.md`. One that cannot be used is left out and told in
@@ -34,7 +43,7 @@ export async function scanSkills(
   const found: FoundSkill[] = []
   for (const folder of folders) {
     const inFolder = new Map<string, string>()
-    for (const path of await skillFiles(folder, problems)) {
+    for (const path of await filesOf(folder, problems)) {
       if (found.length >= limits.maxSkills) {
         const message = `expected at most ${limits.maxSkills} skills in all; further ones are left out`
         problems.push({ path: '', source: path, message })
@@ -58,10 +67,26 @@ export async function scanSkills(
   return found
 }
 
-async function skillFiles({ path, optional }: SkillFolder, problems: Problem[]): Promise<string[]> {
-  let names: string[]
+/** The skills of a folder, in the order of their names, and what tells each from what it was. @throws the file system's error */
+export async function skillFiles(folder: string): Promise<SkillFileState[]> {
+  const names = await readdir(folder)
+  const files = names
+    .filter((name) => !name.startsWith('.'))
+    .sort()
+    .slice(0, MAX_ENTRIES)
+    .map((name) => join(folder, name, SKILL_FILE))
+  const states = await Promise.all(
+    files.map(async (path) => {
+      const stats = await stat(path).catch(() => null)
+      return stats && { path, ino: stats.ino, size: stats.size, mtimeMs: stats.mtimeMs }
+    }),
+  )
+  return states.filter((state) => state !== null)
+}
+
+async function filesOf({ path, optional }: SkillFolder, problems: Problem[]): Promise<string[]> {
   try {
-    names = await readdir(path)
+    return (await skillFiles(path)).map((file) => file.path)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code !== 'ENOENT' || !optional) {
@@ -70,12 +95,6 @@ async function skillFiles({ path, optional }: SkillFolder, problems: Problem[]):
     }
     return []
   }
-  const files = names
-    .filter((name) => !name.startsWith('.'))
-    .sort()
-    .map((name) => join(path, name, SKILL_FILE))
-  const exist = await Promise.all(files.map((file) => stat(file).catch(() => null)))
-  return files.filter((_, index) => exist[index] !== null)
 }
 
 async function readSkill(

@@ -29,6 +29,7 @@ export class Skills {
   /** What agents are given, by their selection; made once for all runs. */
   readonly #given = new Map<SkillSelection, readonly Skill[]>()
   #reloading: Promise<void> = Promise.resolve()
+  #isLoaded = false
 
   constructor(options: SkillsOptions) {
     this.#options = options
@@ -108,7 +109,9 @@ export class Skills {
       log.warn({ problems: problems.map(formatProblem) }, 'skills left out')
     }
     this.#problems = problems
-    if (Object.values(changes).some((names) => names.length > 0)) onChanged(changes)
+    // What is there at the start is no change.
+    if (this.#isLoaded && Object.values(changes).some((names) => names.length > 0)) onChanged(changes)
+    this.#isLoaded = true
   }
 }
 

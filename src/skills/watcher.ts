@@ -1,100 +1,61 @@
-import { type Stats, unwatchFile, watchFile } from 'node:fs'
-import { stat } from 'node:fs/promises'
-import { basename } from 'node:path'
-import type { FSWatcher } from 'chokidar'
-import type { Log } from '../log.js'
-import { SKILL_FILE } from './scan.js'
+import { setTimeout as delay } from 'node:timers/promises'
+import { skillFiles } from './scan.js'
 
-/** A skill is saved, moved or unpacked in several steps: what happens within this time is one change. */
-const SETTLE_MS = 200
-/** How often a folder that is not there is looked for. */
+/**
+ * How often the folders are looked at. Watches of the system miss what happens while they are set up, as a skill is unpacked,
+ * and on shared folders most of it; a look costs a few file names and times.
+ */
 const POLL_MS = 1_000
-/** Folder, skill, SKILL.md. */
-const DEPTH = 1
+/** A skill is saved or unpacked in several steps: it is read once nothing has changed for so long. */
+const SETTLE_MS = 100
+/** In a folder that never rests. */
+const MAX_SETTLES = 10
 
-/** Watches the skill folders; those that do not exist, from when they do. */
+/** Watches the skill folders, those that do not exist yet included. */
 export class SkillWatcher {
   readonly #folders: readonly string[]
   readonly #onChange: () => Promise<void>
-  readonly #log: Log
-  readonly #awaited = new Map<string, (now: Stats) => void>()
-  #watcher: Promise<FSWatcher> | null = null
-  #timer: NodeJS.Timeout | null = null
-  #changing: Promise<void> = Promise.resolve()
-  #closed = false
+  readonly #stop = new AbortController()
+  #watching: Promise<void> = Promise.resolve()
 
-  constructor(folders: readonly string[], onChange: () => Promise<void>, log: Log) {
+  constructor(folders: readonly string[], onChange: () => Promise<void>) {
     this.#folders = folders
     this.#onChange = onChange
-    this.#log = log
   }
 
-  /** Begins to watch; what has changed since the folders were read is found. */
+  /** Begins to watch, and reads the folders once. */
   async start(): Promise<void> {
-    await Promise.all(this.#folders.map((folder) => this.#begin(folder)))
-    if (this.#watcher !== null) this.#changed()
+    const seen = await this.#look()
+    await this.#onChange()
+    this.#watching = this.#watch(seen)
   }
 
   /** Stops watching and waits for a change that is being read. Closing twice is fine. */
   async close(): Promise<void> {
-    this.#closed = true
-    if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = null
-    for (const [folder, listener] of this.#awaited) unwatchFile(folder, listener)
-    this.#awaited.clear()
-    await (await this.#watcher)?.close()
-    await this.#changing
+    this.#stop.abort()
+    await this.#watching
   }
 
-  async #begin(folder: string): Promise<void> {
-    const exists = await stat(folder).then(
-      () => true,
-      () => false,
-    )
-    if (this.#closed) return
-    if (exists) await this.#watch(folder)
-    else this.#await(folder)
-  }
-
-  #await(folder: string): void {
-    const listener = ({ nlink }: Stats) => {
-      if (nlink === 0) return
-      unwatchFile(folder, listener)
-      this.#awaited.delete(folder)
-      this.#watch(folder)
-        .then(this.#changed)
-        .catch((err: unknown) => this.#log.error({ err, folder }, 'a skill folder is not watched'))
+  async #watch(seen: string): Promise<void> {
+    const { signal } = this.#stop
+    const pause = (ms: number) => delay(ms, undefined, { signal, ref: false }).catch(() => {})
+    for (let before = seen; !signal.aborted; await pause(POLL_MS)) {
+      let now = await this.#look()
+      if (now === before) continue
+      for (let settles = 0; settles < MAX_SETTLES && !signal.aborted; settles++) {
+        const last = now
+        await pause(SETTLE_MS)
+        now = await this.#look()
+        if (now === last) break
+      }
+      before = now
+      await this.#onChange()
     }
-    this.#awaited.set(folder, listener)
-    watchFile(folder, { interval: POLL_MS, persistent: false }, listener)
   }
 
-  async #watch(folder: string): Promise<void> {
-    if (this.#closed) return
-    this.#watcher ??= this.#create()
-    const watcher = await this.#watcher
-    watcher.add(folder)
-  }
-
-  async #create(): Promise<FSWatcher> {
-    // Only those who have skills pay for loading it.
-    const { watch } = await import('chokidar')
-    const watcher = watch([], {
-      depth: DEPTH,
-      ignoreInitial: true,
-      ignored: (path, stats) => stats?.isFile() === true && basename(path) !== SKILL_FILE,
-    })
-    watcher.on('error', (err) => this.#log.error({ err }, 'skill folders are not watched'))
-    watcher.on('all', this.#changed)
-    return watcher
-  }
-
-  readonly #changed = (): void => {
-    // One that is set stays as it is: in a busy folder it would else be put off for ever.
-    if (this.#closed || this.#timer !== null) return
-    this.#timer = setTimeout(() => {
-      this.#timer = null
-      this.#changing = this.#changing.then(this.#onChange)
-    }, SETTLE_MS).unref()
+  /** Changes with everything that matters. */
+  async #look(): Promise<string> {
+    const files = await Promise.all(this.#folders.map((folder) => skillFiles(folder).catch(() => null)))
+    return JSON.stringify(files)
   }
 }

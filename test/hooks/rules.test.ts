@@ -215,7 +215,7 @@ t.test('every mistake in hooks.yaml is told with its path and line, and nothing 
     ({ path, source, message }: Record<string, string>) => `${path} ${source!.slice(file.length)} ${message}`,
   )
   t.match(text, [
-    /^hooks\[0\]\.on :3 hook 'agent:finished': expected one of /,
+    /^hooks\[0\]\.on :3 'agent:finished' is no internal event, and no pattern of some/,
     /^hooks\[2\]\.when\.cod :11 expected a field of these events; did you mean 'code'/,
     /^hooks\[2\]\.when\.attempt :12 expected a field of these events/,
     /^hooks\[2\]\.when\.code\.like :13 unknown comparison; known: equals/,
