@@ -1,8 +1,20 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { SIGNING_SECRET } from '../agents/http/options.js'
+import { secretOption } from '../config/secret-option.js'
 
 const text = (description: string) => Type.String({ minLength: 1, maxLength: 65_536, description })
 const short = (expected: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 256, expected }))
 const closed = { additionalProperties: false }
+
+export const secret = secretOption('secret', SIGNING_SECRET)
+
+/** It may hold a key of its own. */
+export const url = secretOption('url', {
+  is: 'the URL that is posted to',
+  pattern: '^https?://',
+  expected: 'an http or https URL',
+  required: true,
+})
 
 /** One rule of hooks.yaml. */
 export const Rule = Type.Object(
@@ -34,9 +46,8 @@ export const Rule = Type.Object(
     webhook: Type.Optional(
       Type.Object(
         {
-          url: Type.Optional(Type.String({ expected: 'an http or https URL' })),
-          urlEnv: Type.Optional(Type.String()),
-          secretEnv: Type.Optional(Type.String()),
+          ...url.schema,
+          ...secret.schema,
           text: Type.Optional(text('A template.')),
           attempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 10 })),
           timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: 60_000, unit: 'ms' })),

@@ -1,12 +1,11 @@
 import { Webhook } from 'standardwebhooks'
-import { checkUrl, checkVariable } from '../agents/backend/options.js'
 import { checkDocument } from '../config/document.js'
+import { checkHttpUrl } from '../config/http-url.js'
 import type { Layer } from '../config/merge.js'
 import { formatPath, type Path } from '../config/paths.js'
 import type { Problem } from '../config/problems.js'
 import { didYouMean } from '../config/suggest.js'
 import { createTemplate, type Template } from '../connectors/template.js'
-import { isStandardSecret, STANDARD_SECRET } from '../connectors/webhook/options.js'
 import {
   type Action,
   deliveryAction,
@@ -19,7 +18,7 @@ import {
 import { type Condition, ConditionError, compileCondition } from './condition.js'
 import { HOOK_FIELDS, type HookName, matchingEvents, viewOf } from './events.js'
 import { DEFAULT_PRIORITY, type HookDefinition } from './registered-hook.js'
-import { type Rule, RulesDocument } from './rule-schema.js'
+import { type Rule, RulesDocument, secret, url } from './rule-schema.js'
 
 const ATTEMPTS = 3
 const WEBHOOK_TIMEOUT_MS = 10_000
@@ -166,51 +165,18 @@ function post(
 ): Done {
   const { attempts = ATTEMPTS, timeoutMs = WEBHOOK_TIMEOUT_MS, text } = options
   const content = text === undefined ? null : template(['webhook', 'text'], text)
-  const hook = signer(options, env, refuse)
-  const url = urlOf(options, env, refuse)
-  if (url === null) return NOTHING
+  const found = [...url.check(options, env), ...secret.check(options, env)]
+  for (const { path, message } of found) refuse(['webhook', path], message)
+  const to = url.read(options, env)
+  if (to === undefined || found.length > 0) return NOTHING
+  // It may hold a key, so that it is not shown.
+  if (!checkHttpUrl('url', to, '').next().done) {
+    refuse(['webhook'], 'expected an http or https URL without credentials (it is not shown)')
+  }
+  const key = secret.read(options, env)
+  const hook = key === undefined ? null : new Webhook(key)
   return {
-    action: webhookAction(rule, content, { url, hook, attempts, timeoutMs }),
+    action: webhookAction(rule, content, { url: to, hook, attempts, timeoutMs }),
     timeoutMs: attempts * (timeoutMs + MAX_BACKOFF_MS),
   }
-}
-
-/** Null: something is wrong with it. */
-function urlOf(options: WebhookOptions, env: NodeJS.ProcessEnv, refuse: Refuse): string | null {
-  if ((options.url === undefined) === (options.urlEnv === undefined)) {
-    refuse(['webhook'], 'expected either url or urlEnv')
-    return null
-  }
-  const url = options.url ?? settingOf('urlEnv', options.urlEnv, env, refuse)
-  if (url === null) return null
-  const [problem] = checkUrl('url', url, 'an http or https URL', 'urlEnv')
-  if (problem === undefined) return url
-  if (options.url !== undefined) refuse(['webhook', 'url'], problem.message)
-  else refuse(['webhook', 'urlEnv'], 'expected a variable that holds an http or https URL (it is not shown)')
-  return null
-}
-
-/** Null: it is not signed, or something is wrong with the secret. */
-function signer({ secretEnv }: WebhookOptions, env: NodeJS.ProcessEnv, refuse: Refuse): Webhook | null {
-  const secret = settingOf('secretEnv', secretEnv, env, refuse)
-  if (secret === null) return null
-  if (isStandardSecret(secret)) return new Webhook(secret)
-  refuse(['webhook', 'secretEnv'], STANDARD_SECRET)
-  return null
-}
-
-/** What a variable holds. Null: none is named, or something is wrong with it. */
-function settingOf(
-  key: 'urlEnv' | 'secretEnv',
-  variable: string | undefined,
-  env: NodeJS.ProcessEnv,
-  refuse: Refuse,
-): string | null {
-  if (variable === undefined) return null
-  const [problem] = checkVariable(key, variable)
-  const value = env[variable]?.trim() || null
-  if (problem !== undefined) refuse(['webhook', key], problem.message)
-  else if (value === null)
-    refuse(['webhook', key], `expected a variable that is set, found that ${variable} is not`)
-  return problem === undefined ? value : null
 }

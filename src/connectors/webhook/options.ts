@@ -2,8 +2,9 @@ import { type Static, Type } from '@sinclair/typebox'
 import { found } from '../../config/expectation.js'
 import type { Problem } from '../../config/problems.js'
 import { bytes, ms } from '../../config/schema-kinds.js'
-import { text, variable } from '../kinds.js'
-import { createTemplate } from '../template.js'
+import { variable } from '../../config/secret-option.js'
+import { text } from '../kinds.js'
+import { checkTemplate, createTemplate } from '../template.js'
 
 const header = (value: string | undefined, description: string) =>
   Type.String({
@@ -138,11 +139,9 @@ export function* checkOptions(options: WebhookOptions, env: NodeJS.ProcessEnv): 
   if (own !== undefined && !isStandardSecret(own)) yield { path, message: STANDARD_SECRET }
 }
 
-export const STANDARD_SECRET =
-  'expected whsec_ and base64, as Standard Webhooks has it (its value is not shown)'
+const STANDARD_SECRET = 'expected whsec_ and base64, as Standard Webhooks has it (its value is not shown)'
 
-/** Whether it can be a secret of Standard Webhooks. */
-export function isStandardSecret(secret: string): boolean {
+function isStandardSecret(secret: string): boolean {
   const key = secret.replace(/^whsec_/, '')
   return key.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(key)
 }
@@ -166,14 +165,6 @@ function* checkTemplates(options: WebhookOptions): Generator<Problem> {
   const problems = [...checkTemplate('url', url, URL_ROOTS)]
   yield* problems
   if (url !== undefined && problems.length === 0) yield* checkUrl(url)
-}
-
-function* checkTemplate(path: string, template: string | undefined, roots: string[]): Generator<Problem> {
-  try {
-    createTemplate(template ?? '', roots)
-  } catch (error) {
-    yield { path, message: (error as Error).message }
-  }
 }
 
 function* checkUrl(url: string): Generator<Problem> {

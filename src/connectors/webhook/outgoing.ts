@@ -1,6 +1,7 @@
 import type { Webhook } from 'standardwebhooks'
 import { GatewayError } from '../../protocol/errors.js'
 import type { OutgoingPart, Target } from '../connector.js'
+import { partAsJson } from '../part-json.js'
 import type { Template } from '../template.js'
 import { postSigned } from './post.js'
 
@@ -20,36 +21,17 @@ export class Sender {
 
   async send(part: OutgoingPart, signal: AbortSignal): Promise<void> {
     const at = new Date()
-    await postSigned(
-      {
-        url: this.#urlFor(part.target),
-        hook: this.#hook,
-        id: part.idempotencyKey,
-        at,
-        body: JSON.stringify(this.#message(part, at)),
-        timeoutMs: this.#timeoutMs,
-      },
-      signal,
-    )
-  }
-
-  #message(part: OutgoingPart, now: Date): object {
-    const { idempotencyKey, target, text, attachments, runId, replyTo, part: number, parts } = part
-    const { peer, thread } = target
-    return {
-      type: 'message',
-      id: idempotencyKey,
-      channel: this.#channel,
-      peer,
-      thread,
-      text,
-      attachments,
-      runId,
-      replyTo,
-      part: number,
-      parts,
-      at: now.getTime(),
+    const body = JSON.stringify({ ...partAsJson(part), channel: this.#channel, at: at.getTime() })
+    const { idempotencyKey: id } = part
+    const post = {
+      url: this.#urlFor(part.target),
+      hook: this.#hook,
+      id,
+      at,
+      body,
+      timeoutMs: this.#timeoutMs,
     }
+    await postSigned(post, signal)
   }
 
   #urlFor({ peer, thread }: Target): string {

@@ -58,7 +58,7 @@ function refusal({ status, headers }: Response): GatewayError {
       details: { status },
       retryAfterMs: readRetryAfter(headers),
     })
-  if (status === 401) return fail('UNAUTHORIZED', 'does not accept the signature')
+  if (status === 401) return fail('FORBIDDEN', 'does not accept the signature')
   if (status === 403) return fail('FORBIDDEN', 'does not allow this')
   if (status === 404 || status === 410) return fail('NOT_FOUND', 'is gone')
   if (status === 429) return fail('RATE_LIMITED', 'asks for patience')
