@@ -131,6 +131,19 @@ hooks:
   t.equal(got.length, 1)
 })
 
+t.test('a stop is told before everything is closed', async (t) => {
+  const { got, url } = await receiver(t)
+  const home = t.testdir({
+    'hooks.yaml': `hooks: [{ name: stops, on: gateway:stopping, webhook: { url: "${url}" } }]\n`,
+  })
+  const { app } = await startScripted(t, {}, { home })
+  await app.close()
+  t.match(
+    got.map(({ body }) => JSON.parse(body)),
+    [{ type: 'gateway:stopping', data: { restart: false } }],
+  )
+})
+
 t.test('a rule writes to a session and to a channel, and does not keep itself busy', async (t) => {
   const home = t.testdir({
     'hooks.yaml': `
