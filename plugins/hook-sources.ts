@@ -47,10 +47,11 @@ export default fp<HookSourcesPluginOptions>(
     const sources = new HookSources({ hooks, host, log, home, baseDir, folders, timeoutMs })
     app.decorate('hookSources', sources)
     app.addHook('onReady', async () => {
+      // First, so that no change is missed.
+      sources.watch()
       await sources.reload()
       const { problems } = sources
       if (strict && problems.length > 0) throw new ConfigError(problems)
-      sources.watch()
     })
     app.addHook('onListen', async () => hooks.emit({ name: 'gateway:ready' }))
     const close = () => app.closing.step('hook sources', () => sources.close(), OTHERS_SHARE)

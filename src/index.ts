@@ -1,5 +1,12 @@
 /** The public surface for those who embed the gateway or extend it with plugins. */
-export type { Agent, AgentFactory, AgentFactoryContext, AgentReply, RunContext } from './agents/agent.js'
+export type {
+  Agent,
+  AgentFactory,
+  AgentFactoryContext,
+  AgentReply,
+  RunContext,
+  Skill,
+} from './agents/agent.js'
 export { type AppOptions, buildApp } from './app.js'
 export type { Principal } from './auth/principal.js'
 export { loadConfig } from './config/load.js'

@@ -38,9 +38,12 @@ export class RulesFile {
 
   /** Reads the file and applies it; never rejects. */
   reload(): Promise<void> {
-    this.#reloading = this.#reloading.then(async () => {
-      if (!this.#closed) await this.#reload()
-    })
+    const { path, log } = this.#options
+    this.#reloading = this.#reloading
+      .then(async () => {
+        if (!this.#closed) await this.#reload()
+      })
+      .catch((err: unknown) => log.error({ err, file: path }, 'hooks.yaml could not be looked at'))
     return this.#reloading
   }
 
@@ -71,7 +74,7 @@ export class RulesFile {
     }
     const problems: Problem[] = []
     const layer = await readConfigFile(path, problems)
-    if (layer !== undefined && !(this.problems.length === 0 && isDeepStrictEqual(layer.value, this.#inUse))) {
+    if (layer !== undefined && !isDeepStrictEqual(layer.value, this.#inUse)) {
       // Only those who have such a file pay for loading what it needs.
       const { createRules } = await import('./rules.js')
       const rules = createRules(layer, host, problems)
