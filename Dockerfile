@@ -30,6 +30,7 @@ COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist/src dist/src
 COPY --from=build /app/dist/plugins dist/plugins
 COPY --from=build /app/dist/routes dist/routes
+COPY skills skills
 COPY LICENSE ./
 # Made before VOLUME: a new volume takes its owner and mode from the folder.
 RUN install --directory --owner=node --group=node --mode=0700 /data

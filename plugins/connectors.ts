@@ -100,6 +100,8 @@ export default fp<ConnectorsPluginOptions>(
           log,
           onStatus: channels.changed,
           observe: (channel, outcome) => instruments.channelMessages.inc({ channel, outcome }),
+          onCommand: (command, sessionKey, source) =>
+            app.hooks.emit({ name: `command:${command}`, sessionKey, source }),
         })
         channels.add(channel)
         deliverer.attach(channel)
@@ -116,7 +118,7 @@ export default fp<ConnectorsPluginOptions>(
   },
   {
     name: 'connectors',
-    dependencies: ['closing', 'metrics', 'journal', 'events', 'lifecycle', 'lanes', 'outbox'],
+    dependencies: ['closing', 'metrics', 'hooks', 'journal', 'events', 'lifecycle', 'lanes', 'outbox'],
     fastify: '5.x',
   },
 )

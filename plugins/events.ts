@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
 import { Broadcaster } from '../src/events/broadcaster.js'
-import { EVENTS } from '../src/protocol/index.js'
+import { tellSessionStep } from '../src/hooks/session-steps.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -16,8 +16,7 @@ export default fp(
     app.journal.onCommit((entries) => {
       for (const entry of entries) {
         broadcaster.broadcast(entry)
-        if (entry.event === EVENTS.sessionCreated.name)
-          app.hooks.emit({ name: 'session:created', sessionKey: entry.sessionKey! })
+        tellSessionStep(app.hooks, entry)
       }
     })
 

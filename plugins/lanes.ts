@@ -59,6 +59,7 @@ export default fp<LanesPluginOptions>(
       log,
       ...config.lanes,
       follow: (event) => app.previews.follow(event),
+      skillsOf: (selection) => app.skills.select(selection),
       historyLimit: config.sessions.historyLimit,
       isChannel,
       failureText: config.channels.failureText,
@@ -114,7 +115,7 @@ export default fp<LanesPluginOptions>(
   },
   {
     name: 'lanes',
-    dependencies: ['metrics', 'overload', 'journal', 'events', 'hooks', 'agents'],
+    dependencies: ['metrics', 'overload', 'journal', 'events', 'hooks', 'skills', 'agents'],
     fastify: '5.x',
   },
 )

@@ -6,6 +6,7 @@ import closing from '../plugins/closing.js'
 import connectors from '../plugins/connectors.js'
 import events from '../plugins/events.js'
 import health from '../plugins/health.js'
+import hookSources from '../plugins/hook-sources.js'
 import hooks from '../plugins/hooks.js'
 import journal from '../plugins/journal.js'
 import lanes from '../plugins/lanes.js'
@@ -15,6 +16,7 @@ import metrics from '../plugins/metrics.js'
 import outbox from '../plugins/outbox.js'
 import overload from '../plugins/overload.js'
 import rateLimit from '../plugins/rate-limit.js'
+import skills from '../plugins/skills.js'
 import thirdParty, { checkPlugins } from '../plugins/third-party.js'
 import tls from '../plugins/tls.js'
 import websocket from '../plugins/websocket.js'
@@ -28,9 +30,11 @@ import channelMethods from '../routes/methods/channels.js'
 import deliveryMethods from '../routes/methods/deliveries.js'
 import eventMethods from '../routes/methods/events.js'
 import gatewayMethods from '../routes/methods/gateway.js'
+import hookMethods from '../routes/methods/hooks.js'
 import laneMethods from '../routes/methods/lanes.js'
 import pairingMethods from '../routes/methods/pairing.js'
 import sessionMethods from '../routes/methods/sessions.js'
+import skillMethods from '../routes/methods/skills.js'
 import workerMethods from '../routes/methods/workers.js'
 import metricsRoutes from '../routes/metrics.js'
 import websocketRoutes from '../routes/ws.js'
@@ -176,11 +180,13 @@ async function compose(
   await app.register(hooks, { config })
   await app.register(events)
   await app.register(lifecycle, { config })
+  await app.register(skills, { config, home, baseDir })
   await app.register(agents, { config, baseDir, sources })
   await app.register(methods, { checkResults })
   await app.register(lanes, { config })
   await app.register(outbox, { config })
   await app.register(connectors, { config, baseDir, sources })
+  await app.register(hookSources, { config, home, baseDir })
   await app.register(websocket, { config, version: VERSION })
   await app.register(workers)
   await app.register(health, { version: VERSION })
@@ -195,6 +201,8 @@ async function compose(
   await app.register(deliveryMethods)
   await app.register(channelMethods)
   await app.register(pairingMethods)
+  await app.register(hookMethods)
+  await app.register(skillMethods)
   await app.register(thirdParty, { config, baseDir })
 
   await app.register(

@@ -17,7 +17,7 @@ export default async function agentMethods(
   app: FastifyInstance,
   { defaultAgent }: { defaultAgent: string },
 ): Promise<void> {
-  const { agents, lanes, outcomes, questions } = app
+  const { agents, lanes, outcomes, questions, hooks } = app
 
   app.method(agentWait, async ({ runId, timeoutMs = DEFAULT_WAIT_MS }, { principal, signal }) => {
     const deadline = new Deadline(signal)
@@ -31,12 +31,16 @@ export default async function agentMethods(
   })
 
   app.method(agentAbort, async ({ runId, reason = 'requested' }, { principal, sessionKey, signal }) => {
+    let aborted: string[]
     if (runId !== undefined) {
-      const mayWrite = within(principal, sessionKey)
-      return { aborted: await lanes.abortRun(runId, reason, mayWrite, signal) }
+      aborted = await lanes.abortRun(runId, reason, within(principal, sessionKey), signal)
+    } else if (sessionKey !== null) {
+      aborted = await lanes.abortSession(sessionKey, reason, signal)
+    } else {
+      throw invalid('params.runId', 'a run id, or a sessionKey on the request')
     }
-    if (sessionKey !== null) return { aborted: await lanes.abortSession(sessionKey, reason, signal) }
-    throw invalid('params.runId', 'a run id, or a sessionKey on the request')
+    hooks.emit({ name: 'command:stop', sessionKey, source: 'ws' })
+    return { aborted }
   })
 
   app.method(agentQuestions, (_, { principal, sessionKey }) => ({

@@ -13,7 +13,7 @@ import {
 
 /** `sessions.*`. */
 export default async function sessionMethods(app: FastifyInstance): Promise<void> {
-  const { sessions, intake, outcomes } = app
+  const { sessions, intake, outcomes, hooks } = app
 
   app.method(sessionsList, (params, { principal }) => sessions.list(principal, params))
 
@@ -31,9 +31,11 @@ export default async function sessionMethods(app: FastifyInstance): Promise<void
     session: await sessions.patch(sessionKey!, params),
   }))
 
-  app.method(sessionsReset, async (_params, { sessionKey }) => ({
-    session: await sessions.reset(sessionKey!),
-  }))
+  app.method(sessionsReset, async (_params, { sessionKey }) => {
+    const session = await sessions.reset(sessionKey!)
+    hooks.emit({ name: 'command:reset', sessionKey, source: 'ws' })
+    return { session }
+  })
 
   app.method(sessionsDelete, async (_params, { sessionKey }) => {
     await sessions.delete(sessionKey!)

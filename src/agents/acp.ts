@@ -3,6 +3,7 @@ import type { ContentBlock } from '@agentclientprotocol/sdk'
 import { resolveConfigPath } from '../config/paths.js'
 import { ConfigError } from '../config/problems.js'
 import type { JsonObject } from '../protocol/index.js'
+import { skillsPrompt } from '../skills/given.js'
 import { abortable, abortError } from './abort.js'
 import { Conversations } from './acp/conversations.js'
 import { agentFailure, isUnknownSession } from './acp/failures.js'
@@ -53,7 +54,7 @@ export async function createAcpAgent(given: JsonObject, context: AgentFactoryCon
         const held = await conversations.acquire(event.sessionKey, signal)
         release = held.release
         const { id, begins } = await conversations.open(held.conversation, link, run)
-        const before = begins ? await earlier(run, options) : []
+        const before = begins ? [...skillsOf(run), ...(await earlier(run, options))] : []
         const prompted = prompt(link, id, [...before, { type: 'text', text: content }], run)
         over = prompted.over
         const reply = await prompted.reply.catch((error: unknown) => {
@@ -75,6 +76,12 @@ export async function createAcpAgent(given: JsonObject, context: AgentFactoryCon
     },
     close: () => launcher.close(),
   }
+}
+
+/** The skills are files that the agent can read itself: it is told where they are. */
+function skillsOf({ skills }: RunContext): ContentBlock[] {
+  const text = skillsPrompt(skills, 0)
+  return text === '' ? [] : [{ type: 'text', text: `${text}\n\n` }]
 }
 
 /** What an agent that begins is told of the conversation. */

@@ -9,8 +9,9 @@ import type {
   PermissionQuestion,
   SessionSummary,
 } from '../protocol/index.js'
+import type { Skill } from '../skills/skill.js'
 
-export type { Log }
+export type { Log, Skill }
 
 export type HistoryMessage = Static<typeof HistoryEntry>
 
@@ -25,6 +26,8 @@ export interface RunContext {
   readonly events: readonly InboundEvent[]
   /** 1 for the first try. */
   readonly attempt: number
+  /** The skills of its agent that can be used here, as they are now. */
+  readonly skills: readonly Skill[]
   /** How long this try may take from its begin, milliseconds. */
   readonly timeoutMs: number
   /** Aborts on `agent.abort`, the time limit and shutdown. An agent that ignores it is abandoned and its output is fenced off. */

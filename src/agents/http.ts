@@ -1,5 +1,6 @@
 import { Webhook } from 'standardwebhooks'
 import { GatewayError, type InboundEvent, type JsonObject } from '../protocol/index.js'
+import { givenSkills } from '../skills/given.js'
 import { abortable, abortError } from './abort.js'
 import type { Agent, AgentFactoryContext, HistoryMessage, RunContext } from './agent.js'
 import { type FailureOptions, refusal, silent } from './backend/failures.js'
@@ -46,7 +47,13 @@ export function createHttpAgent(given: JsonObject, { name, log, env }: AgentFact
 }
 
 function createSender(options: HttpOptions, secret: string | undefined) {
-  const { responseTimeoutMs, stallTimeoutMs, maxResponseBytes: maxBytes, idempotent } = options
+  const {
+    responseTimeoutMs,
+    stallTimeoutMs,
+    maxResponseBytes: maxBytes,
+    idempotent,
+    skillsMaxChars,
+  } = options
   const url = new URL(options.url)
   const webhook = secret === undefined ? undefined : new Webhook(secret)
   const secrets = secretsOf(options.headers)
@@ -55,7 +62,8 @@ function createSender(options: HttpOptions, secret: string | undefined) {
   return async (event: InboundEvent, history: readonly HistoryMessage[], run: RunContext) => {
     const { runId, attempt, events, session, signal, log } = run
     const failures: FailureOptions = { who: WHO, secrets, log }
-    const body = JSON.stringify({ type: 'run', runId, attempt, event, events, session, history })
+    const skills = run.skills.length === 0 ? undefined : givenSkills(run.skills, skillsMaxChars)
+    const body = JSON.stringify({ type: 'run', runId, attempt, event, events, session, history, skills })
     const headers = new Headers({
       ...options.headers,
       ...signed(webhook, event.id, body),

@@ -30,7 +30,7 @@ export const ModuleOptions = Type.Object(
 export interface ModuleContext
   extends Pick<
     RunContext,
-    'session' | 'runId' | 'events' | 'attempt' | 'signal' | 'log' | 'onSteer' | 'report' | 'ask'
+    'session' | 'runId' | 'events' | 'attempt' | 'skills' | 'signal' | 'log' | 'onSteer' | 'report' | 'ask'
   > {
   /** The messages before the event's own, oldest first, as many as the configured window holds. */
   readonly history: readonly HistoryMessage[]

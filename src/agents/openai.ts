@@ -39,7 +39,7 @@ export function createOpenAiAgent(given: JsonObject, { name, log, env }: AgentFa
       if (unlinked) throw new GatewayError('NOT_LINKED', 'The API key of the agent is not set.')
       const history =
         options.historyLimit === 0 ? [] : await abortable(run.history(options.historyLimit), run.signal)
-      return await endpoint(chatMessages(options, history, content), run)
+      return await endpoint(chatMessages(options, run.skills, history, content), run)
     },
   }
 }

@@ -3,6 +3,7 @@ import { formatPath } from '../config/paths.js'
 import { ConfigError, type Problem } from '../config/problems.js'
 import { didYouMean } from '../config/suggest.js'
 import type { JsonObject } from '../protocol/index.js'
+import type { SkillSelection } from '../skills/skill.js'
 import type { Agent, AgentFactory, AgentFactoryContext, Log, RetryPolicy } from './agent.js'
 import type { BreakerLimits } from './breaker.js'
 import { createGate, type Gate } from './gate.js'
@@ -14,6 +15,7 @@ export interface AgentConfig {
   readonly retry?: Partial<RetryPolicy>
   readonly concurrency?: number
   readonly breaker?: BreakerLimits
+  readonly skills?: SkillSelection
   readonly [option: string]: unknown
 }
 
@@ -26,6 +28,8 @@ export interface AgentEntry {
   readonly timeoutMs?: number
   /** What it leaves out is the lanes'. */
   readonly retry?: Partial<RetryPolicy>
+  /** Which skills its runs are given; default: `all`. */
+  readonly skills?: SkillSelection
   /** Where its runs wait that it cannot take yet; left out: it takes whatever comes. */
   readonly gate?: Gate
 }
@@ -93,7 +97,7 @@ export class AgentRegistry {
   }
 
   async #buildOne(name: string, config: AgentConfig, context: AgentBuildContext): Promise<AgentEntry> {
-    const { type, timeoutMs, retry, concurrency, breaker, ...options } = config
+    const { type, timeoutMs, retry, concurrency, breaker, skills, ...options } = config
     const factory = this.#factories.get(type)
     if (factory === undefined) {
       const known = [...this.#factories.keys()]
@@ -103,7 +107,7 @@ export class AgentRegistry {
     const { log, baseDir, env } = context
     const agent = await factory(options as JsonObject, { name, log, baseDir, env })
     const gate = createGate({ concurrency, breaker, capacity: agent.capacity })
-    return { name, type, agent, timeoutMs, retry, gate }
+    return { name, type, agent, timeoutMs, retry, skills, gate }
   }
 
   get(name: string): AgentEntry | undefined {

@@ -51,10 +51,25 @@ export async function findConfigFile(home: string, problems: Problem[]): Promise
 }
 
 /** Reads and parses `path`. What is wrong with it goes to `problems`; then the answer is undefined. */
-export async function readConfigFile(path: string, problems: Problem[]): Promise<Layer | undefined> {
-  try {
+export function readConfigFile(path: string, problems: Problem[]): Promise<Layer | undefined> {
+  return reported(path, problems, async () => {
     const text = await readText(path)
-    return path.endsWith('.json') ? jsonLayer(path, text) : await yamlLayer(path, text)
+    return path.endsWith('.json') ? jsonLayer(path, text) : yamlLayer(path, text)
+  })
+}
+
+/** The same of YAML that was read already, such as the head of another file. */
+export function readYaml(path: string, text: string, problems: Problem[]): Promise<Layer | undefined> {
+  return reported(path, problems, () => yamlLayer(path, text))
+}
+
+async function reported(
+  path: string,
+  problems: Problem[],
+  read: () => Promise<Layer>,
+): Promise<Layer | undefined> {
+  try {
+    return await read()
   } catch (error) {
     if (!(error instanceof FileProblem)) throw error
     const source = error.line === undefined ? path : `${path}:${error.line}`

@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { QueueMode } from '../protocol/primitives.js'
 import { Channels, Connector } from './schema-channels.js'
+import { AgentSkills, Hooks, Skills } from './schema-extensions.js'
 import { age, bytes, closed, count, ms, named, section } from './schema-kinds.js'
 import { Overload } from './schema-overload.js'
 import { Auth, RateLimits, Tls } from './schema-security.js'
@@ -204,6 +205,7 @@ const Agent = Type.Object(
       }),
     ),
     breaker: Type.Optional(Breaker),
+    skills: Type.Optional(AgentSkills),
   },
   { additionalProperties: true, description: 'Further keys are the options of the type.' },
 )
@@ -274,15 +276,8 @@ export const ConfigSchema = Type.Object(
     overload: Overload,
     sessions: Sessions,
     journal: Journal,
-    hooks: section(
-      {
-        timeoutMs: ms(
-          5_000,
-          'How long the `message:received` hooks of one event may take; past it the event is refused.',
-        ),
-      },
-      'Code of plugins that runs at internal events.',
-    ),
+    hooks: Hooks,
+    skills: Skills,
     shutdown: section(
       {
         drainTimeoutMs: ms(

@@ -1,12 +1,12 @@
 import type { CommandPrefix } from './connector.js'
 
 /** What the gateway itself does for whoever writes on a channel. */
-export type Command = 'help' | 'reset' | 'stop' | 'answer'
+export type Command = 'help' | 'new' | 'reset' | 'stop' | 'answer'
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   start: 'help',
   help: 'help',
-  new: 'reset',
+  new: 'new',
   reset: 'reset',
   stop: 'stop',
   answer: 'answer',

@@ -26,6 +26,12 @@ export interface HostOptions {
   readonly log: Log
   readonly onStatus: (status: ChannelStatus) => void
   readonly observe: (channel: string, outcome: ReceiveOutcome) => void
+  /** A command was done. */
+  readonly onCommand: (
+    command: Exclude<Command, 'help' | 'answer'>,
+    sessionKey: string,
+    channel: string,
+  ) => void
 }
 
 /** Puts a connector between the platform and the gateway: a channel that does not listen yet. */
@@ -39,7 +45,11 @@ export function createChannel(entry: ConnectorEntry, options: HostOptions): Chan
     codeTtlMs: config.pairing.codeTtlMs,
     hasRoom: () => deliveries.hasRoom(entry.channel),
     notify: (target, text, replyTo) => notify(deliveries, entry.channel, target, text, replyTo),
-    command: (command, sessionKey, signal) => obey(command, sessionKey, signal, options),
+    command: async (command, sessionKey, signal) => {
+      const told = await obey(command, sessionKey, signal, options)
+      options.onCommand(command, sessionKey, entry.channel)
+      return told
+    },
     questions,
     limits: config,
     log,

@@ -1,73 +1,85 @@
-import type { Principal } from '../auth/principal.js'
 import type { Log } from '../log.js'
-import { GatewayError, type InboundEvent, type JsonObject } from '../protocol/index.js'
-import { compilePattern } from '../protocol/pattern.js'
+import { GatewayError, type HookDescription, type JsonObject } from '../protocol/index.js'
+import {
+  copyOf,
+  type EventOf,
+  type HookEvent,
+  type HookName,
+  type HookPayloads,
+  matchingEvents,
+} from './events.js'
+import {
+  DEFAULT_PRIORITY,
+  type HookContext,
+  type HookDefinition,
+  type HookKind,
+  type HookLimits,
+  RegisteredHook,
+} from './registered-hook.js'
 
-/** An event that is not accepted yet. */
-export type OfferedEvent = Readonly<Omit<InboundEvent, 'seq' | 'payload'>> & Pick<InboundEvent, 'payload'>
-
-/** What the hooks of each internal event are given. */
-export interface HookPayloads {
-  /**
-   * Before an event is stored; its sender waits, and so do later events of its session, at most for `hooks.timeoutMs`: past
-   * it the event is refused as `UNAVAILABLE`. Throwing refuses it: a `GatewayError` as it is, anything else as `FORBIDDEN`. What a hook makes of `event.payload` is what is stored and
-   * handled; the rest of the event is as it is.
-   */
-  'message:received': { event: OfferedEvent; principal: Principal }
-  'session:created': { sessionKey: string }
-  'agent:started': { event: InboundEvent; agent: string; attempt: number }
-  'agent:completed': { event: InboundEvent; agent: string; content: string }
-  'agent:failed': { event: InboundEvent; agent: string; code: string }
-  'agent:aborted': { event: InboundEvent; agent: string }
-  'gateway:started': object
-  'gateway:stopping': { restart: boolean }
-}
-
-export type HookName = keyof HookPayloads
-export type HookEvent = { [N in HookName]: { readonly name: N } & HookPayloads[N] }[HookName]
-type EventOf<P extends string> = P extends HookName ? Extract<HookEvent, { name: P }> : HookEvent
+export type { HookEvent, HookName, OfferedEvent } from './events.js'
+export type { HookContext } from './registered-hook.js'
 
 /** May be asynchronous. Only `message:received` is waited for. */
-export type Hook<P extends string = string> = (event: EventOf<P>) => unknown
+export type Hook<P extends string = string> = (event: EventOf<P>, context: HookContext) => unknown
 
-const NAMES: readonly HookName[] = [
-  'message:received',
-  'session:created',
-  'agent:started',
-  'agent:completed',
-  'agent:failed',
-  'agent:aborted',
-  'gateway:started',
-  'gateway:stopping',
-]
+export interface HookOptions {
+  /** For `hooks.list`. Default: the pattern. */
+  readonly name?: string
+  /** Smaller first, then in the order in which they were added. Default: 100. */
+  readonly priority?: number
+  /** Whose it is. */
+  readonly source?: string
+}
+
+/** What became of calls, for metrics. */
+export type HookTotals = Record<'called' | 'failed' | 'late' | 'dropped', number>
 
 const LATE_RETRY_MS = 1_000
 
-/** Code of plugins that runs at internal events (`app.on`). A failing hook is logged and harms nothing else. */
+/** Code and rules that run at internal events. A failing hook is logged and harms nothing else. */
 export class Hooks {
-  /** Hooks that threw; only grows. */
-  failures = 0
   /** Events that were refused because their hooks did not end in time; only grows. */
   timeouts = 0
-  readonly #byName = new Map<HookName, Hook[]>()
+  readonly #byName = new Map<HookName, readonly RegisteredHook[]>()
+  readonly #all = new Set<RegisteredHook>()
+  /** Of hooks that were removed. */
+  readonly #past = new Map<HookKind, HookTotals>()
+  #closed = false
 
-  /** @param timeoutMs how long the `message:received` hooks of one event may take together. */
   constructor(
     private readonly log: Log,
-    private readonly timeoutMs: number,
+    private readonly limits: HookLimits,
   ) {}
 
   /** @throws when no internal event matches the pattern (`agent:*`). */
-  on<P extends HookName | (string & {})>(pattern: P, hook: Hook<P>): void {
-    const matches = compilePattern(pattern)
-    const names = NAMES.filter(matches)
-    if (names.length === 0)
-      throw new Error(`hook '${pattern}': expected one of ${NAMES.join(', ')}, or a pattern`)
-    for (const name of names) {
-      const hooks = this.#byName.get(name)
-      if (hooks === undefined) this.#byName.set(name, [hook as unknown as Hook])
-      else hooks.push(hook as unknown as Hook)
+  on<P extends HookName | (string & {})>(pattern: P, hook: Hook<P>, options: HookOptions = {}): void {
+    const { name = pattern, priority = DEFAULT_PRIORITY, source = 'gateway' } = options
+    this.add({
+      name,
+      kind: 'plugin',
+      source,
+      description: null,
+      events: matchingEvents([pattern]),
+      priority,
+      enabled: true,
+      run: hook as HookDefinition['run'],
+    })
+  }
+
+  /** Returns the function that takes the hook away again. */
+  add(definition: HookDefinition): () => void {
+    const hook = new RegisteredHook(definition, this.limits, this.log)
+    this.#all.add(hook)
+    const events = definition.enabled ? definition.events : []
+    for (const name of events) {
+      const hooks = [...(this.#byName.get(name) ?? []), hook]
+      this.#byName.set(
+        name,
+        hooks.sort((a, b) => a.definition.priority - b.definition.priority),
+      )
     }
+    return () => this.#remove(hook)
   }
 
   has(name: HookName): boolean {
@@ -76,7 +88,10 @@ export class Hooks {
 
   /** Tells the hooks of an event without waiting for them. */
   emit(event: HookEvent): void {
-    for (const hook of this.#byName.get(event.name) ?? []) void this.#tell(hook, event)
+    const hooks = this.#byName.get(event.name)
+    if (hooks === undefined) return
+    const given = copyOf(event)
+    for (const hook of hooks) hook.tell(given)
   }
 
   /**
@@ -84,50 +99,96 @@ export class Hooks {
    * @throws what the first that refuses throws, or `UNAVAILABLE` past the time for them.
    */
   async check(offer: HookPayloads['message:received']): Promise<JsonObject> {
-    const { timeoutMs } = this
+    const { timeoutMs } = this.limits
+    const event = { name: 'message:received', ...offer } as const
+    const hooks = this.#byName.get(event.name) ?? []
     const limit = new AbortController()
+    const asking: Asking = { hook: null }
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
         this.timeouts++
+        asking.hook?.late(event.name, timeoutMs)
         limit.abort()
-        this.log.error({ hook: 'message:received', timeoutMs }, 'hook did not end in time')
         const message = 'The event could not be checked in time; try again later.'
         reject(new GatewayError('UNAVAILABLE', message, { retryAfterMs: LATE_RETRY_MS }))
       }, timeoutMs)
     })
     try {
-      await Promise.race([this.#ask(offer, limit.signal), late])
+      await Promise.race([ask(hooks, event, limit.signal, asking), late])
     } finally {
       clearTimeout(timer)
     }
-    return offer.event.payload
+    const { payload } = offer.event
+    for (const hook of hooks) if (hook.definition.onlyTold) hook.tell(copyOf(event))
+    return payload
   }
 
-  /** Ends with the hook that is under way once `signal` aborts: the event was refused. */
-  async #ask(offer: HookPayloads['message:received'], signal: AbortSignal): Promise<void> {
-    const name = 'message:received'
-    try {
-      for (const hook of this.#byName.get(name) ?? []) {
-        if (signal.aborted) return
-        await hook({ name, ...offer })
-      }
-    } catch (error) {
-      if (!(error instanceof GatewayError)) this.#failed(name, error)
-      throw error
+  /** In the order in which they run. */
+  list(): HookDescription[] {
+    return [...this.#all]
+      .sort((a, b) => a.definition.priority - b.definition.priority)
+      .map((hook) => hook.describe())
+  }
+
+  /** By kind; these only grow. */
+  totals(): ReadonlyMap<HookKind, HookTotals> {
+    const totals = new Map([...this.#past].map(([kind, past]) => [kind, { ...past }]))
+    for (const hook of this.#all) count(totals, hook)
+    return totals
+  }
+
+  /** Nothing more is told; what is under way has so long to end. Closing twice is fine. */
+  async close(graceMs: number): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, graceMs)
+    })
+    await Promise.race([Promise.all([...this.#all].map((hook) => hook.close())), late])
+    clearTimeout(timer)
+    for (const hook of this.#all) hook.abort()
+  }
+
+  #remove(hook: RegisteredHook): void {
+    if (!this.#all.delete(hook)) return
+    count(this.#past, hook)
+    for (const [name, hooks] of this.#byName) {
+      const kept = hooks.filter((one) => one !== hook)
+      if (kept.length > 0) this.#byName.set(name, kept)
+      else this.#byName.delete(name)
     }
+    void hook.close()
   }
+}
 
-  async #tell(hook: Hook, event: HookEvent): Promise<void> {
-    try {
-      await hook(event)
-    } catch (error) {
-      this.#failed(event.name, error)
-    }
-  }
+/** Which hook is being asked. */
+interface Asking {
+  hook: RegisteredHook | null
+}
 
-  #failed(name: HookName, error: unknown): void {
-    this.failures++
-    this.log.error({ err: error, hook: name }, 'hook failed')
+/** Ends with the hook that is under way once `signal` aborts: the event was refused. */
+async function ask(
+  hooks: readonly RegisteredHook[],
+  event: EventOf<'message:received'>,
+  signal: AbortSignal,
+  asking: Asking,
+): Promise<void> {
+  for (const hook of hooks) {
+    if (hook.definition.onlyTold) continue
+    if (signal.aborted) return
+    asking.hook = hook
+    await hook.ask({ ...event }, signal)
   }
+}
+
+function count(totals: Map<HookKind, HookTotals>, hook: RegisteredHook): void {
+  const { kind } = hook.definition
+  const sum = totals.get(kind) ?? { called: 0, failed: 0, late: 0, dropped: 0 }
+  sum.called += hook.calls
+  sum.failed += hook.failures
+  sum.late += hook.timeouts
+  sum.dropped += hook.dropped
+  totals.set(kind, sum)
 }

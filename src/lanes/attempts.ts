@@ -1,4 +1,4 @@
-import type { AgentReply, HistoryMessage, RunContext, SteerListener } from '../agents/agent.js'
+import type { AgentReply, HistoryMessage, RunContext, Skill, SteerListener } from '../agents/agent.js'
 import type { AgentEntry } from '../agents/registry.js'
 import type { Broadcaster } from '../events/broadcaster.js'
 import type { Hooks } from '../hooks/hooks.js'
@@ -6,6 +6,7 @@ import type { Journal, SessionRecord } from '../journal/journal.js'
 import type { Log } from '../log.js'
 import { EVENTS, GatewayError, type InboundEvent } from '../protocol/index.js'
 import { type Sessions, toMessage } from '../sessions/sessions.js'
+import type { SkillSelection } from '../skills/skill.js'
 import { DeltaStream } from './delta-stream.js'
 import { completed, type Ended, failed, stopped } from './ended.js'
 import type { Lane } from './lane.js'
@@ -37,6 +38,8 @@ export interface AttemptsOptions {
   readonly maxReplyBytes: number
   readonly reports: ReportLimits
   readonly questions: Questions
+  /** The skills that an agent is given; the same list until something changes. */
+  readonly skillsOf: (selection: SkillSelection) => readonly Skill[]
   /** Messages that an agent is given unless it asks for another number. */
   readonly historyLimit: number
   /** The running agent of a lane takes messages from now on. */
@@ -78,7 +81,7 @@ export class Attempts {
     task.controller = controller
     const timer = setTimeout(() => task.abort({ kind: 'timeout', timeoutMs }), timeoutMs)
     const watch = this.#watch(task, controller.signal)
-    const context = this.#context(lane, record, timeoutMs, controller.signal, watch)
+    const context = this.#context(lane, record, built, timeoutMs, controller.signal, watch)
     this.#announce(task)
     let answered = false
     try {
@@ -160,11 +163,12 @@ export class Attempts {
   #context(
     lane: Lane<QueuedEvent>,
     record: SessionRecord,
+    { skills = 'all' }: AgentEntry,
     timeoutMs: number,
     signal: AbortSignal,
     watch: Watch,
   ): RunContext {
-    const { sessions, historyLimit, log } = this.#options
+    const { sessions, skillsOf, historyLimit, log } = this.#options
     const task = lane.running!
     const { event, attempt } = task
     const session = sessions.summary(record)
@@ -173,6 +177,7 @@ export class Attempts {
       runId: event.runId,
       events: eventsOf(task).map(copyOf),
       attempt,
+      skills: skillsOf(skills),
       timeoutMs,
       signal,
       log,

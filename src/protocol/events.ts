@@ -7,6 +7,7 @@ import { SessionSummary } from './frames.js'
 import { InboundEvent } from './inbound-event.js'
 import { Pairing } from './pairing.js'
 import { Id, JsonObject, Seq, Timestamp } from './primitives.js'
+import { GivenSkill } from './skills.js'
 
 export * from './inbound-event.js'
 
@@ -280,6 +281,7 @@ export const EVENTS = {
       ),
       session: SessionSummary,
       history: Type.Array(HistoryEntry, { description: 'The messages before, oldest first.' }),
+      skills: Type.Optional(Type.Array(GivenSkill, { description: 'The skills of its agent, if any.' })),
     }),
   }),
   workerCancel: event({
@@ -334,6 +336,18 @@ export const EVENTS = {
     scope: 'admin',
     session: false,
     payload: Type.Object({ pairing: Pairing, approved: Type.Boolean() }),
+  }),
+  skillsChanged: event({
+    name: 'skills.changed',
+    summary: 'Skills came, went or were changed.',
+    durable: false,
+    scope: 'read',
+    session: false,
+    payload: Type.Object({
+      added: Type.Array(Type.String()),
+      changed: Type.Array(Type.String()),
+      removed: Type.Array(Type.String()),
+    }),
   }),
   gatewayShutdown: event({
     name: 'gateway.shutdown',

@@ -84,6 +84,7 @@ export function createTestRun(
     runId: event.runId,
     events: [event],
     attempt: 1,
+    skills: [],
     timeoutMs: 600_000,
     signal,
     log: { debug: level('debug'), info: level('info'), warn: level('warn'), error: level('error') },

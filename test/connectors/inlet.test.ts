@@ -177,7 +177,7 @@ t.test('the gateway’s own commands are obeyed, all else is a message', async (
   const { receive, commands, told, accepted } = await inletOf(t)
   for (const text of ['/start', '/start abc', '/help', '/HELP@gate', '/new', '/reset@GATE', ' /stop '])
     t.strictSame(await receive(text), { accepted: false, reason: 'command' }, text)
-  t.strictSame(commands, ['reset chat:7:main', 'reset chat:7:main', 'stop chat:7:main'])
+  t.strictSame(commands, ['new chat:7:main', 'reset chat:7:main', 'stop chat:7:main'])
   t.match(told[0], { text: /\/new .*\n\/stop/, replyTo: 'm1' })
   t.equal(told.at(-1)!.text, 'did stop')
   for (const text of ['/newer', '/new things', '/new@other', 'say /new', '/', '/unknown'])
@@ -371,7 +371,7 @@ t.test(
     const { receive, commands, told } = await inletOf(t)
     for (const text of ['!new', '!stop', '!help', '!answer 2', '/answer@gate 2', '/answer'])
       t.match(await receive(text), { reason: 'command' }, text)
-    t.strictSame(commands, ['reset chat:7:main', 'stop chat:7:main'])
+    t.strictSame(commands, ['new chat:7:main', 'stop chat:7:main'])
     t.strictSame(
       told.slice(3).map(({ text }) => text),
       ['answered chat:7:main 2', 'answered chat:7:main 2', 'answered chat:7:main '],

@@ -3,10 +3,14 @@ import { join } from 'node:path'
 import type { TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import t from 'tap'
+import { readYaml } from '../../src/config/file.js'
 import { loadConfig } from '../../src/config/load.js'
-import { ConfigError, formatProblems } from '../../src/config/problems.js'
+import { ConfigError, formatProblems, type Problem } from '../../src/config/problems.js'
 import { docsFolder } from '../../src/docs/generate.js'
+import { loadHookModules } from '../../src/hooks/modules.js'
+import { createRules } from '../../src/hooks/rules.js'
 import * as protocol from '../../src/protocol/index.js'
+import { scanSkills } from '../../src/skills/scan.js'
 
 const FRAMES: Record<string, TSchema> = {
   hello: protocol.HelloFrame,
@@ -49,6 +53,32 @@ t.test('the configuration that the page shows loads', async (t) => {
   const [yaml] = await examples('config.md', 'yaml')
   const { config } = await loadConfig({ env: {}, home: t.testdir({ 'config.yaml': yaml! }) })
   t.equal(config.defaultAgent, 'helper')
+})
+
+t.test('the hooks and skills that the pages show can be used', async (t) => {
+  const [rules] = await examples('hooks.md', 'yaml')
+  const [module] = await examples('hooks.md', 'javascript')
+  const [described] = await examples('hooks.md', 'markdown')
+  const [skill] = await examples('skills.md', 'markdown')
+  const folder = t.testdir({
+    'no-spam.mjs': module!,
+    other: { 'HOOK.md': described!.replace('name: no-spam', 'name: other'), 'handler.mjs': module! },
+    skills: { one: { 'SKILL.md': skill! } },
+  })
+  const problems: Problem[] = []
+  const hooks = await loadHookModules(folder, false, 10_000, problems)
+  t.match(hooks, [
+    { name: 'no-spam', priority: 10 },
+    { name: 'other', priority: 10 },
+  ])
+  const layer = await readYaml('hooks.yaml', rules!, problems)
+  const env = { ARCHIVE_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' }
+  const host = { env, isChannel: () => true, say: async () => {}, deliver: async () => {} }
+  t.equal(createRules(layer!, host, problems).length, 3)
+  const folders = [{ source: 'user', path: join(folder, 'skills'), optional: false }] as const
+  const found = await scanSkills(folders, { maxSkills: 9, maxBytes: 9_999 }, {}, problems)
+  t.match(found, [{ name: 'release-notes', missing: { env: ['GITHUB_TOKEN'] } }])
+  t.same(problems, [])
 })
 
 t.test('the problems that the page shows are what such a configuration gives', async (t) => {

@@ -3,17 +3,28 @@ import { Hooks } from '../../src/hooks/hooks.js'
 import { GatewayError } from '../../src/protocol/errors.js'
 import { captureLog } from '../helpers/log.js'
 import { startScripted } from '../helpers/scripted-agent.js'
+import { until } from '../helpers/until.js'
 
 const KEY = 'web:1:main'
+const PLAIN = {
+  name: 'plain',
+  kind: 'rule',
+  source: 'test',
+  description: null,
+  events: ['gateway:started'],
+  priority: 100,
+  enabled: true,
+} as const
+const LIMITS = { timeoutMs: 1_000, concurrency: 2, maxQueued: 2 }
 
 t.test('a pattern that no internal event matches is a mistake that is told', async (t) => {
-  const hooks = new Hooks(captureLog().logger, 1_000)
+  const hooks = new Hooks(captureLog().logger, LIMITS)
   t.throws(() => hooks.on('message:recieved', () => {}), { message: /'message:recieved'.*message:received/ })
-  t.throws(() => hooks.on('agent.*', () => {}), { message: /'agent\.\*'/ })
+  t.throws(() => hooks.on('agent.*', () => {}), { message: /'agent\.\*' is no internal event/ })
 })
 
 t.test('hooks run in the order in which they were added, by name or by pattern', async (t) => {
-  const hooks = new Hooks(captureLog().logger, 1_000)
+  const hooks = new Hooks(captureLog().logger, LIMITS)
   const seen: string[] = []
   hooks.on('gateway:started', () => seen.push('first'))
   hooks.on('gateway:*', ({ name }) => seen.push(`second ${name}`))
@@ -26,6 +37,133 @@ t.test('hooks run in the order in which they were added, by name or by pattern',
     'third gateway:started',
     'second gateway:stopping',
     'third gateway:stopping',
+  ])
+})
+
+t.test('hooks of a smaller priority run first, and one that was taken away no more', async (t) => {
+  const hooks = new Hooks(captureLog().logger, LIMITS)
+  const seen: string[] = []
+  hooks.on('gateway:*', () => void seen.push('default'))
+  hooks.on('gateway:*', () => void seen.push('late'), { priority: 101 })
+  const remove = hooks.add({ ...PLAIN, priority: -5, run: () => void seen.push('first') })
+  hooks.add({ ...PLAIN, enabled: false, run: () => void seen.push('disabled') })
+  hooks.emit({ name: 'gateway:started' })
+  remove()
+  hooks.emit({ name: 'gateway:started' })
+  t.same(seen, ['first', 'default', 'late', 'default', 'late'])
+  t.match(
+    hooks.list().map(({ priority, enabled, calls }) => [priority, enabled, calls]),
+    [
+      [100, true, 2],
+      [100, false, 0],
+      [101, true, 2],
+    ],
+  )
+  t.match(hooks.totals().get('rule'), { called: 1 }, 'what it did still counts')
+})
+
+t.test('a slow hook is told of so many events at a time, keeps so many, and holds no other', async (t) => {
+  const { logger, lines } = captureLog()
+  const hooks = new Hooks(logger, LIMITS)
+  const ends: (() => void)[] = []
+  let quick = 0
+  hooks.on('gateway:started', () => new Promise<void>((resolve) => ends.push(resolve)), { name: 'slow' })
+  hooks.on('gateway:started', () => void quick++, { name: 'quick' })
+  for (let i = 0; i < 10; i++) hooks.emit({ name: 'gateway:started' })
+  t.equal(quick, 10)
+  t.match(hooks.list()[0], { name: 'slow', calls: 2, waiting: 2, dropped: 6, failures: 0 })
+  t.equal(lines.filter(({ hook, level }) => hook === 'slow' && level === 40).length, 1, 'logged once')
+  while (ends.length > 0) {
+    ends.shift()!()
+    await new Promise(setImmediate)
+  }
+  t.match(hooks.list()[0], { calls: 4, waiting: 0, dropped: 6 })
+})
+
+t.test('a hook that does not end is left behind, and those that wait for it have their turn', async (t) => {
+  const { logger, lines } = captureLog()
+  const hooks = new Hooks(logger, { timeoutMs: 20, concurrency: 1, maxQueued: 10 })
+  const signals: AbortSignal[] = []
+  hooks.on('gateway:started', (_, { signal }) => {
+    signals.push(signal)
+    return new Promise(() => {})
+  })
+  for (let i = 0; i < 3; i++) hooks.emit({ name: 'gateway:started' })
+  t.equal(signals.length, 1)
+  // Its timers hold no process that has nothing else to do.
+  const alive = setInterval(() => {}, 1_000)
+  await until(() => hooks.list()[0]!.timeouts === 3)
+  clearInterval(alive)
+  t.same(
+    signals.map(({ aborted }) => aborted),
+    [true, true, true],
+  )
+  t.match(hooks.list()[0], { calls: 3, failures: 0, lastError: { message: /20 ms/ } })
+  t.equal(lines.filter(({ msg }) => msg === 'hook did not end in time').length, 3)
+  t.equal(hooks.timeouts, 0, 'no event was refused for it')
+})
+
+t.test('what a hook does to the event that it is told of changes nothing', async (t) => {
+  const { connect, agent } = await startScripted(
+    t,
+    {},
+    {
+      prepare: (app) => {
+        app.on('agent:started', (step) => {
+          step.event.payload.content = 'mangled'
+          ;(step.event as { sessionKey: string }).sessionKey = 'mangled'
+        })
+      },
+    },
+  )
+  const socket = await connect()
+  const { runId } = await socket.call('sessions.send', { content: 'x' }, KEY)
+  const run = await agent.next()
+  t.match(run.event, { sessionKey: KEY, payload: { content: 'x' } })
+  run.reply('fine')
+  await socket.call('agent.wait', { runId })
+  t.match(
+    (await socket.call('sessions.history', {}, KEY)).messages.map(
+      ({ content }: { content: string }) => content,
+    ),
+    ['x', 'fine'],
+  )
+})
+
+t.test('sessions and commands are told to hooks', async (t) => {
+  const seen: unknown[] = []
+  const { connect, agent } = await startScripted(
+    t,
+    {},
+    {
+      prepare: (app) => {
+        app.on('session:*', (step) => {
+          const { name, sessionKey, session, reason } = step as never as Record<string, unknown>
+          seen.push([name, sessionKey, (session as { title: string } | undefined)?.title ?? reason ?? null])
+        })
+        app.on('command:*', (step) => {
+          const { name, sessionKey, source } = step as never as Record<string, unknown>
+          seen.push([name, sessionKey, source])
+        })
+      },
+    },
+  )
+  const socket = await connect()
+  await socket.call('sessions.create', { title: 'one' }, KEY)
+  await socket.call('sessions.patch', { title: 'two' }, KEY)
+  await socket.call('sessions.reset', {}, KEY)
+  const { runId } = await socket.call('sessions.send', { content: 'x' }, KEY)
+  await agent.next()
+  await socket.call('agent.abort', {}, KEY)
+  await socket.call('agent.wait', { runId })
+  await socket.call('sessions.delete', {}, KEY)
+  t.same(seen, [
+    ['session:created', KEY, 'one'],
+    ['session:updated', KEY, 'two'],
+    ['session:reset', KEY, 'two'],
+    ['command:reset', KEY, 'ws'],
+    ['command:stop', KEY, 'ws'],
+    ['session:ended', KEY, 'deleted'],
   ])
 })
 
@@ -251,6 +389,7 @@ t.test('the steps of runs and sessions are told to hooks', async (t) => {
   const by = { agent: 'scripted' }
   t.same(seen, [
     ['gateway:started'],
+    ['gateway:ready'],
     ['session:created', KEY],
     ['agent:started', 'good', { ...by, attempt: 1 }],
     ['agent:completed', 'good', { ...by, content: 'answer' }],

@@ -53,6 +53,8 @@ t.test('a connector is told of a conversation that has a session, after a restar
 t.test('the commands of the gateway work on the conversation', async (t) => {
   const { agent, connector, app } = await startChannel(t)
   const said = () => connector.sent.map(({ text, target, replyTo }) => [target.peer, text, replyTo])
+  const hooked: string[] = []
+  app.on('command:*', (step) => void hooked.push(`${step.name} ${'source' in step ? step.source : ''}`))
   await connector.receive('/new', { id: '1' })
   await connector.receive('one', { id: '2' })
   await connector.receive('two', { id: '3' })
@@ -71,6 +73,10 @@ t.test('the commands of the gateway work on the conversation', async (t) => {
     ['7', 'Nothing is being answered.', '5'],
     ['7', 'A new conversation begins.', '6'],
   ])
+  t.same(
+    hooked.map((told) => told.replace('command:', '')),
+    ['new scripted', 'stop scripted', 'stop scripted', 'reset scripted'],
+  )
 })
 
 t.test('a stranger is paired by an operator, and told so', async (t) => {

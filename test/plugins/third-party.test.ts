@@ -132,7 +132,7 @@ const broken: [name: string, text: string | null, message: RegExp][] = [
   [
     'a hook of no event',
     PLUGIN.replace('message:received', 'message:sent'),
-    /cannot start: hook 'message:sent'/,
+    /cannot start: 'message:sent' is no internal event/,
   ],
 ]
 

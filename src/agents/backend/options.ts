@@ -19,6 +19,14 @@ export const historyMaxChars = Type.Integer({
   unit: 'characters',
 })
 
+export const skillsMaxChars = Type.Integer({
+  minimum: 0,
+  default: 32_768,
+  description:
+    'Length of the texts of skills in all that are sent along; of the others only name and description.',
+  unit: 'characters',
+})
+
 export const maxResponseBytes = (description: string) =>
   Type.Integer({
     minimum: 1024,

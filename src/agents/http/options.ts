@@ -9,18 +9,20 @@ import {
   historyMaxChars,
   maxResponseBytes,
   ms,
+  skillsMaxChars,
 } from '../backend/options.js'
 
 const URL_EXPECTED = 'an http or https URL such as http://127.0.0.1:8000/run'
 
-export const secret = secretOption('secret', {
+/** What requests are signed with; of a key of 24 to 64 bytes (Standard Webhooks, Signature scheme). */
+export const SIGNING_SECRET = {
   is: 'the secret that requests are signed with',
   more: 'Left out: they are not signed.',
-  // Of a key of 24 to 64 bytes (Standard Webhooks, Signature scheme).
   pattern: '^whsec_(?=.{32,88}$)(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$',
   expected: '`whsec_` and base64, as Standard Webhooks has it',
-  mayBeUnset: true,
-})
+}
+
+export const secret = secretOption('secret', { ...SIGNING_SECRET, mayBeUnset: true })
 
 export const HttpOptions = Type.Object(
   {
@@ -29,6 +31,7 @@ export const HttpOptions = Type.Object(
     headers,
     historyLimit,
     historyMaxChars,
+    skillsMaxChars,
     idempotent: Type.Boolean({
       default: true,
       description:

@@ -1,4 +1,5 @@
-import type { HistoryMessage } from '../agent.js'
+import { skillsPrompt } from '../../skills/given.js'
+import type { HistoryMessage, Skill } from '../agent.js'
 import { newest } from '../backend/history.js'
 import type { OpenAiOptions } from './options.js'
 
@@ -9,12 +10,19 @@ export interface ChatMessage {
 
 /** The conversation as the endpoint gets it: what fits of the history, newest first in line, then `content`. */
 export function chatMessages(
-  { systemPrompt, historyMaxChars }: Pick<OpenAiOptions, 'systemPrompt' | 'historyMaxChars'>,
+  {
+    systemPrompt = '',
+    historyMaxChars,
+    skillsMaxChars,
+  }: Pick<OpenAiOptions, 'systemPrompt' | 'historyMaxChars' | 'skillsMaxChars'>,
+  skills: readonly Skill[],
   history: readonly HistoryMessage[],
   content: string,
 ): ChatMessage[] {
+  // One system message: some endpoints take no other.
+  const system = [systemPrompt, skillsPrompt(skills, skillsMaxChars)].filter((text) => text !== '')
   const messages: ChatMessage[] =
-    systemPrompt === undefined ? [] : [{ role: 'system', content: systemPrompt }]
+    system.length === 0 ? [] : [{ role: 'system', content: system.join('\n\n') }]
   for (const { role, content } of newest(history, historyMaxChars)) {
     if (content !== '') messages.push({ role, content })
   }

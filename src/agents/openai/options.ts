@@ -9,6 +9,7 @@ import {
   historyMaxChars,
   maxResponseBytes,
   ms,
+  skillsMaxChars,
 } from '../backend/options.js'
 
 const BASE_URL = 'an http or https URL such as http://127.0.0.1:11434/v1'
@@ -47,6 +48,7 @@ export const OpenAiOptions = Type.Object(
     ),
     historyLimit,
     historyMaxChars,
+    skillsMaxChars,
     responseTimeoutMs: ms(
       120_000,
       300_000,

@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { skillsMaxChars } from '../backend/options.js'
 
 export const WorkerOptions = Type.Object(
   {
@@ -35,6 +36,7 @@ export const WorkerOptions = Type.Object(
       description: 'Size of the earlier messages in all; the oldest are left out.',
       unit: 'bytes',
     }),
+    skillsMaxChars,
   },
   { additionalProperties: false },
 )

@@ -193,7 +193,11 @@ export class WorkerPool implements Agent, Capacity {
     const lease = `${processTag}-${++leases}`
     run.lease = lease
     this.#leases.set(lease, run)
-    link.send(EVENTS.workerRun.name, run.event.sessionKey, run.payload(this.#name, lease))
+    link.send(
+      EVENTS.workerRun.name,
+      run.event.sessionKey,
+      run.payload(this.#name, lease, this.#options.skillsMaxChars),
+    )
   }
 
   /** Whether a run of a worker that is gone goes on with another one. */

@@ -1,4 +1,5 @@
 import type { InboundEvent } from '../../protocol/index.js'
+import { givenSkills } from '../../skills/given.js'
 import type { AgentReply, HistoryMessage, RunContext } from '../agent.js'
 
 /** A worker's connection, as a pool sees it. */
@@ -59,10 +60,10 @@ export class WorkerRun {
     this.outcome.catch(() => {})
   }
 
-  /** The payload of `worker.run`, as JSON text. */
-  payload(agent: string, lease: string): string {
+  /** The payload of `worker.run`, as JSON text, with so much of the texts of skills. */
+  payload(agent: string, lease: string, skillsMaxChars: number): string {
     const { event, context, history } = this
-    const { runId, attempt, events, session, timeoutMs } = context
+    const { runId, attempt, events, session, skills, timeoutMs } = context
     return JSON.stringify({
       agent,
       lease,
@@ -73,6 +74,7 @@ export class WorkerRun {
       ...(events.length > 1 ? { events } : {}),
       session,
       history,
+      ...(skills.length > 0 ? { skills: givenSkills(skills, skillsMaxChars) } : {}),
     })
   }
 }

@@ -238,6 +238,19 @@ const CASES: readonly Case[] = [
     bad: [...page, ...cursor, [{ channel: '' }, 'params.channel']],
   },
   { method: 'deliveries.retry', session: 'none', scope: 'write', bad: id('deliveryId') },
+  { method: 'hooks.list', session: 'none', scope: 'admin' },
+  { method: 'hooks.reload', session: 'none', scope: 'admin' },
+  { method: 'skills.list', session: 'none', scope: 'read' },
+  {
+    method: 'skills.get',
+    session: 'none',
+    scope: 'read',
+    bad: [
+      [{}, 'params.name'],
+      [{ name: '' }, 'params.name'],
+      [{ name: long(64) }, 'params.name'],
+    ],
+  },
   { method: 'deliveries.discard', session: 'none', scope: 'write', bad: id('deliveryId') },
 ]
 
