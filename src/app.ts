@@ -15,6 +15,7 @@ import metrics from '../plugins/metrics.js'
 import outbox from '../plugins/outbox.js'
 import overload from '../plugins/overload.js'
 import rateLimit from '../plugins/rate-limit.js'
+import scheduler from '../plugins/scheduler.js'
 import thirdParty, { checkPlugins } from '../plugins/third-party.js'
 import tls from '../plugins/tls.js'
 import websocket from '../plugins/websocket.js'
@@ -25,6 +26,7 @@ import healthRoutes from '../routes/health.js'
 import infoRoutes from '../routes/info.js'
 import agentMethods from '../routes/methods/agents.js'
 import channelMethods from '../routes/methods/channels.js'
+import cronMethods from '../routes/methods/cron.js'
 import deliveryMethods from '../routes/methods/deliveries.js'
 import eventMethods from '../routes/methods/events.js'
 import gatewayMethods from '../routes/methods/gateway.js'
@@ -181,6 +183,7 @@ async function compose(
   await app.register(lanes, { config })
   await app.register(outbox, { config })
   await app.register(connectors, { config, baseDir, sources })
+  await app.register(scheduler, { config })
   await app.register(websocket, { config, version: VERSION })
   await app.register(workers)
   await app.register(health, { version: VERSION })
@@ -195,6 +198,7 @@ async function compose(
   await app.register(deliveryMethods)
   await app.register(channelMethods)
   await app.register(pairingMethods)
+  await app.register(cronMethods)
   await app.register(thirdParty, { config, baseDir })
 
   await app.register(
