@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Principal } from '../auth/principal.js'
 import { sessionKeyOf } from '../connectors/address.js'
 import { newJobId } from '../journal/ids.js'
@@ -42,6 +43,8 @@ export class Scheduler {
     const { clock = systemClock, log } = options
     this.#clock = clock
     const { signal } = this.#stopping
+    // Each run that is followed listens.
+    setMaxListeners(0, signal)
     this.#jobs = new Jobs({ ...options, onChange: (jobId) => this.#changed(jobId) })
     const shared = { ...options, clock, signal, jobs: this.#jobs }
     this.#runs = new Runs(shared)
