@@ -238,9 +238,10 @@ function messageEntry({ id, runId, sessionKey, at, payload }: NewEvent): Entry {
 
 /** What a scheduled job wants the agent to know becomes part of the conversation as well. */
 function noteOf(event: NewEvent): Entry[] {
-  if (cronOrigin(event) === null) return []
   const { id: eventId, runId, sessionKey, at, payload } = event
-  const message = { messageId: newMessageId(), role: 'system', content: payload.text, eventId, runId }
+  const { text: content } = payload
+  if (cronOrigin(event) === null || typeof content !== 'string') return []
+  const message = { messageId: newMessageId(), role: 'system', content, eventId, runId }
   return [entry(EVENTS.sessionMessage.name, sessionKey, at, message)]
 }
 

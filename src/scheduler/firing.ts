@@ -7,7 +7,6 @@ import type { Clock } from './clock.js'
 import { dueOf } from './due.js'
 import { dueKey, finishedEntry, firedEntry, incomingOf, type Job, principalOf, runId } from './job.js'
 import type { Jobs } from './jobs.js'
-import { persist } from './persist.js'
 import type { Runs } from './runs.js'
 import { timesOf } from './times.js'
 
@@ -48,7 +47,7 @@ const RETRY_MS = 1_000
  */
 export class Firing {
   readonly #options: FiringOptions
-  /** Jobs whose time may have become an event before the process that made it died. */
+  /** Jobs whose time may have become an event that they do not know of: the process died, or the disk was full, in between. */
   readonly #unsure = new Set<string>()
   /** The time that was left out last, of jobs that have left out all since their last run. */
   readonly #skipped = new Map<string, CronRun>()
@@ -116,8 +115,7 @@ export class Firing {
     if (job === undefined || !job.enabled || job.nextRunAt === null) return
     const times = await timesOf(job.schedule)
     if (this.#unsure.has(jobId)) {
-      job = await this.#afterDeath(job, times.next(job.nextRunAt))
-      this.#unsure.delete(jobId)
+      job = await this.#takeUp(job, times.next(job.nextRunAt))
     }
     const now = clock.now()
     if (job.nextRunAt === null || job.nextRunAt > now) return
@@ -137,11 +135,14 @@ export class Firing {
     }
   }
 
-  /** Takes up what the process before made an event of, without being able to say so. */
-  async #afterDeath(job: Job, nextRunAt: number | null): Promise<Job> {
+  /** Takes up what became an event, of which nothing else is on disk. */
+  async #takeUp(job: Job, nextRunAt: number | null): Promise<Job> {
     const dueAt = job.nextRunAt!
     const accepted = await this.#options.journal.findDuplicate(job.sessionKey, dueKey(job, dueAt))
-    if (accepted === null) return job
+    if (accepted === null) {
+      this.#unsure.delete(job.jobId)
+      return job
+    }
     const fire: Fire = { dueAt, trigger: 'schedule', nextRunAt }
     return this.#fired(job, fire, this.#runOf(job, fire, accepted))
   }
@@ -155,7 +156,7 @@ export class Firing {
     try {
       const accepted = await accept(incomingOf(job, dueAt, dueKey(job, dueAt)), principalOf(job))
       // The clock was set back, and it is the same time again.
-      if (accepted.duplicate) return this.#advance({ ...job, nextRunAt })
+      if (accepted.duplicate) return await this.#advance({ ...job, nextRunAt })
       return await this.#fired(job, fire, this.#runOf(job, fire, accepted))
     } catch (error) {
       if (!(error instanceof GatewayError) || error.retryable) throw error
@@ -177,6 +178,11 @@ export class Firing {
       if (stop.status === 'rejected') log.warn({ err: stop.reason, jobId }, 'a run could not be replaced')
     }
     return null
+  }
+
+  async #advance(job: Job): Promise<Job> {
+    await this.#options.jobs.save(job, [], [])
+    return job
   }
 
   #runOf(
@@ -203,32 +209,34 @@ export class Firing {
 
   /** The event is on disk: now the job says so as well. */
   async #fired(job: Job, { nextRunAt }: Fire, run: CronRun): Promise<Job> {
+    const { jobs, runs } = this.#options
+    const { jobId } = job
     const { cronRunId } = run
-    const fired: Job = {
-      ...job,
-      nextRunAt,
-      runs: job.runs + 1,
-      running: [...job.running, cronRunId],
-      lastRun: refOf(run),
-    }
-    this.#skipped.delete(job.jobId)
-    if (await this.#save(fired, run, [firedEntry(run, nextRunAt)])) this.#options.runs.follow(run)
+    const running = [...job.running, cronRunId]
+    const fired: Job = { ...job, nextRunAt, runs: job.runs + 1, running, lastRun: refOf(run) }
+    this.#unsure.add(jobId)
+    await jobs.save(fired, [run], [firedEntry(run, nextRunAt)])
+    this.#unsure.delete(jobId)
+    this.#skipped.delete(jobId)
+    runs.follow(run)
     return fired
   }
 
   async #refused(job: Job, fire: Fire, error: GatewayError): Promise<Job> {
-    const { log, observe } = this.#options
+    const { jobs, log, observe } = this.#options
     log.warn({ err: error, jobId: job.jobId }, 'the event of a scheduled job was refused')
     const tried = this.#runOf(job, fire, null)
     const run: CronRun = { ...tried, status: 'failed', error: toErrorShape(error), endedAt: tried.firedAt }
     const { nextRunAt } = fire
     const refused: Job = { ...job, nextRunAt, runs: job.runs + 1, lastRun: refOf(run) }
-    if (await this.#save(refused, run, [finishedEntry(run)])) observe('failed')
+    await jobs.save(refused, [run], [finishedEntry(run)])
+    observe('failed')
     return refused
   }
 
   /** One record and one event for all that are left out in a row, for the same reason. */
   async #skip(job: Job, fire: Fire, reason: CronRun['reason']): Promise<Job> {
+    const { jobs, observe } = this.#options
     const { jobId } = job
     const { nextRunAt } = fire
     const before = this.#skipped.get(jobId)
@@ -242,22 +250,10 @@ export class Firing {
       skipped: reason === 'missed' ? 0 : (again?.skipped ?? 0) + 1,
     }
     const skipped = { ...job, nextRunAt, runs: again === null ? job.runs + 1 : job.runs }
-    if (await this.#save(skipped, run, again === null ? [finishedEntry(run)] : [])) {
-      this.#skipped.set(jobId, run)
-      this.#options.observe('skipped')
-    }
+    await jobs.save(skipped, [run], again === null ? [finishedEntry(run)] : [])
+    this.#skipped.set(jobId, run)
+    observe('skipped')
     return skipped
-  }
-
-  async #advance(job: Job): Promise<Job> {
-    const { jobs, signal, log } = this.#options
-    await persist(() => jobs.save(job, [], []), signal, log)
-    return job
-  }
-
-  #save(job: Job, run: CronRun, entries: Parameters<Jobs['save']>[2]): Promise<boolean> {
-    const { jobs, signal, log } = this.#options
-    return persist(() => jobs.save(job, [run], entries), signal, log)
   }
 }
 

@@ -86,21 +86,22 @@ export class Runs {
     }
   }
 
-  #finish(run: CronRun, status: RunResult['status'], error: ErrorShape | null): Promise<void> {
+  async #finish(run: CronRun, status: RunResult['status'], error: ErrorShape | null): Promise<void> {
     const { jobs, clock, log, signal, observe } = this.#options
     const finished: CronRun = { ...run, status, error, endedAt: clock.now() }
     const entries = [finishedEntry(finished)]
-    return jobs.turns.take(run.jobId, async () => {
-      const job = jobs.get(run.jobId)
-      const write = () =>
-        job === undefined
-          ? jobs.saveRuns([finished], entries)
-          : jobs.save(afterRun(job, finished), [finished], entries)
-      if (!(await persist(write, signal, log))) return
-      observe(status)
-      const left = jobs.get(run.jobId)
-      if (left === undefined || run.trigger === 'manual' || !isDone(left)) return
-      await persist(() => jobs.remove(left, [removedEntry(left, clock.now(), 'done')]), signal, log)
+    const inTurn = (write: (job: Job | undefined) => Promise<void>) =>
+      persist(() => jobs.turns.take(run.jobId, () => write(jobs.get(run.jobId))), signal, log)
+    const isWritten = await inTurn((job) =>
+      job === undefined
+        ? jobs.saveRuns([finished], entries)
+        : jobs.save(afterRun(job, finished), [finished], entries),
+    )
+    if (!isWritten) return
+    observe(status)
+    if (run.trigger === 'manual') return
+    await inTurn(async (job) => {
+      if (job !== undefined && isDone(job)) await jobs.remove(job, [removedEntry(job, clock.now(), 'done')])
     })
   }
 }

@@ -54,7 +54,12 @@ export class Scheduler {
       log,
       timeOf: (jobId) => timeOf(this.#jobs.get(jobId)),
       onDue: (jobId) => this.#firing.due(jobId),
-      onClockSetBack: () => void this.#bringForward(() => true),
+      onClockSetBack: () => {
+        log.warn({}, 'the clock was set back: the next times of all jobs are found anew')
+        this.#bringForward(() => true).catch((err: unknown) =>
+          log.error({ err }, 'the next times of jobs could not be found'),
+        )
+      },
     })
   }
 
@@ -131,20 +136,21 @@ export class Scheduler {
   async update(principal: Principal, params: ParamsOf<typeof cronUpdate>): Promise<CronJob> {
     return this.#inTurn(principal, params.jobId, async (before) => {
       const now = this.#clock.now()
-      const { jobId: _, schedule: when, payload: what, ...rest } = params
-      const read = when === undefined ? null : await readSchedule(when, now)
-      const payload =
-        what === undefined ? before.payload : readPayload(what, before.sessionKey, this.#options)
-      const { schedule = before.schedule } = read ?? {}
-      const { enabled = before.enabled } = params
-      const isNew = read !== null || !before.enabled
+      const given = params.schedule
+      const schedule = given === undefined ? before.schedule : (await readSchedule(given, now)).schedule
+      const { enabled = before.enabled, payload } = params
+      const isNew = given !== undefined || !before.enabled
       const nextRunAt = isNew ? (await timesOf(schedule)).next(now) : before.nextRunAt
       const job: Job = {
         ...before,
-        ...rest,
-        enabled,
+        name: params.name === undefined ? before.name : params.name,
         schedule,
-        payload,
+        payload:
+          payload === undefined ? before.payload : readPayload(payload, before.sessionKey, this.#options),
+        enabled,
+        misfire: params.misfire ?? before.misfire,
+        overlap: params.overlap ?? before.overlap,
+        deleteAfterRun: params.deleteAfterRun ?? before.deleteAfterRun,
         owner: ownerOf(principal),
         updatedAt: now,
         nextRunAt: enabled ? nextRunAt : null,
@@ -217,9 +223,17 @@ export class Scheduler {
 
   #makeSnapshot(principal: Principal): string {
     const time = ({ nextRunAt }: Job) => nextRunAt ?? Number.MAX_SAFE_INTEGER
-    const seen = [...this.#jobs.values()].filter(({ sessionKey }) => principal.allowsSession(sessionKey))
-    seen.sort((a, b) => time(a) - time(b))
-    return JSON.stringify(seen.slice(0, SNAPSHOT_SIZE).map(summarize))
+    const first: Job[] = []
+    // Of thousands only the first few are kept in order.
+    for (const job of this.#jobs.values()) {
+      const isFull = first.length === SNAPSHOT_SIZE
+      if (isFull && time(job) >= time(first.at(-1)!)) continue
+      if (!principal.allowsSession(job.sessionKey)) continue
+      const place = first.findLastIndex((other) => time(other) <= time(job)) + 1
+      first.splice(place, 0, job)
+      if (isFull) first.pop()
+    }
+    return JSON.stringify(first.map(summarize))
   }
 
   #changed(jobId: string): void {
@@ -242,15 +256,17 @@ export class Scheduler {
 
   /** Times that were found while the clock was ahead may be far off. */
   async #bringForward(isOff: (job: Job) => boolean): Promise<void> {
-    for (const { jobId } of [...this.#jobs.values()].filter(isOff)) {
-      await this.#jobs.turns.take(jobId, async () => {
+    const found = [...this.#jobs.values()].filter(isOff).map(({ jobId }) =>
+      this.#jobs.turns.take(jobId, async () => {
         const job = this.#jobs.get(jobId)
         if (job === undefined || job.nextRunAt === null) return
         const nextRunAt = (await timesOf(job.schedule)).next(this.#clock.now())
-        if (nextRunAt !== null && nextRunAt < job.nextRunAt)
+        if (nextRunAt !== null && nextRunAt < job.nextRunAt) {
           await this.#jobs.save({ ...job, nextRunAt }, [], [])
-      })
-    }
+        }
+      }),
+    )
+    await Promise.all(found)
   }
 }
 
