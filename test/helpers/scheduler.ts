@@ -74,9 +74,9 @@ export async function startScheduled(
     channel,
     clock,
     socket,
-    get scheduler() {
-      return scheduler
-    },
+    scheduler,
+    /** That after the last restart. */
+    current: () => scheduler,
     add: (params: Parameters<Scheduler['add']>[2], sessionKey: string | null = 'web:1:main') =>
       scheduler.add(ANONYMOUS, sessionKey, params),
     runsOf: async (jobId: string) => (await scheduler.runs(ANONYMOUS, { jobId })).runs,

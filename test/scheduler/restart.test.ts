@@ -75,19 +75,43 @@ t.test('one that ended while nobody looked is found ended', async (t) => {
   t.match(await finished(1), [{ payload: { run: { status: 'completed', runId } } }])
 })
 
-/** Its documents cannot be written: as if the process died after an event was accepted and before the schedule says so. */
-function deaf(journal: Journal): Journal {
-  const saveDocuments = async () => {
-    throw new GatewayError('UNAVAILABLE', 'disk full')
-  }
+/** Its documents can only be written while `isFull` says no. */
+function full(journal: Journal, isFull: () => boolean): Journal {
   return new Proxy(journal, {
     get(target, name) {
-      if (name === 'saveDocuments') return saveDocuments
+      if (name === 'saveDocuments' && isFull()) {
+        return async () => {
+          throw new GatewayError('UNAVAILABLE', 'disk full')
+        }
+      }
       const value: unknown = Reflect.get(target, name, target)
       return typeof value === 'function' ? value.bind(target) : value
     },
   })
 }
+
+t.test(
+  'a disk that fills up between the event and the word of it holds nothing up and doubles nothing',
+  async (t) => {
+    const { app, clock, add, agent, restart, useJournal, fired, finished, runsOf, current } =
+      await startScheduled(t, NOON)
+    const { jobId } = await add({ schedule: EVERY_MINUTE, payload: TURN })
+    let isFull = true
+    useJournal(full(app.journal, () => isFull))
+    await restart()
+    clock.pass(60_000)
+    const run = await agent.next()
+    run.reply()
+    await until(() => clock.timers === 1)
+    await t.rejects(current().update(ANONYMOUS, { jobId, enabled: false }), { code: 'UNAVAILABLE' })
+    isFull = false
+    clock.pass(1_000)
+    t.match(await fired(1), [{ payload: { run: { runId: run.event.runId, dueAt: noon + 60_000 } } }])
+    await finished(1)
+    t.match(await runsOf(jobId), [{ status: 'completed' }])
+    t.equal(agent.runs.length, 1)
+  },
+)
 
 for (const misfire of ['skip', 'once', 'all'] as const) {
   t.test(`a death between the event and the word of it doubles nothing (${misfire})`, async (t) => {
@@ -95,7 +119,7 @@ for (const misfire of ['skip', 'once', 'all'] as const) {
     const { app, clock, add, agent, stop, start, useJournal, fired, finished, runsOf } = running
     const { jobId } = await add({ schedule: EVERY_MINUTE, payload: TURN, misfire, overlap: 'queue' })
     await stop()
-    useJournal(deaf(app.journal))
+    useJournal(full(app.journal, () => true))
     await start()
     clock.pass(60_000)
     const run = await agent.next()

@@ -200,6 +200,8 @@ t.test('a change holds from then on', async (t) => {
   const { jobId } = await add({ name: 'one', schedule: EVERY_MINUTE, payload: TURN })
   await add({ name: 'two', schedule: EVERY_MINUTE, payload: TURN, enabled: false })
   clock.pass(30_000)
+  const odd = { jobId, sessionKey: 'web:other', owner: 'other', runs: 7, nextRunAt: 1 }
+  t.match(await scheduler.update(ANONYMOUS, odd), { sessionKey: 'web:1:main', nextRunAt: noon + 60_000 })
   const cron = { cron: '0 18 * * *', timeZone: 'Europe/Berlin' }
   const message = 'other work'
   const payload = { ...TURN, message }
