@@ -4,13 +4,14 @@ import t, { type Test } from 'tap'
 import { startGateway, temporaryHome } from '../helpers/gateway-process.js'
 import { until } from '../helpers/until.js'
 
-/** What adapters are made of: each is loaded when one that needs it is configured, and only then. */
+/** What adapters and schedules are made of: each is loaded when one that needs it is there, and only then. */
 const OF_ADAPTERS = [
   '@agentclientprotocol/sdk',
   '@discordjs/core',
   '@slack/socket-mode',
   '@slack/web-api',
   '@xmpp/client',
+  'croner',
   'grammy',
   'irc-framework',
   'mqtt',

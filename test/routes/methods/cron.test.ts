@@ -116,7 +116,7 @@ t.test('jobs and their runs are counted', async (t) => {
   const { job } = await socket.call('cron.add', { schedule, payload }, KEY)
   await socket.call('cron.run', { jobId: job.jobId })
   const metrics = async () => (await fetch(new URL('/metrics', url))).text()
-  t.match(await metrics(), /^gateway_cron_jobs 1$[^]*^gateway_cron_runs_active 1$/m)
+  t.match(await metrics(), /^gateway_cron_jobs 1$[\s\S]*^gateway_cron_runs_active 1$/m)
   ;(await agent.next()).reply()
   await socket.event('cron.finished')
   t.match(await metrics(), /^gateway_cron_runs_total\{outcome="completed"\} 1$/m)
