@@ -11,6 +11,8 @@ export const SYSTEM_EVENT = 'system.event'
 
 const MAX_TEXT_CHARS = 16_384
 const TEN_YEARS_MS = 315_360_000_000
+/** The end of the year 9999. */
+const MAX_TIME = 253_402_300_799_999
 
 const text = (description: string) => Type.String({ minLength: 1, maxLength: MAX_TEXT_CHARS, description })
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
@@ -49,7 +51,7 @@ export type CronSchedule = Static<typeof CronSchedule>
 /** The same as it is given. */
 export const CronScheduleInput = Type.Object({
   at: Type.Optional(
-    Type.Union([Timestamp, Type.String({ maxLength: 64 })], {
+    Type.Union([Type.Integer({ minimum: 0, maximum: MAX_TIME }), Type.String({ maxLength: 64 })], {
       description: 'Once: milliseconds since 1970, or a text such as `2027-01-31T18:00:00+01:00`.',
     }),
   ),
@@ -57,6 +59,7 @@ export const CronScheduleInput = Type.Object({
   anchor: Type.Optional(
     Type.Integer({
       minimum: 0,
+      maximum: MAX_TIME,
       description:
         'With `everyMs`: one of the times, and none comes before it. Default: the time of the call.',
     }),

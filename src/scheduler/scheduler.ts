@@ -91,8 +91,9 @@ export class Scheduler {
 
   /** Nothing begins any more; resolves when all that has ended is written. Twice is fine. */
   async stop(): Promise<void> {
-    this.#ticker.stop()
+    const idle = this.#ticker.stop()
     this.#stopping.abort()
+    await idle
     await this.#runs.stop()
   }
 

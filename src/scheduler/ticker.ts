@@ -25,7 +25,7 @@ const FAULT_BACKOFF_MS = 5_000
 export class Ticker {
   readonly #options: TickerOptions
   readonly #queue = new DueQueue()
-  readonly #atWork = new Set<string>()
+  readonly #atWork = new Map<string, Promise<void>>()
   #cancel: (() => void) | null = null
   #seen: number
   #running = false
@@ -40,11 +40,12 @@ export class Ticker {
     this.#arm()
   }
 
-  /** Twice is fine. */
-  stop(): void {
+  /** Resolves when nothing is at work any more. Twice is fine. */
+  async stop(): Promise<void> {
     this.#running = false
     this.#cancel?.()
     this.#cancel = null
+    await Promise.all(this.#atWork.values())
   }
 
   /** The time of this id has changed. */
@@ -78,8 +79,7 @@ export class Ticker {
     while (this.#atWork.size < MAX_AT_WORK) {
       const id = this.#queue.take(now)
       if (id === null) break
-      this.#atWork.add(id)
-      void this.#work(id)
+      this.#atWork.set(id, this.#work(id))
     }
     this.#arm()
   }

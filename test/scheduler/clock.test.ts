@@ -55,3 +55,24 @@ t.test('hundreds of jobs have one timer, and all of them run', async (t) => {
   t.equal((await finished(500)).length, 500)
   t.equal(clock.timers, 1)
 })
+
+t.test('a job by the wall clock runs each day, over changes of clocks and a restart at each', async (t) => {
+  for (const [timeZone, cron, day, ...wanted] of [
+    ['Europe/Berlin', '30 2 * * *', '2026-03-28T12:00Z', '2026-03-29T01:00Z', '2026-03-30T00:30Z'],
+    ['Europe/Berlin', '30 2 * * *', '2026-10-24T12:00Z', '2026-10-25T00:30Z', '2026-10-26T01:30Z'],
+    ['America/New_York', '30 1 * * *', '2026-10-31T12:00Z', '2026-11-01T05:30Z', '2026-11-02T06:30Z'],
+    ['Australia/Lord_Howe', '15 2 * * *', '2026-10-02T22:00Z', '2026-10-03T15:30Z', '2026-10-04T15:15Z'],
+  ] as const) {
+    const { clock, add, agent, restart, fired } = await startScheduled(t, day)
+    agent.onRun = (run) => run.reply()
+    await add({ schedule: { cron, timeZone }, payload: TURN })
+    for (const [i, dueAt] of wanted.entries()) {
+      clock.until(Date.parse(dueAt) - 1)
+      await restart()
+      t.equal(agent.runs.length, i)
+      clock.pass(1)
+      const run = (await fired(i + 1))[i]!.payload.run
+      t.equal(new Date(run.dueAt).toISOString(), dueAt.replace('Z', ':00.000Z'), `${cron} in ${timeZone}`)
+    }
+  }
+})

@@ -195,6 +195,16 @@ t.test('a job runs now, enabled or not, and keeps its times', async (t) => {
   await agent.next()
 })
 
+t.test('a run goes on though its job is removed', async (t) => {
+  const { scheduler, add, agent, finished, runsOf } = await startScheduled(t, NOON)
+  const { jobId } = await add({ schedule: EVERY_MINUTE, payload: TURN })
+  await scheduler.run(ANONYMOUS, jobId)
+  await scheduler.remove(ANONYMOUS, jobId)
+  ;(await agent.next()).reply()
+  t.match(await finished(1), [{ payload: { run: { jobId, status: 'completed' } } }])
+  t.match(await runsOf(jobId), [{ status: 'completed' }])
+})
+
 t.test('a change holds from then on', async (t) => {
   const { scheduler, clock, add, agent, socket, jobs } = await startScheduled(t, NOON)
   const { jobId } = await add({ name: 'one', schedule: EVERY_MINUTE, payload: TURN })

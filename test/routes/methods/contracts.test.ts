@@ -70,6 +70,7 @@ const badSchedules: [object, string][] = [
   [{ at: 'soon' }, '.at'],
   [{ at: '2030-01-01T00:00:00' }, '.at'],
   [{ at: -1 }, '.at'],
+  [{ at: 253_402_300_800_000 }, '.at'],
   [{ everyMs: 999 }, '.everyMs'],
   [{ everyMs: 'x' }, '.everyMs'],
   [{ everyMs: 60_000, anchor: -1 }, '.anchor'],
