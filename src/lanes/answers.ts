@@ -1,4 +1,5 @@
 import { sessionKeyOf, targetOf } from '../connectors/address.js'
+import type { Target } from '../connectors/connector.js'
 import { newDeliveryId } from '../journal/ids.js'
 import type { NewDelivery } from '../journal/outbox.js'
 import { type CronOrigin, cronOrigin, type InboundEvent } from '../protocol/index.js'
@@ -17,16 +18,15 @@ const NONE: readonly NewDelivery[] = []
 /** What the channel that a run's events came from is told of its end: nothing where they came from elsewhere, or were stopped. */
 export function answersOf(task: QueuedEvent, ended: Ended, options: AnswerOptions): readonly NewDelivery[] {
   const { isChannel, failureText } = options
-  const origin = cronOrigin(task.event)
-  if (origin !== null) return scheduledAnswer(task, ended, origin, isChannel)
+  const job = cronOrigin(task.event)
+  if (job !== null) return scheduledAnswer(task, ended, job, isChannel)
   const events = eventsOf(task)
   if (!events.some(({ source }) => isChannel(source))) return NONE
   const { sessionKey, runId } = task.event
-  const target = targetOf(sessionKey)
-  const asked = events.findLast(({ source }) => source === target?.channel)
+  const origin = originOf(events, isChannel)
   const text = textOf(ended, failureText)
-  if (target === null || asked === undefined || !isChannel(target.channel) || text.trim() === '') return NONE
-  const replyTo = messageIdOf(asked)
+  if (origin === null || text.trim() === '') return NONE
+  const { target, replyTo } = origin
   const content = replyTo === undefined ? { text, runId } : { text, runId, replyTo }
   return [{ id: newDeliveryId(), ...target, sessionKey, at: Date.now(), content }]
 }
@@ -42,6 +42,24 @@ function scheduledAnswer(
   if (deliver === undefined || !isChannel(deliver.channel) || text.trim() === '') return NONE
   const sessionKey = sessionKeyOf(deliver.channel, deliver)
   return [{ id: newDeliveryId(), ...deliver, sessionKey, at: Date.now(), content: { text, runId } }]
+}
+
+/** The conversation of a channel that a run's events came from. */
+export interface RunOrigin {
+  readonly target: Target & { readonly channel: string }
+  /** The platform's id of the last message of it, where it has one. */
+  readonly replyTo: string | undefined
+}
+
+/** Null: they came from elsewhere. */
+export function originOf(
+  events: readonly InboundEvent[],
+  isChannel: (name: string) => boolean,
+): RunOrigin | null {
+  const target = targetOf(events[0]!.sessionKey)
+  if (target === null || !isChannel(target.channel)) return null
+  const asked = events.findLast(({ source }) => source === target.channel)
+  return asked === undefined ? null : { target, replyTo: messageIdOf(asked) }
 }
 
 function textOf(ended: Ended, failureText: string): string {

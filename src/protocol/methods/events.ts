@@ -57,7 +57,8 @@ export const eventsPublish = contract({
         minLength: 1,
         maxLength: 64,
         pattern: '^(?!cron$)',
-        description: 'any name but `cron`, which is the scheduler’s; default: `ws`',
+        description:
+          'Where it comes from. Default: `ws`; that of a channel of this gateway needs scope `admin`, `cron` is the scheduler’s.',
       }),
     ),
     payload: JsonObject,
