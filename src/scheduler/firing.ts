@@ -114,9 +114,7 @@ export class Firing {
     let job = jobs.get(jobId)
     if (job === undefined || !job.enabled || job.nextRunAt === null) return
     const times = await timesOf(job.schedule)
-    if (this.#unsure.has(jobId)) {
-      job = await this.#takeUp(job, times.next(job.nextRunAt))
-    }
+    if (this.#unsure.has(jobId)) job = await this.#takeUp(job, times.next(job.nextRunAt))
     const now = clock.now()
     if (job.nextRunAt === null || job.nextRunAt > now) return
     const { misfire, nextRunAt: from } = job
@@ -131,7 +129,8 @@ export class Firing {
     }
     for (const [i, time] of run.entries()) {
       if (signal.aborted) return
-      job = await this.#fire(job, { ...time, nextRunAt: run[i + 1]?.dueAt ?? next }, run.length > 1)
+      const waits = run.length > 1 || (misfire === 'all' && time.trigger === 'missed')
+      job = await this.#fire(job, { ...time, nextRunAt: run[i + 1]?.dueAt ?? next }, waits)
     }
   }
 
@@ -147,11 +146,11 @@ export class Firing {
     return this.#fired(job, fire, this.#runOf(job, fire, accepted))
   }
 
-  /** @param several whether it is one of several that are made up for: these wait for each other. */
-  async #fire(job: Job, fire: Fire, several: boolean): Promise<Job> {
+  /** @param waits whether it is one of several that are made up for: these wait for each other. */
+  async #fire(job: Job, fire: Fire, waits: boolean): Promise<Job> {
     const { accept } = this.#options
     const { dueAt, nextRunAt } = fire
-    const blocked = several ? null : await this.#overlap(job)
+    const blocked = waits ? null : await this.#overlap(job)
     if (blocked !== null) return this.#skip(job, fire, blocked)
     try {
       const accepted = await accept(incomingOf(job, dueAt, dueKey(job, dueAt)), principalOf(job))
@@ -214,9 +213,10 @@ export class Firing {
     const { cronRunId } = run
     const running = [...job.running, cronRunId]
     const fired: Job = { ...job, nextRunAt, runs: job.runs + 1, running, lastRun: refOf(run) }
-    this.#unsure.add(jobId)
+    const isDue = run.trigger !== 'manual'
+    if (isDue) this.#unsure.add(jobId)
     await jobs.save(fired, [run], [firedEntry(run, nextRunAt)])
-    this.#unsure.delete(jobId)
+    if (isDue) this.#unsure.delete(jobId)
     this.#skipped.delete(jobId)
     runs.follow(run)
     return fired

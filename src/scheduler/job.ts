@@ -30,7 +30,8 @@ export interface Job extends Readonly<Omit<CronJob, 'owner' | 'running'>> {
   readonly runs: number
 }
 
-const JOB = 'schedule'
+/** Kinds of documents. */
+export const JOB = 'schedule'
 export const RUN = 'scheduleRun'
 
 const RUN_DIGITS = 9
@@ -57,8 +58,6 @@ export function jobDocument(job: Job): DocumentRecord {
     body: JSON.stringify(job),
   }
 }
-
-export const jobKind = JOB
 
 export function toJob({ body }: DocumentRecord): Job {
   return JSON.parse(body) as Job

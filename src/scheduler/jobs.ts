@@ -1,7 +1,7 @@
 import type { Entry, Journal } from '../journal/journal.js'
 import { type CronRun, GatewayError } from '../protocol/index.js'
 import { Turns } from '../sessions/turns.js'
-import { type Job, jobDocument, jobKind, RUN, runDocument, runId, toJob } from './job.js'
+import { JOB, type Job, jobDocument, RUN, runDocument, runId, toJob } from './job.js'
 
 export interface JobsOptions {
   readonly journal: Journal
@@ -40,7 +40,7 @@ export class Jobs {
 
   /** Reads what the journal has, to be called once. */
   async load(): Promise<void> {
-    const documents = await this.#options.journal.documents({ kind: jobKind, limit: Number.MAX_SAFE_INTEGER })
+    const documents = await this.#options.journal.documents({ kind: JOB, limit: Number.MAX_SAFE_INTEGER })
     // Oldest first: the order of lists.
     for (const job of documents.map(toJob).reverse()) this.#set(job)
   }
@@ -88,7 +88,7 @@ export class Jobs {
 
   /** Its runs stay until they are too old. */
   async remove(job: Job, entries: readonly Entry[]): Promise<void> {
-    await this.#options.journal.removeDocument(jobKind, job.jobId, entries)
+    await this.#options.journal.removeDocument(JOB, job.jobId, entries)
     this.#jobs.delete(job.jobId)
     if (job.name !== null) this.#names.delete(job.name)
     this.#options.onChange(job.jobId)

@@ -41,9 +41,14 @@ export class Runs {
   /** Takes up the runs that had not ended when the process before did. */
   async load(): Promise<void> {
     const { jobs, journal } = this.#options
-    const ids = [...jobs.values()].flatMap(({ running }) => running)
-    const documents = await Promise.all(ids.map((id) => journal.document(RUN, id)))
-    for (const document of documents) if (document !== null) this.follow(toRun(document))
+    for (const job of [...jobs.values()].filter(({ running }) => running.length > 0)) {
+      const found = await Promise.all(job.running.map((id) => journal.document(RUN, id)))
+      const runs = found.filter((document) => document !== null).map(toRun)
+      // One that is too old is forgotten, and must not keep the job from running.
+      const running = runs.map(({ cronRunId }) => cronRunId)
+      if (running.length < job.running.length) await jobs.save({ ...job, running }, [], [])
+      for (const run of runs) this.follow(run)
+    }
   }
 
   follow(run: CronRun): void {

@@ -166,7 +166,6 @@ export class Scheduler {
   async remove(principal: Principal, jobId: string): Promise<void> {
     await this.#inTurn(principal, jobId, async (job) => {
       await this.#jobs.remove(job, [removedEntry(job, this.#clock.now(), 'removed')])
-      this.#firing.forget(jobId)
     })
   }
 
@@ -240,6 +239,7 @@ export class Scheduler {
   #changed(jobId: string): void {
     this.#snapshot = null
     this.#ticker.changed(jobId)
+    if (this.#jobs.get(jobId) === undefined) this.#firing.forget(jobId)
   }
 
   #require(principal: Principal, jobId: string): Job {

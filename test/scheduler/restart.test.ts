@@ -148,3 +148,44 @@ t.test('nothing begins while the gateway stops', async (t) => {
   t.same(agent.runs, [])
   t.equal(clock.timers, 0)
 })
+
+t.test('a run that is forgotten keeps its job from nothing', async (t) => {
+  const { app, clock, add, agent, stop, start, fired, jobs } = await startScheduled(t, NOON)
+  await add({ schedule: EVERY_MINUTE, payload: TURN })
+  clock.pass(60_000)
+  const [first] = await fired(1)
+  await stop()
+  await app.journal.removeDocument('scheduleRun', first!.payload.run.cronRunId)
+  await start()
+  t.match(jobs(), [{ running: 0 }])
+  clock.pass(60_000)
+  await fired(2)
+  ;(await agent.next()).reply()
+  ;(await agent.next()).reply()
+})
+
+t.test('a run by hand right after a start does not hide what became of the last time', async (t) => {
+  const running = await startScheduled(t, NOON)
+  const { app, clock, add, agent, stop, start, useJournal, fired, current } = running
+  const { jobId } = await add({ schedule: EVERY_MINUTE, payload: TURN })
+  useJournal(full(app.journal, () => true))
+  await stop()
+  await start()
+  clock.pass(60_000)
+  ;(await agent.next()).reply()
+  await stop()
+  useJournal(app.journal)
+  clock.pass(90_000)
+  await start()
+  await current().run(ANONYMOUS, jobId)
+  clock.pass(0)
+  const runs = (await fired(2)).map(({ payload }) => payload.run)
+  t.match(
+    runs.map(({ trigger, dueAt }) => [trigger, (dueAt - noon) / 60_000]),
+    [
+      ['manual', 2.5],
+      ['schedule', 1],
+    ],
+  )
+  ;(await agent.next()).reply()
+})
