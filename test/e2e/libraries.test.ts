@@ -5,7 +5,7 @@ import { freePort } from '../helpers/free-port.js'
 import { startGateway, temporaryHome } from '../helpers/gateway-process.js'
 import { until } from '../helpers/until.js'
 
-/** What adapters and schedules are made of: each is loaded when one that needs it is there, and only then. */
+/** What adapters are made of: each is loaded when one that needs it is configured, and only then. */
 const OF_ADAPTERS = [
   '@agentclientprotocol/sdk',
   '@discordjs/core',
@@ -13,7 +13,6 @@ const OF_ADAPTERS = [
   '@slack/socket-mode',
   '@slack/web-api',
   '@xmpp/client',
-  'croner',
   'grammy',
   'irc-framework',
   'mqtt',
@@ -57,11 +56,11 @@ async function importsOf(
   return read()
 }
 
-t.test('a gateway without adapters loads none of their libraries', async (t) => {
+t.test('a gateway without adapters and scheduled jobs loads none of their libraries', async (t) => {
   const packages = await importsOf(t, {})
   t.ok(packages.has('fastify'), 'what it needs is seen')
   t.same(
-    OF_ADAPTERS.filter((name) => packages.has(name)),
+    [...OF_ADAPTERS, 'croner'].filter((name) => packages.has(name)),
     [],
   )
 })
