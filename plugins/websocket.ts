@@ -36,6 +36,7 @@ export default fp<WebsocketPluginOptions>(
       methodNames: () => methods.names,
       snapshot: (principal) => sessions.snapshot(principal),
       channels: () => app.channels.statuses(),
+      cronJobs: (principal) => app.scheduler.snapshot(principal),
     })
     const rpc = rpcObserver(instruments)
     const connections = new Connections({
@@ -94,6 +95,7 @@ export default fp<WebsocketPluginOptions>(
       'methods',
       'lanes',
       'connectors',
+      'scheduler',
     ],
     fastify: '5.x',
   },

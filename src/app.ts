@@ -16,6 +16,7 @@ import metrics from '../plugins/metrics.js'
 import outbox from '../plugins/outbox.js'
 import overload from '../plugins/overload.js'
 import rateLimit from '../plugins/rate-limit.js'
+import scheduler from '../plugins/scheduler.js'
 import skills from '../plugins/skills.js'
 import thirdParty, { checkPlugins } from '../plugins/third-party.js'
 import tls from '../plugins/tls.js'
@@ -27,6 +28,7 @@ import healthRoutes from '../routes/health.js'
 import infoRoutes from '../routes/info.js'
 import agentMethods from '../routes/methods/agents.js'
 import channelMethods from '../routes/methods/channels.js'
+import cronMethods from '../routes/methods/cron.js'
 import deliveryMethods from '../routes/methods/deliveries.js'
 import eventMethods from '../routes/methods/events.js'
 import gatewayMethods from '../routes/methods/gateway.js'
@@ -187,6 +189,7 @@ async function compose(
   await app.register(outbox, { config })
   await app.register(connectors, { config, baseDir, sources })
   await app.register(hookSources, { config, home, baseDir })
+  await app.register(scheduler, { config })
   await app.register(websocket, { config, version: VERSION })
   await app.register(workers)
   await app.register(health, { version: VERSION })
@@ -203,6 +206,7 @@ async function compose(
   await app.register(pairingMethods)
   await app.register(hookMethods)
   await app.register(skillMethods)
+  await app.register(cronMethods)
   await app.register(thirdParty, { config, baseDir })
 
   await app.register(

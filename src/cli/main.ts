@@ -2,6 +2,7 @@
 import { userInfo } from 'node:os'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { VERSION } from '../version.js'
+import { addCronCommands } from './cron-commands.js'
 import { EXIT } from './exit-codes.js'
 import type { CallOptions } from './gateway-call.js'
 import type { ChatOptions } from './gateway-chat.js'
@@ -78,9 +79,11 @@ talking('events')
     ),
   )
 
+addCronCommands(program.command('cron').description('Scheduled jobs.'), talking, finish)
+
 /** A command that talks to a gateway: all of them find it in the same way. */
-function talking(name: string): Command {
-  return gateway
+function talking(name: string, parent = gateway): Command {
+  return parent
     .command(name)
     .option('--url <address>', 'the gateway, instead of that of the state folder')
     .option(

@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { QueueMode } from '../protocol/primitives.js'
 import { Channels, Connector } from './schema-channels.js'
+import { Cron } from './schema-cron.js'
 import { AgentSkills, Hooks, Skills } from './schema-extensions.js'
 import { age, bytes, closed, count, ms, named, section } from './schema-kinds.js'
 import { Overload } from './schema-overload.js'
@@ -313,6 +314,7 @@ export const ConfigSchema = Type.Object(
       description:
         'Rules that choose the agent and the queue mode: of each the first match that names one wins.',
     }),
+    cron: Cron,
     connectors: named(Connector, 'Connectors by name.'),
     channels: Channels,
     plugins: Type.Array(

@@ -38,6 +38,8 @@ export interface HandshakeOptions {
   /** JSON text of the sessions that the principal may see, most recent first. */
   readonly snapshot: (principal: Principal) => Promise<string>
   readonly channels: () => readonly ChannelStatus[]
+  /** JSON text of the scheduled jobs that the principal may see. */
+  readonly cronJobs: (principal: Principal) => string
 }
 
 class Refusal extends GatewayError {
@@ -159,8 +161,10 @@ export class Handshake {
     seq: number,
     recovered: boolean,
   ): string {
-    const { version, journal, methodNames, channels } = this.#options
-    const channelList = JSON.stringify(principal.scopes.has('read') ? channels() : [])
+    const { version, journal, methodNames, channels, cronJobs } = this.#options
+    const mayRead = principal.scopes.has('read')
+    const channelList = JSON.stringify(mayRead ? channels() : [])
+    const jobs = mayRead ? cronJobs(principal) : '[]'
     this.#features ??= JSON.stringify({
       methods: methodNames(),
       events: Object.values(EVENTS).map((event) => event.name),
@@ -170,7 +174,7 @@ export class Handshake {
     const resume = `{"epoch":${JSON.stringify(journal.epoch)},"seq":${seq},"recovered":${recovered}}`
     return (
       `{"type":"hello-ok","protocol":${PROTOCOL_VERSION},"server":${server},"features":${this.#features}` +
-      `,"snapshot":{"sessions":${sessions},"cronJobs":[],"channels":${channelList}},"policy":${this.#policy},"auth":${auth},"resume":${resume}}`
+      `,"snapshot":{"sessions":${sessions},"cronJobs":${jobs},"channels":${channelList}},"policy":${this.#policy},"auth":${auth},"resume":${resume}}`
     )
   }
 }

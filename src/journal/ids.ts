@@ -5,6 +5,7 @@ const RUN = 'run_'
 const MESSAGE = 'msg_'
 const DELIVERY = 'dlv_'
 const QUESTION = 'ask_'
+const JOB = 'job_'
 
 const TIME_DIGITS = 9
 const COUNTER_DIGITS = 4
@@ -54,6 +55,8 @@ export const newMessageId = (): string => MESSAGE + nextSuffix()
 export const newDeliveryId = (): string => DELIVERY + nextSuffix()
 
 export const newQuestionId = (): string => QUESTION + nextSuffix()
+
+export const newJobId = (): string => JOB + nextSuffix()
 
 /** The event that a run handles; null: that is no run id. */
 export const eventIdOfRun = (runId: string): string | null =>

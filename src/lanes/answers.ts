@@ -1,8 +1,8 @@
-import { targetOf } from '../connectors/address.js'
+import { sessionKeyOf, targetOf } from '../connectors/address.js'
 import type { Target } from '../connectors/connector.js'
 import { newDeliveryId } from '../journal/ids.js'
 import type { NewDelivery } from '../journal/outbox.js'
-import type { InboundEvent } from '../protocol/index.js'
+import { type CronOrigin, cronOrigin, type InboundEvent } from '../protocol/index.js'
 import type { Ended } from './ended.js'
 import { eventsOf, type QueuedEvent } from './queued-event.js'
 
@@ -18,6 +18,8 @@ const NONE: readonly NewDelivery[] = []
 /** What the channel that a run's events came from is told of its end: nothing where they came from elsewhere, or were stopped. */
 export function answersOf(task: QueuedEvent, ended: Ended, options: AnswerOptions): readonly NewDelivery[] {
   const { isChannel, failureText } = options
+  const job = cronOrigin(task.event)
+  if (job !== null) return scheduledAnswer(task, ended, job, isChannel)
   const events = eventsOf(task)
   if (!events.some(({ source }) => isChannel(source))) return NONE
   const { sessionKey, runId } = task.event
@@ -27,6 +29,19 @@ export function answersOf(task: QueuedEvent, ended: Ended, options: AnswerOption
   const { target, replyTo } = origin
   const content = replyTo === undefined ? { text, runId } : { text, runId, replyTo }
   return [{ id: newDeliveryId(), ...target, sessionKey, at: Date.now(), content }]
+}
+
+/** What a scheduled job says where it is to: nobody waits there for an answer, so that of a failure nothing is said. */
+function scheduledAnswer(
+  { event: { runId } }: QueuedEvent,
+  ended: Ended,
+  { deliver }: CronOrigin,
+  isChannel: AnswerOptions['isChannel'],
+): readonly NewDelivery[] {
+  const text = textOf(ended, '')
+  if (deliver === undefined || !isChannel(deliver.channel) || text.trim() === '') return NONE
+  const sessionKey = sessionKeyOf(deliver.channel, deliver)
+  return [{ id: newDeliveryId(), ...deliver, sessionKey, at: Date.now(), content: { text, runId } }]
 }
 
 /** The conversation of a channel that a run's events came from. */

@@ -7,6 +7,7 @@ import type { AppendRequest, AppendResult, Duplicate, Entry, Journal } from '../
 import type { Log } from '../log.js'
 import {
   type Accepted,
+  cronOrigin,
   EVENTS,
   GatewayError,
   type InboundEvent,
@@ -196,7 +197,7 @@ export class Intake {
 
   async #append(event: NewEvent, digest: string | undefined): Promise<AppendResult> {
     const { sessions, journal } = this.#options
-    const entries = event.type === MESSAGE_RECEIVED ? [messageEntry(event)] : []
+    const entries = event.type === MESSAGE_RECEIVED ? [messageEntry(event)] : noteOf(event)
     const isStored = sessions.cached(event.sessionKey) !== undefined
     const create = isStored ? undefined : this.#creation(event)
     try {
@@ -233,6 +234,15 @@ function messageEntry({ id, runId, sessionKey, at, payload }: NewEvent): Entry {
   const messageId = newMessageId()
   const message = { messageId, role: 'user', content, attachments, eventId: id, runId, sender, metadata }
   return entry(EVENTS.sessionMessage.name, sessionKey, at, message)
+}
+
+/** What a scheduled job wants the agent to know becomes part of the conversation as well. */
+function noteOf(event: NewEvent): Entry[] {
+  const { id: eventId, runId, sessionKey, at, payload } = event
+  const { text: content } = payload
+  if (cronOrigin(event) === null || typeof content !== 'string') return []
+  const message = { messageId: newMessageId(), role: 'system', content, eventId, runId }
+  return [entry(EVENTS.sessionMessage.name, sessionKey, at, message)]
 }
 
 /** What makes two events with the same key the same. */

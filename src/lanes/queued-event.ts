@@ -1,5 +1,11 @@
 import type { Gate } from '../agents/gate.js'
-import { GatewayError, type InboundEvent, MESSAGE_RECEIVED, PRIORITIES } from '../protocol/index.js'
+import {
+  CRON_SOURCE,
+  GatewayError,
+  type InboundEvent,
+  MESSAGE_RECEIVED,
+  PRIORITIES,
+} from '../protocol/index.js'
 import type { Task } from './lane.js'
 import type { Sender } from './ready-list.js'
 
@@ -52,7 +58,7 @@ export class QueuedEvent implements Task {
 
   /** Whether a person said it: the queue modes are about these alone. */
   get isMessage(): boolean {
-    return this.event.type === MESSAGE_RECEIVED
+    return this.event.type === MESSAGE_RECEIVED && this.event.source !== CRON_SOURCE
   }
 
   /** Calls back later, instead of what was to be called before. */

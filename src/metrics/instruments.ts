@@ -49,6 +49,11 @@ export function createInstruments(registry: Registry) {
       LONG_SECONDS,
       ['channel'],
     ),
+    cronRuns: counter(
+      'gateway_cron_runs_total',
+      'Runs of scheduled jobs that are over, and times that were left out.',
+      ['outcome'],
+    ),
     handshakesRefused: counter(
       'gateway_handshakes_refused_total',
       'Connections refused at their hello or before.',

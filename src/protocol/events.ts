@@ -2,6 +2,7 @@ import { type Static, type TObject, Type } from '@sinclair/typebox'
 import { OpenQuestion, QuestionOutcome, ToolCall } from './agent-reports.js'
 import { ChannelStatus } from './channels.js'
 import type { Scope } from './contract.js'
+import { CronJob, CronRun } from './cron.js'
 import { ErrorShape } from './errors.js'
 import { SessionSummary } from './frames.js'
 import { InboundEvent } from './inbound-event.js'
@@ -312,6 +313,54 @@ export const EVENTS = {
     scope: 'read',
     session: true,
     payload: Type.Object({ ...delivery, error: ErrorShape, attempts: Type.Integer({ minimum: 0 }) }),
+  }),
+  cronAdded: event({
+    name: 'cron.added',
+    summary: 'A job was added to the schedule.',
+    durable: true,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({ job: CronJob }),
+  }),
+  cronUpdated: event({
+    name: 'cron.updated',
+    summary: 'A job was changed.',
+    durable: true,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({ job: CronJob }),
+  }),
+  cronRemoved: event({
+    name: 'cron.removed',
+    summary: 'A job was removed, or removed itself.',
+    durable: true,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({
+      jobId: Id,
+      name: Type.Union([Type.String(), Type.Null()]),
+      reason: Type.Union([Type.Literal('removed'), Type.Literal('done')]),
+    }),
+  }),
+  cronFired: event({
+    name: 'cron.fired',
+    summary: 'The time of a job has come: its event waits in the lane of its session.',
+    durable: true,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({
+      run: CronRun,
+      nextRunAt: Type.Union([Timestamp, Type.Null()], { description: 'Null: this was the last time.' }),
+    }),
+  }),
+  cronFinished: event({
+    name: 'cron.finished',
+    summary:
+      'A run of a job ended, or there was none: its event was refused, or its time was left out. Of times that are left out in a row, only the first is told.',
+    durable: true,
+    scope: 'read',
+    session: true,
+    payload: Type.Object({ run: CronRun }),
   }),
   channelStatus: event({
     name: 'channel.status',

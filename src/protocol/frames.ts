@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { ChannelStatus } from './channels.js'
 import { SCOPES } from './contract.js'
+import { CronJobSummary } from './cron.js'
 import { ErrorShape } from './errors.js'
 import { Id, JsonObject, QueueMode, Seq, SessionKey, Timestamp } from './primitives.js'
 
@@ -88,7 +89,7 @@ export const HelloOkFrame = Type.Object(
     features: Type.Object({ methods: Type.Array(Type.String()), events: Type.Array(Type.String()) }),
     snapshot: Type.Object({
       sessions: Type.Array(SessionSummary, { description: 'The most recently used ones.' }),
-      cronJobs: Type.Array(Type.Unknown()),
+      cronJobs: Type.Array(CronJobSummary, { description: 'The jobs whose times come next.' }),
       channels: Type.Array(ChannelStatus),
     }),
     policy: Policy,

@@ -1,12 +1,12 @@
 import type { Config } from '../config/schema.js'
 import type { SessionRecord } from '../journal/journal.js'
-import type { InboundEvent, QueueMode } from '../protocol/index.js'
+import { cronOrigin, type InboundEvent, type QueueMode } from '../protocol/index.js'
 import { compilePattern } from '../protocol/pattern.js'
 import { channelOf } from './sessions.js'
 
 type Rule = Config['routing'][number]
 
-/** What serves a session (spec §3.6 and §4): its own setting, then the first rule that matches and says, then the default. */
+/** What serves a session (spec §3.6 and §4): what a scheduled job asks for, then the session’s own setting, then the first rule that matches and says, then the default. */
 export class Router {
   readonly #agent: (sessionKey: string, content: unknown) => string
   readonly #queueMode: (sessionKey: string) => QueueMode
@@ -19,10 +19,10 @@ export class Router {
   }
 
   agent(
-    { sessionKey, payload }: Pick<InboundEvent, 'sessionKey' | 'payload'>,
+    event: Pick<InboundEvent, 'sessionKey' | 'payload' | 'source'>,
     record: SessionRecord | null | undefined,
   ): string {
-    return record?.agent || this.#agent(sessionKey, payload.content)
+    return cronOrigin(event)?.agent || record?.agent || this.#agent(event.sessionKey, event.payload.content)
   }
 
   queueMode(sessionKey: string, record: SessionRecord | null | undefined): QueueMode {

@@ -56,11 +56,11 @@ async function importsOf(
   return read()
 }
 
-t.test('a gateway without adapters loads none of their libraries', async (t) => {
+t.test('a gateway without adapters and scheduled jobs loads none of their libraries', async (t) => {
   const packages = await importsOf(t, {})
   t.ok(packages.has('fastify'), 'what it needs is seen')
   t.same(
-    OF_ADAPTERS.filter((name) => packages.has(name)),
+    [...OF_ADAPTERS, 'croner'].filter((name) => packages.has(name)),
     [],
   )
 })

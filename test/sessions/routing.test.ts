@@ -18,7 +18,7 @@ const router = new Router({
 })
 
 const route = (sessionKey: string, record?: SessionRecord | null, content?: unknown) =>
-  router.agent({ sessionKey, payload: { content } }, record)
+  router.agent({ sessionKey, source: 'ws', payload: { content } }, record)
 
 t.test('the first rule whose channel and key both match decides, else the default', async (t) => {
   t.equal(route('telegram:1:vip', null), 'vip')
@@ -52,4 +52,11 @@ t.test('the queue mode is decided by itself, by the first rule that names one', 
   t.equal(router.queueMode('irc:1', null), 'followup')
   t.equal(router.queueMode('web:1', newSessionRecord('web:1', 0, { queueMode: 'interrupt' })), 'interrupt')
   t.equal(router.queueMode('web:1', newSessionRecord('web:1', 0)), 'steer')
+})
+
+t.test('the agent that a scheduled job asks for comes before all, and nobody else can ask so', async (t) => {
+  const payload = { content: 'x', cron: { jobId: 'job_1', name: null, dueAt: 0, agent: 'asked' } }
+  const own = newSessionRecord('web:1', 0, { agent: 'own' })
+  t.equal(router.agent({ sessionKey: 'web:1', source: 'cron', payload }, own), 'asked')
+  t.equal(router.agent({ sessionKey: 'web:1', source: 'ws', payload }, own), 'own')
 })

@@ -56,8 +56,9 @@ export const eventsPublish = contract({
       Type.String({
         minLength: 1,
         maxLength: 64,
+        pattern: '^(?!cron$)',
         description:
-          'Where it comes from. Default: `ws`; that of a channel of this gateway needs scope `admin`.',
+          'Where it comes from. Default: `ws`; that of a channel of this gateway needs scope `admin`, `cron` is the scheduler’s.',
       }),
     ),
     payload: JsonObject,

@@ -61,7 +61,74 @@ const choice: [object, string][] = [
   [{ channel: 'x', peer: 5 }, 'params.peer'],
 ]
 
+const schedule = { everyMs: 60_000 }
+const payload = { kind: 'agentTurn', message: 'x' }
+const badSchedules: [object, string][] = [
+  [{}, ''],
+  [{ at: 1, everyMs: 60_000 }, ''],
+  [{ at: 1 }, '.at'],
+  [{ at: 'soon' }, '.at'],
+  [{ at: '2030-01-01T00:00:00' }, '.at'],
+  [{ at: -1 }, '.at'],
+  [{ at: 253_402_300_800_000 }, '.at'],
+  [{ everyMs: 999 }, '.everyMs'],
+  [{ everyMs: 'x' }, '.everyMs'],
+  [{ everyMs: 60_000, anchor: -1 }, '.anchor'],
+  [{ everyMs: 60_000, timeZone: 'UTC' }, '.timeZone'],
+  [{ cron: '* * * * *', anchor: 1 }, '.anchor'],
+  [{ cron: '' }, '.cron'],
+  [{ cron: '61 * * * *' }, '.cron'],
+  [{ cron: '* * *' }, '.cron'],
+  [{ cron: '@reboot' }, '.cron'],
+  [{ cron: '2030-01-01T00:00:00' }, '.cron'],
+  [{ cron: '0 0 0 1 1 * 2020' }, '.cron'],
+  [{ cron: '* * * * *', timeZone: 'Mars/Olympus' }, '.timeZone'],
+]
+const badPayloads: [object, string][] = [
+  [{}, '.kind'],
+  [{ kind: 'x' }, '.kind'],
+  [{ kind: 'systemEvent' }, '.text'],
+  [{ kind: 'systemEvent', text: '' }, '.text'],
+  [{ kind: 'systemEvent', text: long(16_384) }, '.text'],
+  [{ kind: 'systemEvent', text: 'x', message: 'x' }, '.message'],
+  [{ kind: 'systemEvent', text: 'x', deliver: {} }, '.deliver'],
+  [{ kind: 'agentTurn' }, '.message'],
+  [{ kind: 'agentTurn', message: 'x', text: 'x' }, '.text'],
+  [{ kind: 'agentTurn', message: 'x', agent: '' }, '.agent'],
+  [{ kind: 'agentTurn', message: 'x', deliver: {} }, '.deliver'],
+  [{ kind: 'agentTurn', message: 'x', deliver: { channel: 'x' } }, '.deliver'],
+  [{ kind: 'agentTurn', message: 'x', deliver: { channel: '', peer: 'x' } }, '.deliver.channel'],
+]
+const jobs: Case['bad'] = [
+  [{ schedule, payload, name: '' }, 'params.name'],
+  [{ schedule, payload, enabled: 'yes' }, 'params.enabled'],
+  [{ schedule, payload, misfire: 'x' }, 'params.misfire'],
+  [{ schedule, payload, overlap: 'x' }, 'params.overlap'],
+  [{ schedule, payload, deleteAfterRun: 1 }, 'params.deleteAfterRun'],
+  ...badSchedules.map(([schedule, path]): [object, string] => [
+    { schedule, payload },
+    `params.schedule${path}`,
+  ]),
+  ...badPayloads.map(([payload, path]): [object, string] => [{ schedule, payload }, `params.payload${path}`]),
+]
+
 const CASES: readonly Case[] = [
+  { method: 'cron.list', session: 'optional', scope: 'read', bad: [...page, ...cursor] },
+  {
+    method: 'cron.add',
+    session: 'optional',
+    scope: 'write',
+    bad: [...jobs, [{ payload }, 'params.schedule'], [{ schedule }, 'params.payload']],
+  },
+  { method: 'cron.update', session: 'none', scope: 'write', bad: id('jobId') },
+  { method: 'cron.remove', session: 'none', scope: 'write', bad: id('jobId') },
+  { method: 'cron.run', session: 'none', scope: 'write', bad: id('jobId') },
+  {
+    method: 'cron.runs',
+    session: 'none',
+    scope: 'read',
+    bad: [...id('jobId'), [{ jobId: 'x', cursor: 'nonsense' }, 'params.cursor']],
+  },
   { method: 'gateway.info', session: 'none', scope: 'read' },
   { method: 'gateway.health', session: 'none', scope: 'read' },
   { method: 'gateway.ping', session: 'none', scope: null },
@@ -80,6 +147,7 @@ const CASES: readonly Case[] = [
       [{ type: 'x', payload: 'text' }, 'params.payload'],
       [{ type: 'x', payload: {}, source: '' }, 'params.source'],
       [{ type: 'x', payload: {}, source: 7 }, 'params.source'],
+      [{ type: 'x', payload: {}, source: 'cron' }, 'params.source'],
       [{ type: 'x', payload: {}, priority: 'high' }, 'params.priority'],
       [{ type: 'x', payload: {}, idempotencyKey: '' }, 'params.idempotencyKey'],
     ],
