@@ -3,6 +3,7 @@ import agentLimits from '../plugins/agent-limits.js'
 import agents from '../plugins/agents.js'
 import auth from '../plugins/auth.js'
 import closing from '../plugins/closing.js'
+import configPlugin from '../plugins/config.js'
 import connectors from '../plugins/connectors.js'
 import events from '../plugins/events.js'
 import health from '../plugins/health.js'
@@ -25,6 +26,7 @@ import healthRoutes from '../routes/health.js'
 import infoRoutes from '../routes/info.js'
 import agentMethods from '../routes/methods/agents.js'
 import channelMethods from '../routes/methods/channels.js'
+import configMethods from '../routes/methods/config.js'
 import deliveryMethods from '../routes/methods/deliveries.js'
 import eventMethods from '../routes/methods/events.js'
 import gatewayMethods from '../routes/methods/gateway.js'
@@ -36,6 +38,9 @@ import metricsRoutes from '../routes/metrics.js'
 import websocketRoutes from '../routes/ws.js'
 import { AgentRegistry, isBuiltIn } from './agents/registry.js'
 import { loadTlsMaterial, secureContextOptions, type TlsMaterial } from './auth/tls-material.js'
+import { hashOf } from './config/file.js'
+import { LiveConfig } from './config/live.js'
+import type { ConfigLoader } from './config/load.js'
 import type { Config } from './config/schema.js'
 import { ConnectorRegistry, isBuiltIn as isBuiltInConnector } from './connectors/registry.js'
 import { VERSION } from './version.js'
@@ -48,6 +53,11 @@ export interface AppOptions {
   readonly baseDir: string
   /** Who set each value of the configuration, for messages. */
   readonly sources?: ReadonlyMap<string, string>
+  /** Reads the configuration anew; default: it cannot change while the app runs. */
+  readonly load?: ConfigLoader
+  /** The file that it was read from, if there was one, and what tells its text from any other. */
+  readonly configFile?: string | null
+  readonly fileHash?: string
   /** A pino logger; default: silent. */
   readonly logger?: FastifyBaseLogger
   /** Validate what methods return as well; for tests. */
@@ -162,9 +172,13 @@ async function loadTls({
 
 async function compose(
   app: FastifyInstance,
-  { config, home, baseDir, sources, checkResults }: AppOptions,
+  options: AppOptions,
   material: TlsMaterial | null,
 ): Promise<void> {
+  const { home, baseDir, sources, checkResults, logger } = options
+  const live = new LiveConfig(options)
+  // What the plugins read is what is in effect.
+  const { config } = live
   await app.register(closing, { config })
   await app.register(metrics)
   const { httpRefused } = app.metrics.instruments
@@ -185,16 +199,26 @@ async function compose(
   await app.register(workers)
   await app.register(health, { version: VERSION })
   await app.register(agentLimits)
+  await app.register(configPlugin, {
+    live,
+    home,
+    logger,
+    load: options.load ?? null,
+    configFile: options.configFile ?? null,
+    fileHash: options.fileHash ?? hashOf(''),
+    check: (loaded) => checkConfig({ ...loaded, logger: app.log }),
+  })
 
   await app.register(gatewayMethods, { version: VERSION })
   await app.register(eventMethods)
   await app.register(sessionMethods)
-  await app.register(agentMethods, config)
+  await app.register(agentMethods, { config })
   await app.register(laneMethods)
   await app.register(workerMethods)
   await app.register(deliveryMethods)
   await app.register(channelMethods)
   await app.register(pairingMethods)
+  await app.register(configMethods)
   await app.register(thirdParty, { config, baseDir })
 
   await app.register(

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { lstat, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { TextDecoder } from 'node:util'
@@ -13,6 +14,16 @@ import { yamlLines } from './yaml-lines.js'
 export const MAX_FILE_BYTES = 1_048_576
 
 const NAMES = ['config.yaml', 'config.yml', 'config.json']
+
+/** A file's values, and what tells its text from any other. */
+export interface FileLayer extends Layer {
+  readonly hash: string
+}
+
+/** What tells one text of the file from another. One that is not there counts as empty. */
+export function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64url')
+}
 
 class FileProblem extends Error {
   constructor(
@@ -51,10 +62,28 @@ export async function findConfigFile(home: string, problems: Problem[]): Promise
 }
 
 /** Reads and parses `path`. What is wrong with it goes to `problems`; then the answer is undefined. */
-export async function readConfigFile(path: string, problems: Problem[]): Promise<Layer | undefined> {
+export async function readConfigFile(path: string, problems: Problem[]): Promise<FileLayer | undefined> {
+  return parsed(path, () => readText(path), problems)
+}
+
+/** The same for a text that is to become the file. */
+export function parseConfigText(
+  path: string,
+  text: string,
+  problems: Problem[],
+): Promise<FileLayer | undefined> {
+  return parsed(path, async () => text, problems)
+}
+
+async function parsed(
+  path: string,
+  read: () => Promise<string>,
+  problems: Problem[],
+): Promise<FileLayer | undefined> {
   try {
-    const text = await readText(path)
-    return path.endsWith('.json') ? jsonLayer(path, text) : await yamlLayer(path, text)
+    const text = await read()
+    const layer = isJson(path) ? jsonLayer(path, text) : await yamlLayer(path, text)
+    return { ...layer, hash: hashOf(text) }
   } catch (error) {
     if (!(error instanceof FileProblem)) throw error
     const source = error.line === undefined ? path : `${path}:${error.line}`
@@ -63,7 +92,10 @@ export async function readConfigFile(path: string, problems: Problem[]): Promise
   }
 }
 
-async function readText(path: string): Promise<string> {
+export const isJson = (path: string): boolean => path.endsWith('.json')
+
+/** @throws an error that says what is wrong with it, when it cannot be read, is too large or no UTF-8. */
+export async function readText(path: string): Promise<string> {
   const buffer = Buffer.alloc(MAX_FILE_BYTES + 1)
   let length = 0
   try {

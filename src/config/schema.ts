@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { QueueMode } from '../protocol/primitives.js'
 import { Channels, Connector } from './schema-channels.js'
+import { ConfigFile } from './schema-config-file.js'
 import { age, bytes, closed, count, ms, named, section } from './schema-kinds.js'
 import { Overload } from './schema-overload.js'
 import { Auth, RateLimits, Tls } from './schema-security.js'
@@ -320,6 +321,7 @@ export const ConfigSchema = Type.Object(
     }),
     connectors: named(Connector, 'Connectors by name.'),
     channels: Channels,
+    configFile: ConfigFile,
     plugins: Type.Array(
       Type.Object(
         {

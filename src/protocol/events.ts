@@ -5,6 +5,7 @@ import type { Scope } from './contract.js'
 import { ErrorShape } from './errors.js'
 import { SessionSummary } from './frames.js'
 import { InboundEvent } from './inbound-event.js'
+import { ConfigChanged } from './methods/config.js'
 import { Pairing } from './pairing.js'
 import { Id, JsonObject, Seq, Timestamp } from './primitives.js'
 
@@ -333,6 +334,14 @@ export const EVENTS = {
     scope: 'admin',
     session: false,
     payload: Type.Object({ pairing: Pairing, approved: Type.Boolean() }),
+  }),
+  configChanged: event({
+    name: 'config.changed',
+    summary: 'The configuration changed; says where, never to what.',
+    durable: false,
+    scope: 'admin',
+    session: false,
+    payload: ConfigChanged,
   }),
   gatewayShutdown: event({
     name: 'gateway.shutdown',
