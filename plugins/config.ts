@@ -1,7 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import fp from 'fastify-plugin'
 import { ConfigControl, type ConfigControlOptions } from '../src/config/control.js'
-import type { LiveConfig } from '../src/config/live.js'
 import { formatProblem } from '../src/config/problems.js'
 import { EVENTS } from '../src/protocol/index.js'
 

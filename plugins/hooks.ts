@@ -1,4 +1,5 @@
 import fp from 'fastify-plugin'
+import type { LiveConfig } from '../src/config/live.js'
 import type { Config } from '../src/config/schema.js'
 import { type Hook, type HookName, Hooks } from '../src/hooks/hooks.js'
 
@@ -12,12 +13,16 @@ declare module 'fastify' {
 
 export interface HooksPluginOptions {
   config: Config
+  live: LiveConfig
 }
 
 /** Internal events for plugins. */
 export default fp<HooksPluginOptions>(
-  async (app, { config }) => {
+  async (app, { config, live }) => {
     const hooks = new Hooks(app.log, config.hooks.timeoutMs)
+    live.onChanged(['hooks.timeoutMs'], () => {
+      hooks.timeoutMs = config.hooks.timeoutMs
+    })
     app.decorate('hooks', hooks)
     app.decorate('on', (pattern, hook) => hooks.on(pattern, hook))
     const { instruments } = app.metrics

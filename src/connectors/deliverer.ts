@@ -51,8 +51,7 @@ export class Deliverer {
   constructor(options: DelivererOptions) {
     this.#options = options
     const { journal, log, delivery } = options
-    const { timeoutMs } = delivery
-    this.#attempts = new DeliveryAttempts({ journal, log, timeoutMs, signal: this.#abort.signal })
+    this.#attempts = new DeliveryAttempts({ journal, log, delivery, signal: this.#abort.signal })
     this.#waiters = new DeliveryWaiters(journal)
   }
 

@@ -9,8 +9,8 @@ import type { DeliveryChannel } from './delivery-channel.js'
 export interface DeliveryAttemptsOptions {
   readonly journal: Pick<Journal, 'delivery' | 'partsSent' | 'delivered'>
   readonly log: Log
-  /** How long the platform may take for one part. */
-  readonly timeoutMs: number
+  /** `timeoutMs`: how long the platform may take for one part. */
+  readonly delivery: { readonly timeoutMs: number }
   /** Aborts when what is on its way has had its time at a stop. */
   readonly signal: AbortSignal
 }
@@ -90,7 +90,8 @@ export class DeliveryAttempts {
 
   /** Ends within the time limit and a grace, whatever the channel does. */
   #send(channel: DeliveryChannel, part: OutgoingPart): Promise<Sent> {
-    const { timeoutMs, signal } = this.#options
+    const { delivery, signal } = this.#options
+    const { timeoutMs } = delivery
     const controller = new AbortController()
     let timer: NodeJS.Timeout | undefined
     let grace: NodeJS.Timeout | undefined

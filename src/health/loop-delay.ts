@@ -30,7 +30,16 @@ export class LoopDelay {
   #maxUntold = 0
 
   constructor(options: LoopDelayOptions) {
-    this.#options = options
+    this.#options = { ...options }
+  }
+
+  /** Other limits; a window of another length begins now. */
+  limit(limits: Pick<LoopDelayOptions, 'maxDelayMs' | 'windowMs'>): void {
+    const isSame = limits.windowMs === this.#options.windowMs
+    Object.assign(this.#options, limits)
+    if (isSame || this.#timer === null) return
+    clearInterval(this.#timer)
+    this.#timer = setInterval(() => this.#roll(), limits.windowMs).unref()
   }
 
   /** From here on; what the start itself took is not looked at. */

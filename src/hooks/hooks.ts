@@ -54,7 +54,7 @@ export class Hooks {
   /** @param timeoutMs how long the `message:received` hooks of one event may take together. */
   constructor(
     private readonly log: Log,
-    private readonly timeoutMs: number,
+    public timeoutMs: number,
   ) {}
 
   /** @throws when no internal event matches the pattern (`agent:*`). */

@@ -14,10 +14,12 @@ import { shortened, shortTitle } from './reports.js'
 
 export interface QuestionsOptions {
   readonly broadcaster: Broadcaster
-  /** Open ones of one run. */
-  readonly maxQuestions: number
-  /** Of a tool call’s input and output. */
-  readonly maxBytes: number
+  readonly limits: {
+    /** Open ones of one run. */
+    readonly maxQuestions: number
+    /** Of a tool call’s input and output. */
+    readonly maxBytes: number
+  }
 }
 
 interface Open {
@@ -49,7 +51,7 @@ export class Questions {
   ): Promise<PermissionAnswer> {
     validate(asked)
     if (signal.aborted) throw abortError(signal)
-    const { maxQuestions, maxBytes } = this.#options
+    const { maxQuestions, maxBytes } = this.#options.limits
     if (this.#ofRun(runId).length >= maxQuestions) {
       const message = `The agent asks for more than ${maxQuestions} permissions at the same time.`
       throw new GatewayError('UNAVAILABLE', message, { retryable: false })
