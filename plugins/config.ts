@@ -25,6 +25,7 @@ export default fp<ConfigPluginOptions>(
     const control = new ConfigControl({
       ...options,
       log: app.log,
+      isStopping: () => app.lifecycle.stopping,
       onChanged: (payload) =>
         app.events.broadcast({
           event: EVENTS.configChanged.name,
@@ -64,5 +65,5 @@ export default fp<ConfigPluginOptions>(
     // A gateway that never listened has no `preClose`.
     app.addHook('onClose', close)
   },
-  { name: 'config', dependencies: ['closing', 'metrics', 'events', 'health'], fastify: '5.x' },
+  { name: 'config', dependencies: ['closing', 'metrics', 'events', 'lifecycle', 'health'], fastify: '5.x' },
 )

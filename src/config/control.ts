@@ -40,6 +40,7 @@ export interface ConfigControlOptions {
   /** Of its text then. */
   readonly fileHash: string
   readonly log: Log
+  readonly isStopping: () => boolean
   readonly onChanged: (payload: Static<typeof ConfigChanged>) => void
 }
 
@@ -279,7 +280,7 @@ export class ConfigControl {
     try {
       return await this.#turns.take(KEY, async () => {
         signal?.throwIfAborted()
-        if (this.#closed)
+        if (this.#closed || this.#options.isStopping())
           throw new GatewayError('UNAVAILABLE', 'The gateway is stopping.', { retryAfterMs: 1_000 })
         return work()
       })
