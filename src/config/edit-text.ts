@@ -4,7 +4,7 @@ import type { JsonObject } from '../protocol/index.js'
 import { isJson, parseConfigText } from './file.js'
 import { type Edit, editsBetween } from './patch.js'
 import type { Path } from './paths.js'
-import { ConfigError, type Problem } from './problems.js'
+import { ConfigError } from './problems.js'
 
 /**
  * The text of a configuration file with other values: the format stays, in YAML comments and order too.
@@ -19,22 +19,12 @@ export async function editText(
 ): Promise<string> {
   const edited = isJson(path)
     ? `${JSON.stringify(after, null, indentOf(text))}\n`
-    : await editYaml(text, editsBetween(before, after))
-  const problems: Problem[] = []
-  const layer = await parseConfigText(path, edited, problems)
-  if (layer !== undefined && isDeepStrictEqual(withoutEmpty(layer.value), withoutEmpty(after))) return edited
-  throw new ConfigError([
-    {
-      path: '',
-      source: path,
-      message: 'the file cannot be edited without losing something of it; edit it by hand',
-    },
-  ])
-}
-
-/** A key without a value is as one that is not there. */
-function withoutEmpty(value: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(value).filter(([, child]) => child !== null))
+    : // The library throws at what it cannot edit.
+      await editYaml(text, editsBetween(before, after)).catch(() => '')
+  const layer = await parseConfigText(path, edited, [])
+  if (layer !== undefined && isDeepStrictEqual(layer.value, after)) return edited
+  const message = 'the file cannot be edited without losing something of it: edit it by hand'
+  throw new ConfigError([{ path: '', source: path, message }])
 }
 
 function indentOf(json: string): number | string {
@@ -45,16 +35,11 @@ async function editYaml(text: string, edits: readonly Edit[]): Promise<string> {
   // Only those who change a file pay for loading it.
   const yaml = await import('yaml')
   const document = yaml.parseDocument(text, { keepSourceTokens: false })
-  const { isCollection, isScalar } = yaml
+  const { isScalar } = yaml
   for (const { path, value } of edits) {
     if (value === undefined) {
       document.deleteIn(path)
       continue
-    }
-    for (let depth = 1; depth < path.length; depth++) {
-      const around = path.slice(0, depth)
-      // `lanes:` with nothing below it.
-      if (!isCollection(document.getIn(around, true))) document.setIn(around, document.createNode({}))
     }
     const node = quoted(yaml, document, value)
     const old = document.getIn(path, true)
@@ -62,6 +47,9 @@ async function editYaml(text: string, edits: readonly Edit[]): Promise<string> {
       node.comment = old.comment
       node.commentBefore = old.commentBefore
       node.spaceBefore = old.spaceBefore
+    } else if (isScalar(old)) {
+      // `lanes: # serial` with nothing below it.
+      node.commentBefore = old.comment ?? old.commentBefore
     }
     document.setIn(path as Path, node)
   }

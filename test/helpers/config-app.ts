@@ -47,11 +47,12 @@ export async function startConfigured(t: Test, options: ConfigAppOptions = {}) {
   prepare?.(app)
   await app.listen({ host: loaded.config.host, port: 0 })
   const { port } = app.server.address() as AddressInfo
-  const connect = async (token?: string) => {
+  /** @param hello a token, or what the hello has besides the usual */
+  const connect = async (hello: string | Record<string, unknown> = {}) => {
     const socket = new TestSocket(`ws://127.0.0.1:${port}/ws`)
     t.teardown(() => socket.terminate())
     await socket.opened
-    await socket.hello(token === undefined ? {} : { auth: { token } })
+    await socket.hello(typeof hello === 'string' ? { auth: { token: hello } } : hello)
     return socket
   }
   return {
