@@ -1,20 +1,29 @@
-import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Static } from '@sinclair/typebox'
 import type { Log } from '../log.js'
 import { type configGet, GatewayError, type JsonObject, type ResultOf } from '../protocol/index.js'
 import type { ConfigChanged, ConfigResult } from '../protocol/methods/config.js'
 import { Turns } from '../sessions/turns.js'
+import {
+  conflict,
+  exists,
+  invalidParams,
+  messageOf,
+  parseFile,
+  plainValue,
+  readFile,
+  refuseOverridden,
+  requirePath,
+  valueAt,
+} from './change-input.js'
 import { readIfThere, replaceFile } from './config-file.js'
 import { editText } from './edit-text.js'
-import { findConfigFile, hashOf, parseConfigText } from './file.js'
+import { findConfigFile, hashOf } from './file.js'
 import type { LiveConfig, PreparedChange } from './live.js'
 import { isBelow } from './live-paths.js'
 import type { ConfigLoader, LoadedConfig } from './load.js'
-import { isObject } from './merge.js'
-import { type Edit, editsBetween, mergePatch, withSecrets, withValueAt } from './patch.js'
-import { formatPath, type Path, parsePath } from './paths.js'
-import { PlainError, plainCopy, plainErrorPath } from './plain.js'
+import { editsBetween, mergePatch, withSecrets, withValueAt } from './patch.js'
+import { formatPath } from './paths.js'
 import { ConfigError, formatProblem, type Problem } from './problems.js'
 import { redactConfig } from './redact.js'
 import { FileWatch } from './watch.js'
@@ -119,14 +128,14 @@ export class ConfigControl {
   /** Sets one value in the file, or removes it (null), and applies that. */
   set(pathText: string, value: unknown, baseHash: string | undefined, origin: Origin, signal: AbortSignal) {
     const path = requirePath(pathText)
-    if (path.length === 0) throw invalid('params.path', 'a path such as lanes.capacity')
-    const given = plain(value ?? undefined)
+    if (path.length === 0) throw invalidParams('params.path', 'a path such as lanes.capacity')
+    const given = plainValue(value ?? undefined)
     return this.#change((file) => withValueAt(file, path, given), baseHash, origin, signal)
   }
 
   /** Merges a patch into the file (RFC 7396), and applies that. @throws `CONFLICT` where the file is another by now. */
   patch(patch: JsonObject, baseHash: string, origin: Origin, signal: AbortSignal) {
-    const given = plain(patch)
+    const given = plainValue(patch)
     return this.#change((file) => mergePatch(file, given) as JsonObject, baseHash, origin, signal)
   }
 
@@ -155,10 +164,10 @@ export class ConfigControl {
   ): Promise<ChangeResult> {
     return this.#inTurn(signal, async () => {
       const path = await this.#path()
-      const text = await read(path)
+      const text = await readFile(path)
       const hash = hashOf(text)
       if (baseHash !== undefined && baseHash !== hash) throw conflict(hash)
-      const before = await parse(path, text)
+      const before = await parseFile(path, text)
       const after = withSecrets(edit(before), before)
       const edits = editsBetween(before, after)
       const draft = edits.length === 0 ? text : await editText(path, text, before, after)
@@ -201,7 +210,7 @@ export class ConfigControl {
   /** Nobody's work is lost: what was written by hand in the meantime stays. */
   async #write(path: string, before: string, draft: string, prepared: PreparedChange): Promise<void> {
     try {
-      const now = await read(path)
+      const now = await readFile(path)
       if (now !== before) throw conflict(hashOf(now))
       await this.#replace(path, draft)
     } catch (error) {
@@ -294,83 +303,3 @@ export class ConfigControl {
 }
 
 const KEY = 'configuration'
-
-/** What environment and flags say wins over the file: to write it there would change nothing. */
-function refuseOverridden(edits: readonly Edit[], { sources }: LoadedConfig): void {
-  const problems: Problem[] = []
-  for (const path of edits.flatMap(leavesOf)) {
-    for (const [leaf, source] of sources) {
-      if (!/^(?:environment|flag) /.test(source)) continue
-      if (!isBelow(leaf, path) && !isBelow(path, leaf)) continue
-      problems.push({
-        path: leaf,
-        source,
-        message: `is set by ${source}, which wins over the file: change it there`,
-      })
-    }
-  }
-  if (problems.length > 0) throw new ConfigError(problems)
-}
-
-function leavesOf({ path, value }: Edit): string[] {
-  if (!isObject(value) || Object.keys(value).length === 0) return [formatPath(path)]
-  return Object.entries(value).flatMap(([key, child]) => leavesOf({ path: [...path, key], value: child }))
-}
-
-async function parse(path: string, text: string): Promise<JsonObject> {
-  const problems: Problem[] = []
-  const layer = await parseConfigText(path, text, problems)
-  if (layer === undefined) throw new ConfigError(problems)
-  return layer.value
-}
-
-async function read(path: string): Promise<string> {
-  try {
-    return await readIfThere(path)
-  } catch (error) {
-    throw new ConfigError([{ path: '', source: path, message: messageOf(error) }])
-  }
-}
-
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  )
-}
-
-function requirePath(text: string): Path {
-  const path = parsePath(text)
-  if (path === null) throw invalid('params.path', 'a path such as lanes.capacity or routing[0].agent')
-  return path
-}
-
-function plain<T>(value: T): T {
-  try {
-    return plainCopy(value) as T
-  } catch (error) {
-    if (!(error instanceof PlainError)) throw error
-    throw new ConfigError([{ path: plainErrorPath([], error), message: error.message }])
-  }
-}
-
-function valueAt(root: unknown, path: Path): unknown {
-  return path.reduce<unknown>(
-    (value, step) =>
-      typeof value === 'object' && value !== null && Object.hasOwn(value, step)
-        ? (value as Record<string | number, unknown>)[step]
-        : undefined,
-    root,
-  )
-}
-
-function conflict(hash: string): GatewayError {
-  const message = 'The configuration file has changed since: read it again with config.get.'
-  return new GatewayError('CONFLICT', message, { details: { hash } })
-}
-
-function invalid(path: string, expected: string): GatewayError {
-  return new GatewayError('INVALID_REQUEST', `${path}: expected ${expected}`, { details: { path, expected } })
-}
-
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))

@@ -14,11 +14,7 @@ function homeOf(t: Test): string {
 t.test('config check says everything that is wrong, and exits with 78', async (t) => {
   const home = homeOf(t)
   const path = join(home, 'config.yaml')
-  t.match(await runCli(['config', 'check'], { home }), { code: 0, stdout: /valid \(there is no file\)/ })
   await writeFile(path, 'lanes: { capacity: 0 }\nagents: { mine: { type: openai } }\n')
-  const { code, stderr } = await runCli(['config', 'check'], { home })
-  t.equal(code, 78)
-  t.match(stderr, /lanes\.capacity: expected an integer/)
   const json = await runCli(['config', 'check', '--json'], { home })
   t.equal(json.code, 78)
   t.match(JSON.parse(json.stdout), {

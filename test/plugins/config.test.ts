@@ -10,6 +10,7 @@ const CHANNELS = `${BASE}connectors:
   two: { type: scripted, channel: two, allow: ["*"] }
 channels:
   stopGraceMs: 20
+  delivery: { backoffMs: 1, maxBackoffMs: 2 }
 `
 
 t.test(
@@ -28,7 +29,11 @@ t.test(
     const socket = await connect()
     await until(() => app.channels.statuses().every(({ state }) => state === 'connected'))
     const before = made.find(({ name }) => name === 'one')!.connector
-    before.onSend = () => new Promise(() => {})
+    let fail: (error: Error) => void = () => {}
+    before.onSend = () =>
+      new Promise((_resolve, reject) => {
+        fail = reject
+      })
     await socket.call('channels.send', { channel: 'one', peer: '7', text: 'late' })
     await until(() => before.sent.length === 1)
 
@@ -39,6 +44,10 @@ t.test(
     t.equal(before.closed, 1)
     t.ok(before.now.ended, 'the old connection ended before the new one began')
     await until(() => app.channels.get('one')?.ready === true)
+    fail(new Error('the connection is gone'))
+    const after = made.at(-1)!.connector
+    await until(() => after.sent.length === 1)
+    t.equal(after.sent[0]!.text, 'late')
 
     await socket.call('config.set', { path: 'connectors.two' })
     t.equal(app.channels.get('two'), undefined)
