@@ -62,8 +62,21 @@ export default fp(
     if (!isLoopbackHost(config.host) && tokens.short.length > 0) {
       app.log.warn({ tokens: tokens.short }, 'tokens of fewer than 16 characters may be guessed')
     }
-    const { allowedOrigins, allowedHosts } = config.auth
-    const originPolicy = createOriginPolicy({ bindHost: config.host, allowedOrigins, allowedHosts })
+    const policyOf = ({ host, auth }: Pick<Config, 'host' | 'auth'>) =>
+      createOriginPolicy({
+        bindHost: host,
+        allowedOrigins: auth.allowedOrigins,
+        allowedHosts: auth.allowedHosts,
+      })
+    let originPolicy = policyOf(config)
+    live?.onChange(['auth.allowedOrigins', 'auth.allowedHosts'], ({ after }) => {
+      const policy = policyOf(after)
+      return {
+        apply: () => {
+          originPolicy = policy
+        },
+      }
+    })
     const { rateLimit } = config
     const attempts = new FailedAttempts({
       get max() {
@@ -118,7 +131,9 @@ export default fp(
         return enabled
       },
       anonymous: ANONYMOUS,
-      originPolicy,
+      get originPolicy() {
+        return originPolicy
+      },
       attempts,
       authenticate: (secret) => tokens.authenticate(secret),
       isRevoked: (principal) => (principal === ANONYMOUS ? enabled : revoked.has(principal)),

@@ -142,15 +142,14 @@ export class ConfigControl {
   /** Reads file, environment and flags anew, and applies what has changed. */
   reload(origin: Origin, signal?: AbortSignal): Promise<ChangeResult> {
     return this.#inTurn(signal, async () => {
+      const load = this.#loader()
       try {
-        const next = await this.#load()
+        const next = await load()
         const prepared = await this.#prepare(next)
         await this.#commit(prepared)
         return this.#done(next, prepared, origin)
       } catch (error) {
-        this.#refused(
-          error instanceof ConfigError ? error.problems : [{ path: '', message: messageOf(error) }],
-        )
+        this.#refused(error)
         throw error
       }
     })
@@ -163,6 +162,7 @@ export class ConfigControl {
     signal: AbortSignal,
   ): Promise<ChangeResult> {
     return this.#inTurn(signal, async () => {
+      const load = this.#loader()
       const path = await this.#path()
       const text = await readFile(path)
       const hash = hashOf(text)
@@ -171,7 +171,7 @@ export class ConfigControl {
       const after = withSecrets(edit(before), before)
       const edits = editsBetween(before, after)
       const draft = edits.length === 0 ? text : await editText(path, text, before, after)
-      const next = await this.#load({ path, text: draft })
+      const next = await load({ path, text: draft })
       refuseOverridden(edits, next)
       const prepared = await this.#prepare(next)
       if (draft !== text) await this.#write(path, text, draft, prepared)
@@ -185,9 +185,9 @@ export class ConfigControl {
     })
   }
 
-  #load(draft?: { path: string; text: string }): Promise<LoadedConfig> {
+  #loader(): ConfigLoader {
     const { load } = this.#options
-    if (load !== null) return load(draft)
+    if (load !== null) return load
     const message = 'This gateway was not started from a configuration file: it cannot be changed by RPC.'
     throw new GatewayError('UNAVAILABLE', message, { retryable: false })
   }
@@ -202,7 +202,7 @@ export class ConfigControl {
       await prepared.commit()
     } catch (err) {
       this.#options.log.error({ err }, 'a change of the configuration failed and was rolled back')
-      const message = `The change failed and was rolled back: ${messageOf(err)}`
+      const message = 'The change failed and was rolled back; the gateway log has the cause.'
       throw new GatewayError('UNAVAILABLE', message, { retryable: false })
     }
   }
@@ -246,8 +246,10 @@ export class ConfigControl {
     return { applied, restartRequired, pending: live.pending, hash: next.fileHash }
   }
 
-  #refused(problems: readonly Problem[]): void {
+  #refused(error: unknown): readonly Problem[] {
+    const problems = error instanceof ConfigError ? error.problems : [{ path: '', message: messageOf(error) }]
     this.problem = { at: Date.now(), problems }
+    return problems
   }
 
   /** Never rejects. */
@@ -256,8 +258,8 @@ export class ConfigControl {
     try {
       const path = await this.#path()
       const hash = await readIfThere(path).then(hashOf, () => null)
-      if (hash !== null && (hash === this.#refusedHash || (hash === this.#hash && this.problem === null)))
-        return
+      const isKnown = hash === this.#refusedHash || (hash === this.#hash && this.problem === null)
+      if (hash !== null && isKnown) return
       this.#refusedHash = hash
       if (this.#configFile !== null && !(await exists(path))) {
         // More often an editor or a mount at work than someone who wants all of it to be the default.
@@ -266,8 +268,7 @@ export class ConfigControl {
       await this.reload(FILE)
     } catch (error) {
       if (this.#closed) return
-      if (error instanceof ConfigError) this.#refused(error.problems)
-      const problems = error instanceof ConfigError ? error.problems.map(formatProblem) : [messageOf(error)]
+      const problems = this.#refused(error).map(formatProblem)
       log.error({ problems }, 'the changed configuration file is not used; it goes on as it was')
     }
   }

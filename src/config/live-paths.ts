@@ -4,6 +4,8 @@
  */
 const LIVE: Readonly<Record<string, boolean>> = {
   'auth.tokens': true,
+  'auth.allowedOrigins': true,
+  'auth.allowedHosts': true,
   'log.level': true,
   rateLimit: true,
   lanes: true,

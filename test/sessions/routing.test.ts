@@ -53,3 +53,17 @@ t.test('the queue mode is decided by itself, by the first rule that names one', 
   t.equal(router.queueMode('web:1', newSessionRecord('web:1', 0, { queueMode: 'interrupt' })), 'interrupt')
   t.equal(router.queueMode('web:1', newSessionRecord('web:1', 0)), 'steer')
 })
+
+t.test('a session whose own agent is gone follows the rules; other rules hold at once', async (t) => {
+  const changing = new Router(
+    { lanes: { queueMode: 'followup' }, defaultAgent: 'old', routing: [] },
+    (name) => name !== 'gone',
+  )
+  const agent = (own: string) =>
+    changing.agent({ sessionKey: 'web:1', payload: {} }, newSessionRecord('web:1', 0, { agent: own }))
+  t.equal(agent('gone'), 'old')
+  t.equal(agent('there'), 'there')
+  changing.update({ lanes: { queueMode: 'steer' }, defaultAgent: 'new', routing: [] })
+  t.equal(agent('gone'), 'new')
+  t.equal(changing.queueMode('web:1', null), 'steer')
+})

@@ -241,6 +241,25 @@ t.test('the first token shuts out those who came in without one', async (t) => {
   t.equal((await connect('the-first-token')).helloOk?.auth.role, 'admin')
 })
 
+t.test('which web pages may ask changes at once', async (t) => {
+  const { connect, port } = await startConfigured(t)
+  const socket = await connect()
+  const ask = async () => {
+    const answer = await fetch(`http://127.0.0.1:${port}/health`, {
+      headers: { origin: 'https://app.example' },
+    })
+    await answer.body?.cancel()
+    return answer.status
+  }
+  t.equal(await ask(), 403)
+  t.match(await socket.refused('config.set', { path: 'auth.allowedOrigins', value: ['no origin'] }), {
+    code: 'INVALID_REQUEST',
+    details: { problems: [{ path: 'auth.allowedOrigins[0]' }] },
+  })
+  await socket.call('config.set', { path: 'auth.allowedOrigins', value: ['https://app.example'] })
+  t.equal(await ask(), 200)
+})
+
 t.test('the log level changes at once', async (t) => {
   const { logger, lines } = captureLog()
   logger.level = 'info'
