@@ -3,7 +3,7 @@ import fp from 'fastify-plugin'
 import { FailedAttempts } from '../src/auth/attempts.js'
 import { ensureAutoToken, isAuthRequired } from '../src/auth/auto-token.js'
 import { isWebSocketUpgrade, readCredentials } from '../src/auth/credentials.js'
-import { createOriginPolicy, type OriginPolicy } from '../src/auth/origin.js'
+import { type OriginPolicy, originPolicyOf } from '../src/auth/origin.js'
 import { ANONYMOUS, type Principal } from '../src/auth/principal.js'
 import { TokenStore } from '../src/auth/tokens.js'
 import type { LiveConfig } from '../src/config/live.js'
@@ -62,15 +62,9 @@ export default fp(
     if (!isLoopbackHost(config.host) && tokens.short.length > 0) {
       app.log.warn({ tokens: tokens.short }, 'tokens of fewer than 16 characters may be guessed')
     }
-    const policyOf = ({ host, auth }: Pick<Config, 'host' | 'auth'>) =>
-      createOriginPolicy({
-        bindHost: host,
-        allowedOrigins: auth.allowedOrigins,
-        allowedHosts: auth.allowedHosts,
-      })
-    let originPolicy = policyOf(config)
+    let originPolicy = originPolicyOf(config)
     live?.onChange(['auth.allowedOrigins', 'auth.allowedHosts'], ({ after }) => {
-      const policy = policyOf(after)
+      const policy = originPolicyOf(after)
       return {
         apply: () => {
           originPolicy = policy

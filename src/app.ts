@@ -37,6 +37,7 @@ import workerMethods from '../routes/methods/workers.js'
 import metricsRoutes from '../routes/metrics.js'
 import websocketRoutes from '../routes/ws.js'
 import { AgentRegistry, isBuiltIn } from './agents/registry.js'
+import { originPolicyOf } from './auth/origin.js'
 import { loadTlsMaterial, secureContextOptions, type TlsMaterial } from './auth/tls-material.js'
 import { hashOf } from './config/file.js'
 import { LiveConfig } from './config/live.js'
@@ -123,7 +124,7 @@ function serverLimits({ connection }: Config) {
 }
 
 /**
- * What can be told of a configuration while another one is in use: that certificate, agents, connectors and plugins can be loaded. Opens
+ * What can be told of a configuration while another one is in use: that origins are some, and certificate, agents, connectors and plugins can be loaded. Opens
  * nothing. @throws ConfigError
  */
 export async function checkConfig({
@@ -135,6 +136,7 @@ export async function checkConfig({
   readonly logger: FastifyBaseLogger
 }): Promise<void> {
   await loadTls({ config, baseDir })
+  originPolicyOf(config)
   await checkPlugins({ config, baseDir })
   const builtIn = Object.entries(config.agents).filter(([, { type }]) => isBuiltIn(type))
   const agents = new AgentRegistry()
