@@ -32,6 +32,7 @@ export default fp<{ config: Config; live: LiveConfig }>(
         return channels.maxPendingDeliveries
       },
       delivery: channels.delivery,
+      isOpen: (questionId) => app.questions.isOpen(questionId),
       observe: (channel, outcome, seconds) => {
         instruments.deliveries.inc({ channel, outcome })
         if (outcome === 'delivered') instruments.deliveryDuration.observe({ channel }, seconds)

@@ -124,8 +124,8 @@ function serverLimits({ connection }: Config) {
 }
 
 /**
- * What can be told of a configuration while another one is in use: that origins are some, and certificate, agents, connectors and plugins can be loaded. Opens
- * nothing. @throws ConfigError
+ * What can be told of a configuration while another one is in use: that its origins are some, and that certificate, agents,
+ * connectors and plugins can be loaded. Opens nothing. @throws ConfigError
  */
 export async function checkConfig({
   config,

@@ -17,8 +17,9 @@ const LIVE: Readonly<Record<string, boolean>> = {
   routing: true,
   connectors: true,
   channels: true,
-  // Connectors are made with it.
+  // Connectors are made with them.
   'channels.maxAttachmentBytes': false,
+  'channels.questions': false,
   configFile: true,
 }
 
