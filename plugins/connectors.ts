@@ -57,6 +57,9 @@ export default fp<ConnectorsPluginOptions>(
       get maxPending() {
         return config.channels.pairing.maxPending
       },
+      get rejectedMs() {
+        return config.channels.pairing.rejectedMs
+      },
       log,
       onRequested: (record) => tell(EVENTS.pairingRequested.name, { pairing: toPairing(record, true) }),
       onResolved: (record, approved) => {
