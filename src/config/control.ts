@@ -53,17 +53,12 @@ export interface ConfigControlOptions {
   readonly onChanged: (payload: Static<typeof ConfigChanged>) => void
 }
 
-interface FileProblem {
-  readonly at: number
-  readonly problems: readonly Problem[]
-}
-
-const FILE: Origin = { source: 'file', by: null }
+const KEY = 'configuration'
 
 /** Reads, changes and watches the configuration of a running gateway: one change at a time, each whole or not at all. */
 export class ConfigControl {
   /** Why what is in the file now is not in use; null: it is, but for what waits for a restart. */
-  problem: FileProblem | null = null
+  problem: { readonly at: number; readonly problems: readonly Problem[] } | null = null
   /** Changes that applied, and those that did not; only grow. */
   readonly stats = { applied: 0, refused: 0 }
   readonly #options: ConfigControlOptions
@@ -265,7 +260,7 @@ export class ConfigControl {
         // More often an editor or a mount at work than someone who wants all of it to be the default.
         throw new ConfigError([{ path: '', source: path, message: 'the configuration file is gone' }])
       }
-      await this.reload(FILE)
+      await this.reload({ source: 'file', by: null })
     } catch (error) {
       if (this.#closed) return
       const problems = this.#refused(error).map(formatProblem)
@@ -302,5 +297,3 @@ export class ConfigControl {
     }
   }
 }
-
-const KEY = 'configuration'
