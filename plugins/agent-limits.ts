@@ -27,17 +27,16 @@ export default fp(
       })
     }
 
-    app.addHook('onReady', async () => {
-      for (const [agent, gate] of gates()) {
-        gate.onBreaker = (before) => {
-          const { state, failures, limits } = gate.breaker!
-          if (state === 'open' && before === 'closed') {
-            log.warn({ agent, failures }, 'agent unavailable: its events wait')
-            tell(EVENTS.agentUnavailable, { agent, failures, retryInMs: limits.openMs })
-          } else if (state === 'closed') {
-            log.info({ agent }, 'agent available again')
-            tell(EVENTS.agentAvailable, { agent })
-          }
+    agents.onBuilt(({ name: agent, gate }) => {
+      if (gate === undefined) return
+      gate.onBreaker = (before) => {
+        const { state, failures, limits } = gate.breaker!
+        if (state === 'open' && before === 'closed') {
+          log.warn({ agent, failures }, 'agent unavailable: its events wait')
+          tell(EVENTS.agentUnavailable, { agent, failures, retryInMs: limits.openMs })
+        } else if (state === 'closed') {
+          log.info({ agent }, 'agent available again')
+          tell(EVENTS.agentAvailable, { agent })
         }
       }
     })

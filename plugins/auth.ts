@@ -3,9 +3,10 @@ import fp from 'fastify-plugin'
 import { FailedAttempts } from '../src/auth/attempts.js'
 import { ensureAutoToken, isAuthRequired } from '../src/auth/auto-token.js'
 import { isWebSocketUpgrade, readCredentials } from '../src/auth/credentials.js'
-import { createOriginPolicy, type OriginPolicy } from '../src/auth/origin.js'
+import { type OriginPolicy, originPolicyOf } from '../src/auth/origin.js'
 import { ANONYMOUS, type Principal } from '../src/auth/principal.js'
 import { TokenStore } from '../src/auth/tokens.js'
+import type { LiveConfig } from '../src/config/live.js'
 import { isLoopbackHost } from '../src/config/loopback.js'
 import type { Config } from '../src/config/schema.js'
 import type { Scope } from '../src/protocol/contract.js'
@@ -19,6 +20,10 @@ export interface Auth {
   readonly attempts: FailedAttempts
   /** Who holds this secret; null: nobody. */
   authenticate(secret: string): Principal | null
+  /** Whether the credentials that made it are not valid any more. */
+  isRevoked(principal: Principal): boolean
+  /** Told of those whose credentials are not valid any more, all at once. */
+  onRevoked(listener: (principals: ReadonlySet<Principal>) => void): void
   /** An `onRequest` hook that lets a request through when it may do `scope`, and sets `request.principal`. */
   require(scope: Scope): (request: FastifyRequest, reply: FastifyReply) => Promise<void>
 }
@@ -40,13 +45,14 @@ export interface AuthOptions {
   readonly config: Pick<Config, 'host' | 'auth' | 'rateLimit'>
   /** The state folder, where a token that the gateway makes for itself is kept. */
   readonly home: string
+  readonly live?: LiveConfig
   readonly onRefused?: (reason: AuthRefusal) => void
 }
 
 /** Knows the tokens and which web pages may ask; keeps foreign pages from plain HTTP (spec §5). */
 export default fp(
-  async (app, { config, home, onRefused }: AuthOptions) => {
-    const enabled = isAuthRequired(config)
+  async (app, { config, live, home, onRefused }: AuthOptions) => {
+    let enabled = isAuthRequired(config)
     const autoToken = enabled && config.auth.tokens.length === 0 ? await ensureAutoToken(home) : undefined
     if (autoToken !== undefined) {
       const message = autoToken.created ? 'a token was made' : 'the token made at an earlier start is used'
@@ -56,10 +62,44 @@ export default fp(
     if (!isLoopbackHost(config.host) && tokens.short.length > 0) {
       app.log.warn({ tokens: tokens.short }, 'tokens of fewer than 16 characters may be guessed')
     }
-    const { allowedOrigins, allowedHosts } = config.auth
-    const originPolicy = createOriginPolicy({ bindHost: config.host, allowedOrigins, allowedHosts })
-    const { handshakeFailures, maxAddresses } = config.rateLimit
-    const attempts = new FailedAttempts({ ...handshakeFailures, maxAddresses })
+    let originPolicy = originPolicyOf(config)
+    live?.onChange(['auth.allowedOrigins', 'auth.allowedHosts'], ({ after }) => {
+      const policy = originPolicyOf(after)
+      return {
+        apply: () => {
+          originPolicy = policy
+        },
+      }
+    })
+    const { rateLimit } = config
+    const attempts = new FailedAttempts({
+      get max() {
+        return rateLimit.handshakeFailures.max
+      },
+      get windowMs() {
+        return rateLimit.handshakeFailures.windowMs
+      },
+      get maxAddresses() {
+        return rateLimit.maxAddresses
+      },
+    })
+
+    const revoked = new WeakSet<Principal>()
+    const listeners: ((principals: ReadonlySet<Principal>) => void)[] = []
+    live?.onChange(['auth.tokens'], async ({ after }) => {
+      const required = isAuthRequired(after)
+      const made = required && after.auth.tokens.length === 0 ? await ensureAutoToken(home) : undefined
+      return {
+        apply: () => {
+          const lost = new Set(tokens.replace(after.auth.tokens, made?.token))
+          // Who came in while nobody was asked for a token has none.
+          if (required && !enabled) lost.add(ANONYMOUS)
+          enabled = required
+          for (const principal of lost) if (principal !== ANONYMOUS) revoked.add(principal)
+          for (const tell of listeners) tell(lost)
+        },
+      }
+    })
 
     const identify = (request: FastifyRequest): Principal => {
       if (!enabled) return ANONYMOUS
@@ -81,11 +121,17 @@ export default fp(
 
     app.decorateRequest('principal', null)
     app.decorate('auth', {
-      enabled,
+      get enabled() {
+        return enabled
+      },
       anonymous: ANONYMOUS,
-      originPolicy,
+      get originPolicy() {
+        return originPolicy
+      },
       attempts,
       authenticate: (secret) => tokens.authenticate(secret),
+      isRevoked: (principal) => (principal === ANONYMOUS ? enabled : revoked.has(principal)),
+      onRevoked: (listener) => void listeners.push(listener),
       require: (scope) => async (request, reply) => {
         try {
           request.principal = identify(request)

@@ -1,5 +1,9 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { FastifyBaseLogger } from 'fastify'
 import fp from 'fastify-plugin'
+import type { LiveConfig } from '../src/config/live.js'
 import type { Config } from '../src/config/schema.js'
+import type { Channel } from '../src/connectors/channel.js'
 import { ChannelQuestions } from '../src/connectors/channel-questions.js'
 import { Channels } from '../src/connectors/channels.js'
 import { TEXTS } from '../src/connectors/commands.js'
@@ -7,7 +11,7 @@ import type { ConnectorFactory } from '../src/connectors/connector.js'
 import { createChannel, notify } from '../src/connectors/host.js'
 import { Pairing, toPairing } from '../src/connectors/pairing.js'
 import { Previews } from '../src/connectors/preview.js'
-import { ConnectorRegistry } from '../src/connectors/registry.js'
+import { type ConnectorEntry, ConnectorRegistry, closeConnectors } from '../src/connectors/registry.js'
 import type { CheckResult } from '../src/health/health.js'
 import type { Instruments } from '../src/metrics/instruments.js'
 import { EVENTS } from '../src/protocol/index.js'
@@ -25,6 +29,7 @@ declare module 'fastify' {
 
 export interface ConnectorsPluginOptions {
   config: Config
+  live: LiveConfig
   baseDir: string
   /** Who set each value, for messages. */
   sources?: ReadonlyMap<string, string>
@@ -32,7 +37,7 @@ export interface ConnectorsPluginOptions {
 
 /** The connectors: types are added while plugins load, configured ones listen from when the port is open until the lanes have drained. */
 export default fp<ConnectorsPluginOptions>(
-  async (app, { config, baseDir, sources }) => {
+  async (app, { config, live, baseDir, sources }) => {
     const { log, intake, lanes, sessions, journal, deliverer } = app
     const { instruments } = app.metrics
     const registry = new ConnectorRegistry()
@@ -46,7 +51,15 @@ export default fp<ConnectorsPluginOptions>(
         seq: 0,
       })
     const pairing = new Pairing({
-      ...config.channels.pairing,
+      get codeTtlMs() {
+        return config.channels.pairing.codeTtlMs
+      },
+      get maxPending() {
+        return config.channels.pairing.maxPending
+      },
+      get rejectedMs() {
+        return config.channels.pairing.rejectedMs
+      },
       log,
       onRequested: (record) => tell(EVENTS.pairingRequested.name, { pairing: toPairing(record, true) }),
       onResolved: (record, approved) => {
@@ -75,38 +88,85 @@ export default fp<ConnectorsPluginOptions>(
       if (status.state === 'connected') deliverer.ready(status.channel)
     })
 
-    app.addHook('onReady', async () => {
-      const { maxAttachmentBytes } = config.channels
-      const logOf = (connector: string) => log.child({ connector })
-      const entries = await registry.build(config.connectors, {
-        logOf,
-        baseDir,
-        env: process.env,
-        maxAttachmentBytes,
-        questions: config.channels.questions,
-        sources,
-      })
-      if (entries.length === 0) return
+    const logs = new Map<string, FastifyBaseLogger>()
+    const context = {
+      env: process.env,
+      maxAttachmentBytes: config.channels.maxAttachmentBytes,
+      questions: config.channels.questions,
+      logOf: (connector: string) => {
+        const log = logs.get(connector) ?? app.log.child({ connector })
+        logs.set(connector, log)
+        return log
+      },
+    }
+    // A child keeps the level that it was made with.
+    live.onChanged(['log.level'], () => {
+      for (const log of logs.values()) log.level = config.log.level
+    })
+
+    /** Those who were let in are known before the first message. */
+    let isPrepared = false
+    async function prepareFirst(): Promise<void> {
+      if (isPrepared) return
       await pairing.load(journal)
-      for (const entry of entries) {
-        const channel = createChannel(entry, {
-          config: config.channels,
-          intake,
-          lanes,
-          sessions,
-          deliveries: deliverer,
-          pairing,
-          questions,
-          log,
-          onStatus: channels.changed,
-          observe: (channel, outcome) => instruments.channelMessages.inc({ channel, outcome }),
-          onCommand: (command, sessionKey, source) =>
-            app.hooks.emit({ name: `command:${command}`, sessionKey, source }),
-        })
-        channels.add(channel)
-        deliverer.attach(channel)
-      }
       app.health.add('channels', () => healthOf(channels))
+      isPrepared = true
+    }
+
+    function add(entry: ConnectorEntry): Channel {
+      const channel = createChannel(entry, {
+        config: config.channels,
+        intake,
+        lanes,
+        sessions,
+        deliveries: deliverer,
+        pairing,
+        questions,
+        log,
+        onStatus: channels.changed,
+        observe: (channel, outcome) => instruments.channelMessages.inc({ channel, outcome }),
+        onCommand: (command, sessionKey, source) =>
+          app.hooks.emit({ name: `command:${command}`, sessionKey, source }),
+      })
+      channels.add(channel)
+      deliverer.attach(channel)
+      return channel
+    }
+
+    /** What is left of it is sent by its successor, should there be one. */
+    async function remove(connector: string): Promise<void> {
+      const channel = channels.ofConnector(connector)
+      if (channel === undefined) return
+      channels.remove(channel)
+      deliverer.detach(channel.name)
+      await channel
+        .close()
+        .catch((err: unknown) => log.error({ err, connector }, 'a connector failed to close'))
+    }
+
+    app.addHook('onReady', async () => {
+      const entries = await registry.build(config.connectors, { ...context, baseDir, sources })
+      if (entries.length === 0) return
+      await prepareFirst()
+      for (const entry of entries) add(entry)
+    })
+    live.onChange(['connectors'], async ({ before, after, baseDir, sources }) => {
+      const { connectors } = after
+      const isChanged = (name: string) => !isDeepStrictEqual(before.connectors[name], connectors[name])
+      const names = Object.keys(connectors).filter(isChanged)
+      const entries = await registry.make(connectors, names, { ...context, baseDir, sources })
+      if (entries.length > 0) await prepareFirst()
+      return {
+        // One after the other: two connections of one account would take each other's messages.
+        apply: async () => {
+          await Promise.all(Object.keys(before.connectors).filter(isChanged).map(remove))
+          for (const entry of entries) {
+            const channel = add(entry)
+            if (entry.enabled && app.server.listening && !app.lifecycle.stopping) channel.start()
+          }
+        },
+        discard: () => closeConnectors(entries),
+      }
     })
     app.addHook('onListen', async () => {
       if (!app.lifecycle.stopping) channels.start()

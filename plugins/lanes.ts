@@ -1,4 +1,5 @@
 import fp from 'fastify-plugin'
+import type { LiveConfig } from '../src/config/live.js'
 import type { Config } from '../src/config/schema.js'
 import { LaneDispatcher } from '../src/lanes/dispatcher.js'
 import { Intake } from '../src/lanes/intake.js'
@@ -6,7 +7,7 @@ import { Lanes } from '../src/lanes/lanes.js'
 import { Outcomes } from '../src/lanes/outcomes.js'
 import { Questions } from '../src/lanes/questions.js'
 import type { QueuedEvent } from '../src/lanes/queued-event.js'
-import { Runner } from '../src/lanes/runner.js'
+import { Runner, type RunnerOptions } from '../src/lanes/runner.js'
 import { boundedEventLabels, type Instruments } from '../src/metrics/instruments.js'
 import { EVENTS, GatewayError } from '../src/protocol/index.js'
 import { Router } from '../src/sessions/routing.js'
@@ -25,11 +26,12 @@ declare module 'fastify' {
 
 export interface LanesPluginOptions {
   config: Config
+  live: LiveConfig
 }
 
 /** Runs each session's events one at a time, in order; drains them before the sockets close. */
 export default fp<LanesPluginOptions>(
-  async (app, { config }) => {
+  async (app, { config, live }) => {
     const { journal, events: broadcaster, hooks, agents, log } = app
     const { instruments } = app.metrics
     // It comes after the lanes, so that it stops after them.
@@ -46,28 +48,33 @@ export default fp<LanesPluginOptions>(
       onDeleted: (key) => dispatcher.resume(key),
     })
     const outcomes = new Outcomes(journal)
-    const questions = new Questions({ broadcaster, ...config.lanes.reports })
-    const runner = new Runner({
+    const questions = new Questions({ broadcaster, limits: config.lanes.reports })
+    const router = new Router(config, (name) => agents.get(name) !== undefined)
+    const runLimits = () => ({
+      ...config.lanes,
+      historyLimit: config.sessions.historyLimit,
+      failureText: config.channels.failureText,
+    })
+    const runnerOptions: RunnerOptions = {
       journal,
       sessions,
       agents,
-      router: new Router(config),
+      router,
       broadcaster,
       outcomes,
       questions,
       hooks,
       log,
-      ...config.lanes,
+      ...runLimits(),
       follow: (event) => app.previews.follow(event),
       skillsOf: (selection) => app.skills.select(selection),
-      historyLimit: config.sessions.historyLimit,
       isChannel,
-      failureText: config.channels.failureText,
       onDeliveries: (deliveries) => app.deliverer.add(deliveries),
       observeRun: (agent_type, outcome, seconds) =>
         instruments.runDuration.observe({ agent_type, outcome }, seconds),
       observeWait: (seconds) => instruments.laneWait.observe(seconds),
-    })
+    }
+    const runner = new Runner(runnerOptions)
     const dispatcher = new LaneDispatcher<QueuedEvent>({
       ...config.lanes,
       run: runner.start,
@@ -84,6 +91,11 @@ export default fp<LanesPluginOptions>(
       },
     })
     runner.attach(dispatcher)
+    live.onChanged(['routing', 'defaultAgent', 'lanes.queueMode'], () => router.update(config))
+    live.onChanged(['lanes', 'sessions.historyLimit', 'channels.failureText'], () => {
+      Object.assign(runnerOptions, runLimits())
+      dispatcher.limit(config.lanes)
+    })
     const lanes = new Lanes({ dispatcher, runner, journal, sessions, outcomes })
     const intake = new Intake({
       journal,

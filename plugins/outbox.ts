@@ -1,4 +1,5 @@
 import fp from 'fastify-plugin'
+import type { LiveConfig } from '../src/config/live.js'
 import type { Config } from '../src/config/schema.js'
 import { Deliverer } from '../src/connectors/deliverer.js'
 import type { Journal } from '../src/journal/journal.js'
@@ -16,17 +17,21 @@ declare module 'fastify' {
 const SENDING_SHARE = 0.25
 
 /** Says on the channels what is in the outbox of the journal; stops after the lanes, whose last answers it may still send. */
-export default fp<{ config: Config }>(
-  async (app, { config }) => {
+export default fp<{ config: Config; live: LiveConfig }>(
+  async (app, { config, live }) => {
     const { journal, events, log, metrics } = app
     const { instruments } = metrics
-    const { connectors, channels, shutdown } = config
+    const { channels, shutdown } = config
+    const names = new Set(channelNames(config))
     const deliverer = new Deliverer({
       journal,
       broadcaster: events,
       log,
-      channels: new Set(Object.values(connectors).map(({ type, channel = type }) => channel)),
-      ...channels,
+      channels: names,
+      get maxPendingDeliveries() {
+        return channels.maxPendingDeliveries
+      },
+      delivery: channels.delivery,
       isOpen: (questionId) => app.questions.isOpen(questionId),
       observe: (channel, outcome, seconds) => {
         instruments.deliveries.inc({ channel, outcome })
@@ -34,6 +39,10 @@ export default fp<{ config: Config }>(
       },
     })
     app.decorate('deliverer', deliverer)
+    live.onChanged(['connectors'], () => {
+      names.clear()
+      for (const name of channelNames(config)) names.add(name)
+    })
     measure(deliverer, journal, instruments)
 
     app.addHook('onReady', async () => {
@@ -47,6 +56,10 @@ export default fp<{ config: Config }>(
   },
   { name: 'outbox', dependencies: ['closing', 'metrics', 'journal', 'events', 'lanes'], fastify: '5.x' },
 )
+
+function channelNames({ connectors }: Config): string[] {
+  return Object.values(connectors).map(({ type, channel = type }) => channel)
+}
 
 function measure(deliverer: Deliverer, journal: Journal, instruments: Instruments): void {
   instruments.gauge(

@@ -1,5 +1,6 @@
 import fp from 'fastify-plugin'
 import { isWebSocketUpgrade } from '../src/auth/credentials.js'
+import type { LiveConfig } from '../src/config/live.js'
 import type { Config } from '../src/config/schema.js'
 import { LoopDelay } from '../src/health/loop-delay.js'
 import { type MemoryBound, MemoryWatermark } from '../src/health/memory-watermark.js'
@@ -22,13 +23,15 @@ declare module 'fastify' {
 const RETRY_AFTER_MS = 5_000
 
 /** Watches the process itself: its memory, past whose watermark nothing new is taken, and the delay of its event loop. */
-export default fp<{ config: Pick<Config, 'overload'> }>(
-  async (app, { config }) => {
-    const { collectAfterMs, sampleIntervalMs, maxLoopDelayMs, loopDelayWindowMs } = config.overload
+export default fp<{ config: Pick<Config, 'overload'>; live: LiveConfig }>(
+  async (app, { config, live }) => {
     const { instruments } = app.metrics
-    const memory = new MemoryWatermark({
+    const memoryLimits = () => ({
       bounds: memoryBounds(config.overload),
-      collectAfterMs,
+      collectAfterMs: config.overload.collectAfterMs,
+    })
+    const memory = new MemoryWatermark({
+      ...memoryLimits(),
       read: readMemory,
       collect: collectGarbage,
       onChange: (bound, reading) => {
@@ -37,16 +40,29 @@ export default fp<{ config: Pick<Config, 'overload'> }>(
         else app.log.warn(fields, 'memory is past a bound: new events and connections are refused')
       },
     })
+    const loopLimits = () => ({
+      maxDelayMs: config.overload.maxLoopDelayMs,
+      windowMs: config.overload.loopDelayWindowMs,
+    })
     const loopDelay = new LoopDelay({
-      maxDelayMs: maxLoopDelayMs,
-      windowMs: loopDelayWindowMs,
-      onExceeded: (delayMs) => app.log.warn({ delayMs, maxLoopDelayMs }, 'the event loop was blocked'),
+      ...loopLimits(),
+      onExceeded: (delayMs) => {
+        const { maxLoopDelayMs } = config.overload
+        app.log.warn({ delayMs, maxLoopDelayMs }, 'the event loop was blocked')
+      },
     })
     const listeners: (() => void)[] = []
-    const timer = setInterval(() => {
+    const sample = () => {
       memory.sample(performance.now())
       for (const listener of listeners) listener()
-    }, sampleIntervalMs).unref()
+    }
+    let timer = setInterval(sample, config.overload.sampleIntervalMs).unref()
+    live.onChanged(['overload'], () => {
+      memory.limit(memoryLimits())
+      loopDelay.limit(loopLimits())
+      clearInterval(timer)
+      timer = setInterval(sample, config.overload.sampleIntervalMs).unref()
+    })
     app.decorate('overload', { memory, loopDelay, onSample: (listener) => void listeners.push(listener) })
     measure(instruments, memory, loopDelay)
 

@@ -4,6 +4,7 @@ import fp from 'fastify-plugin'
 import { addressKey } from '../src/auth/address.js'
 import { isWebSocketUpgrade } from '../src/auth/credentials.js'
 import { FixedWindows } from '../src/auth/fixed-windows.js'
+import type { LiveConfig } from '../src/config/live.js'
 import type { Config } from '../src/config/schema.js'
 import { GatewayError, toErrorShape } from '../src/protocol/errors.js'
 
@@ -12,12 +13,13 @@ export type LimitedKind = 'http' | 'upgrades'
 
 export interface RateLimitPluginOptions {
   readonly config: Pick<Config, 'basePath' | 'rateLimit'>
+  readonly live?: LiveConfig
   readonly onRefused?: (kind: LimitedKind) => void
 }
 
 /** Limits the HTTP requests and WebSocket upgrades of each address (spec §5); probes are never refused. */
 export default fp(
-  async (app, { config, onRefused }: RateLimitPluginOptions) => {
+  async (app, { config, live, onRefused }: RateLimitPluginOptions) => {
     await app.register(rateLimit, { global: false, store: FixedWindows })
 
     const createLimiter = (kind: LimitedKind) => {
@@ -32,6 +34,13 @@ export default fp(
       return app.createRateLimit(options)
     }
     const limiters = { http: createLimiter('http'), upgrades: createLimiter('upgrades') }
+    // Whoever was refused by the old limit begins anew.
+    live?.onChanged(['rateLimit.http', 'rateLimit.maxAddresses'], () => {
+      limiters.http = createLimiter('http')
+    })
+    live?.onChanged(['rateLimit.upgrades', 'rateLimit.maxAddresses'], () => {
+      limiters.upgrades = createLimiter('upgrades')
+    })
     const isProbe = createProbeMatcher(config.basePath)
 
     app.addHook('onRequest', async (request, reply) => {

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import websocket from '@fastify/websocket'
 import fp from 'fastify-plugin'
 import { selectProtocol } from '../src/auth/credentials.js'
+import type { LiveConfig } from '../src/config/live.js'
 import type { Config } from '../src/config/schema.js'
 import { Connections } from '../src/connection/connections.js'
 import { Handshake } from '../src/connection/handshake.js'
@@ -17,6 +18,7 @@ declare module 'fastify' {
 
 export interface WebsocketPluginOptions {
   config: Config
+  live: LiveConfig
   version: string
 }
 
@@ -25,7 +27,7 @@ const SENDS_SHARE = 0.25
 
 /** Frames over WebSockets (spec §1): all connections, their handshake, heartbeat and end. */
 export default fp<WebsocketPluginOptions>(
-  async (app, { config, version }) => {
+  async (app, { config, live, version }) => {
     const { instruments } = app.metrics
     const { auth, journal, events: broadcaster, methods, sessions, intake, log } = app
     const handshake = new Handshake({
@@ -67,6 +69,17 @@ export default fp<WebsocketPluginOptions>(
     // The plugin's own `preClose` would wait for every peer.
     await app.register(websocket, { options, preClose: (done) => done() })
     measure(instruments, connections)
+    auth.onRevoked((principals) => {
+      for (const connection of [...connections]) {
+        if (connection.state === 'open' && principals.has(connection.principal)) {
+          connection.close('UNAUTHORIZED', 'The credentials are not valid any more.')
+        }
+      }
+    })
+    live.onChanged(['rateLimit.frames'], () => {
+      const { max, windowMs } = config.rateLimit.frames
+      for (const connection of connections) connection.limitFrames(max, windowMs)
+    })
     app.overload.onSample(() => {
       if (app.overload.memory.over !== null) connections.shedSlowReaders()
     })

@@ -36,6 +36,11 @@ export default fp(
         if (agent instanceof WorkerPool) yield [name, agent] as const
       }
     }
+    agents.onBuilt(({ agent }, before) => {
+      if (agent instanceof WorkerPool && before?.agent instanceof WorkerPool) {
+        workers.move(before.agent, agent, ({ principal }) => agent.admits(principal))
+      }
+    })
     app.decorate('workers', workers)
     app.decorate('workerPools', workerPools)
 

@@ -3,6 +3,7 @@ import agentLimits from '../plugins/agent-limits.js'
 import agents from '../plugins/agents.js'
 import auth from '../plugins/auth.js'
 import closing from '../plugins/closing.js'
+import configPlugin from '../plugins/config.js'
 import connectors from '../plugins/connectors.js'
 import events from '../plugins/events.js'
 import health from '../plugins/health.js'
@@ -28,6 +29,7 @@ import healthRoutes from '../routes/health.js'
 import infoRoutes from '../routes/info.js'
 import agentMethods from '../routes/methods/agents.js'
 import channelMethods from '../routes/methods/channels.js'
+import configMethods from '../routes/methods/config.js'
 import cronMethods from '../routes/methods/cron.js'
 import deliveryMethods from '../routes/methods/deliveries.js'
 import eventMethods from '../routes/methods/events.js'
@@ -41,7 +43,11 @@ import workerMethods from '../routes/methods/workers.js'
 import metricsRoutes from '../routes/metrics.js'
 import websocketRoutes from '../routes/ws.js'
 import { AgentRegistry, isBuiltIn } from './agents/registry.js'
+import { originPolicyOf } from './auth/origin.js'
 import { loadTlsMaterial, secureContextOptions, type TlsMaterial } from './auth/tls-material.js'
+import { hashOf } from './config/file.js'
+import { LiveConfig } from './config/live.js'
+import type { ConfigLoader } from './config/load.js'
 import type { Config } from './config/schema.js'
 import { ConnectorRegistry, isBuiltIn as isBuiltInConnector } from './connectors/registry.js'
 import { VERSION } from './version.js'
@@ -54,6 +60,11 @@ export interface AppOptions {
   readonly baseDir: string
   /** Who set each value of the configuration, for messages. */
   readonly sources?: ReadonlyMap<string, string>
+  /** Reads the configuration anew; default: it cannot change while the app runs. */
+  readonly load?: ConfigLoader
+  /** The file that it was read from, if there was one, and what tells its text from any other. */
+  readonly configFile?: string | null
+  readonly fileHash?: string
   /** A pino logger; default: silent. */
   readonly logger?: FastifyBaseLogger
   /** Validate what methods return as well; for tests. */
@@ -119,8 +130,8 @@ function serverLimits({ connection }: Config) {
 }
 
 /**
- * What can be told of a configuration while another one is in use: that certificate, agents, connectors and plugins can be loaded. Opens
- * nothing. @throws ConfigError
+ * What can be told of a configuration while another one is in use: that its origins are some, and that certificate, agents,
+ * connectors and plugins can be loaded. Opens nothing. @throws ConfigError
  */
 export async function checkConfig({
   config,
@@ -131,6 +142,7 @@ export async function checkConfig({
   readonly logger: FastifyBaseLogger
 }): Promise<void> {
   await loadTls({ config, baseDir })
+  originPolicyOf(config)
   await checkPlugins({ config, baseDir })
   const builtIn = Object.entries(config.agents).filter(([, { type }]) => isBuiltIn(type))
   const agents = new AgentRegistry()
@@ -168,37 +180,50 @@ async function loadTls({
 
 async function compose(
   app: FastifyInstance,
-  { config, home, baseDir, sources, checkResults }: AppOptions,
+  options: AppOptions,
   material: TlsMaterial | null,
 ): Promise<void> {
+  const { home, baseDir, sources, checkResults, logger } = options
+  const live = new LiveConfig(options)
+  // What the plugins read is what is in effect.
+  const { config } = live
   await app.register(closing, { config })
   await app.register(metrics)
   const { httpRefused } = app.metrics.instruments
-  await app.register(auth, { config, home, onRefused: (kind) => httpRefused.inc({ kind }) })
-  await app.register(rateLimit, { config, onRefused: (kind) => httpRefused.inc({ kind }) })
-  await app.register(overload, { config })
+  await app.register(auth, { config, live, home, onRefused: (kind) => httpRefused.inc({ kind }) })
+  await app.register(rateLimit, { config, live, onRefused: (kind) => httpRefused.inc({ kind }) })
+  await app.register(overload, { config, live })
   await app.register(tls, { material })
   await app.register(journal, { config, home })
   await app.register(hooks, { config })
   await app.register(events)
   await app.register(lifecycle, { config })
   await app.register(skills, { config, home, baseDir })
-  await app.register(agents, { config, baseDir, sources })
+  await app.register(agents, { config, live, baseDir, sources })
   await app.register(methods, { checkResults })
-  await app.register(lanes, { config })
-  await app.register(outbox, { config })
-  await app.register(connectors, { config, baseDir, sources })
+  await app.register(lanes, { config, live })
+  await app.register(outbox, { config, live })
+  await app.register(connectors, { config, live, baseDir, sources })
   await app.register(hookSources, { config, home, baseDir })
   await app.register(scheduler, { config })
-  await app.register(websocket, { config, version: VERSION })
+  await app.register(websocket, { config, live, version: VERSION })
   await app.register(workers)
   await app.register(health, { version: VERSION })
   await app.register(agentLimits)
+  await app.register(configPlugin, {
+    live,
+    home,
+    logger,
+    load: options.load ?? null,
+    configFile: options.configFile ?? null,
+    fileHash: options.fileHash ?? hashOf(''),
+    check: (loaded) => checkConfig({ ...loaded, logger: app.log }),
+  })
 
   await app.register(gatewayMethods, { version: VERSION })
   await app.register(eventMethods)
   await app.register(sessionMethods)
-  await app.register(agentMethods, config)
+  await app.register(agentMethods, { config })
   await app.register(laneMethods)
   await app.register(workerMethods)
   await app.register(deliveryMethods)
@@ -207,6 +232,7 @@ async function compose(
   await app.register(hookMethods)
   await app.register(skillMethods)
   await app.register(cronMethods)
+  await app.register(configMethods)
   await app.register(thirdParty, { config, baseDir })
 
   await app.register(

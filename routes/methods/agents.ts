@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { Deadline } from '../../src/agents/deadline.js'
 import type { Principal } from '../../src/auth/principal.js'
+import type { Config } from '../../src/config/schema.js'
 import {
   agentAbort,
   agentAnswer,
@@ -15,7 +16,7 @@ const DEFAULT_WAIT_MS = 600_000
 /** `agent.*` and `agents.*`. */
 export default async function agentMethods(
   app: FastifyInstance,
-  { defaultAgent }: { defaultAgent: string },
+  { config }: { config: Pick<Config, 'defaultAgent'> },
 ): Promise<void> {
   const { agents, lanes, outcomes, questions, hooks } = app
 
@@ -62,7 +63,7 @@ export default async function agentMethods(
         return {
           name,
           type,
-          default: name === defaultAgent,
+          default: name === config.defaultAgent,
           concurrency: gate?.concurrency,
           waiting: gate?.waiting,
           breaker: gate?.breaker?.state,

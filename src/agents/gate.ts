@@ -97,6 +97,13 @@ export class Gate {
     if (waiters?.delete(key) && waiters.size === 0) this.#waiting.delete(sender)
   }
 
+  /** Sends all who wait away, to look for another one. */
+  dissolve(): void {
+    const waiting = [...this.#waiting.values()].flatMap((waiters) => [...waiters.values()])
+    this.#waiting.clear()
+    for (const waiter of waiting) waiter.wake()
+  }
+
   /** Calls nobody any more. Twice is fine. */
   close(): void {
     this.breaker?.close()

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { problemsBelow } from '../config/nested.js'
 import { formatPath } from '../config/paths.js'
 import { ConfigError, type Problem } from '../config/problems.js'
@@ -7,6 +8,7 @@ import type { SkillSelection } from '../skills/skill.js'
 import type { Agent, AgentFactory, AgentFactoryContext, Log, RetryPolicy } from './agent.js'
 import type { BreakerLimits } from './breaker.js'
 import { createGate, type Gate } from './gate.js'
+import { AgentUse } from './use.js'
 
 /** An agent's entry under `agents:`; further keys are the options of its type. */
 export interface AgentConfig {
@@ -32,7 +34,18 @@ export interface AgentEntry {
   readonly skills?: SkillSelection
   /** Where its runs wait that it cannot take yet; left out: it takes whatever comes. */
   readonly gate?: Gate
+  /** Its runs, which are waited for when it is replaced. */
+  readonly use?: AgentUse
 }
+
+/** Agents that were made and do not serve yet. One of the two has to follow. */
+export interface PreparedAgents {
+  /** From now on they serve. Those that they replace end their runs, and are closed then. */
+  apply(): void
+  discard(): Promise<void>
+}
+
+type Agents = Readonly<Record<string, AgentConfig>>
 
 export interface AgentBuildContext extends Omit<AgentFactoryContext, 'name'> {
   /** Who set each key of the configuration, for messages. */
@@ -55,7 +68,12 @@ export const isBuiltIn = (type: string): boolean => Object.hasOwn(BUILT_IN, type
 /** Which types of agents there are, and the agents of the configuration (spec §4). */
 export class AgentRegistry {
   readonly #factories = new Map(Object.entries(BUILT_IN))
-  readonly #entries = new Map<string, AgentEntry>()
+  #entries = new Map<string, AgentEntry>()
+  /** What the entries were made from. */
+  #configs: Agents = {}
+  /** Those that were replaced and whose runs have not ended. */
+  readonly #retired = new Set<AgentEntry>()
+  readonly #listeners: ((entry: AgentEntry, before: AgentEntry | undefined) => void)[] = []
   #log: Log | undefined
   #built = false
   #closed: Promise<void> | undefined
@@ -72,13 +90,26 @@ export class AgentRegistry {
    *
    * @throws ConfigError with the problems of all of them
    */
-  async build(agents: Readonly<Record<string, AgentConfig>>, context: AgentBuildContext): Promise<void> {
+  async build(agents: Agents, context: AgentBuildContext): Promise<void> {
     if (this.#built) throw new Error('the agents are built already')
     this.#built = true
     this.#log = context.log
-    const wanted = Object.hasOwn(agents, 'echo') ? agents : { ...agents, echo: { type: 'echo' } }
+    const prepared = await this.prepare(agents, context)
+    prepared.apply()
+  }
+
+  /**
+   * Builds those agents whose configuration is another one than that of the agents that serve.
+   *
+   * @throws ConfigError with the problems of all of them; then nothing is left open
+   */
+  async prepare(agents: Agents, context: AgentBuildContext): Promise<PreparedAgents> {
+    const wanted: Agents = Object.hasOwn(agents, 'echo') ? agents : { ...agents, echo: { type: 'echo' } }
+    const changed = Object.entries(wanted).filter(
+      ([name, config]) => !this.#entries.has(name) || !isDeepStrictEqual(config, this.#configs[name]),
+    )
     const built = await Promise.all(
-      Object.entries(wanted).map(async ([name, config]) => {
+      changed.map(async ([name, config]) => {
         try {
           return await this.#buildOne(name, config, context)
         } catch (error) {
@@ -86,14 +117,42 @@ export class AgentRegistry {
         }
       }),
     )
+    const made = new Map<string, AgentEntry>()
     const problems: Problem[] = []
     for (const result of built) {
-      if ('agent' in result) this.#entries.set(result.name, result)
+      if ('agent' in result) made.set(result.name, result)
       else problems.push(...result)
     }
-    if (problems.length === 0) return
-    await this.close()
+    const discard = async () => {
+      await Promise.all([...made.values()].map((entry) => this.#closeOne(entry)))
+    }
+    if (problems.length === 0) return { apply: () => this.#apply(wanted, made), discard }
+    await discard()
     throw new ConfigError(problems)
+  }
+
+  #apply(wanted: Agents, made: ReadonlyMap<string, AgentEntry>): void {
+    const before = this.#entries
+    this.#configs = wanted
+    this.#entries = new Map(Object.keys(wanted).map((name) => [name, made.get(name) ?? before.get(name)!]))
+    for (const [name, entry] of made) for (const tell of this.#listeners) tell(entry, before.get(name))
+    for (const [name, entry] of before) if (this.#entries.get(name) !== entry) this.#retire(entry)
+  }
+
+  /** What waited for it looks for its successor; what runs ends with it. */
+  #retire(entry: AgentEntry): void {
+    this.#retired.add(entry)
+    entry.gate?.dissolve()
+    void entry.use?.idle().then(async () => {
+      // Whoever closes all of them closes those as well.
+      if (this.#closed === undefined) await this.#closeOne(entry)
+      this.#retired.delete(entry)
+    })
+  }
+
+  /** Told of each agent that begins to serve, and of the one that it replaces. */
+  onBuilt(listener: (entry: AgentEntry, before: AgentEntry | undefined) => void): void {
+    this.#listeners.push(listener)
   }
 
   async #buildOne(name: string, config: AgentConfig, context: AgentBuildContext): Promise<AgentEntry> {
@@ -107,7 +166,7 @@ export class AgentRegistry {
     const { log, baseDir, env } = context
     const agent = await factory(options as JsonObject, { name, log, baseDir, env })
     const gate = createGate({ concurrency, breaker, capacity: agent.capacity })
-    return { name, type, agent, timeoutMs, retry, skills, gate }
+    return { name, type, agent, timeoutMs, retry, skills, gate, use: new AgentUse() }
   }
 
   get(name: string): AgentEntry | undefined {
@@ -126,15 +185,16 @@ export class AgentRegistry {
   }
 
   async #close(): Promise<void> {
-    await Promise.all(
-      [...this.#entries.values()].map(async ({ name, agent, gate }) => {
-        try {
-          gate?.close()
-          await agent.close?.()
-        } catch (err) {
-          this.#log?.error({ err, agent: name }, 'an agent failed to close')
-        }
-      }),
-    )
+    const all = [...this.#entries.values(), ...this.#retired]
+    await Promise.all(all.map((entry) => this.#closeOne(entry)))
+  }
+
+  async #closeOne({ name, agent, gate }: AgentEntry): Promise<void> {
+    try {
+      gate?.close()
+      await agent.close?.()
+    } catch (err) {
+      this.#log?.error({ err, agent: name }, 'an agent failed to close')
+    }
   }
 }

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { isLoopbackHost } from '../config/loopback.js'
 import { ConfigError, type Problem } from '../config/problems.js'
+import type { Config } from '../config/schema.js'
 
 export interface OriginPolicyOptions {
   /** The address that the gateway listens on. */
@@ -28,6 +29,12 @@ const REFUSED = {
   nullOrigin: { reason: 'Origin null is refused: serve the page over http or https.' },
   origin: { reason: 'Origin is neither the same host, loopback nor listed; see auth.allowedOrigins.' },
 } as const
+
+/** The policy of a configuration. @throws ConfigError */
+export function originPolicyOf({ host, auth }: Pick<Config, 'host' | 'auth'>): OriginPolicy {
+  const { allowedOrigins, allowedHosts } = auth
+  return createOriginPolicy({ bindHost: host, allowedOrigins, allowedHosts })
+}
 
 /**
  * Keeps foreign web pages out (spec §5), on upgrades and on plain HTTP alike. A page of another origin is refused by its

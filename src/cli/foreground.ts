@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
-import { type LoadedConfig, loadConfig } from '../config/load.js'
+import { type ConfigDraft, type LoadedConfig, loadConfig } from '../config/load.js'
 import { ConfigError, formatProblem } from '../config/problems.js'
 import type { Config } from '../config/schema.js'
 import { VERSION } from '../version.js'
@@ -82,6 +82,18 @@ export class Foreground {
     else this.#log?.info({}, 'not restarted: it starts, restarts or stops already')
   }
 
+  /** Applies what has changed in the configuration, as far as that needs no restart; what is wrong with it is logged. */
+  reload(): void {
+    if (this.#work !== null || this.#stopping) {
+      this.#log?.info({}, 'configuration not read anew: it starts, restarts or stops')
+      return
+    }
+    this.#app!.configControl.reload({ source: 'signal', by: null }).catch((error: unknown) => {
+      const problems = error instanceof ConfigError ? error.problems.map(formatProblem) : [explain(error)]
+      this.#log!.error({ problems }, 'configuration refused: it goes on as it was')
+    })
+  }
+
   /** Resolves when everything is closed or has had its time, with the names of what is not closed. */
   async stop(): Promise<readonly string[]> {
     this.#stopping = true
@@ -106,9 +118,9 @@ export class Foreground {
     }
   }
 
-  #load(): Promise<LoadedConfig> {
+  #load(draft?: ConfigDraft): Promise<LoadedConfig> {
     const { config: configPath, ...flags } = this.#options
-    return loadConfig({ env: process.env, flags, configPath, isTTY: process.stdout.isTTY === true })
+    return loadConfig({ env: process.env, flags, configPath, draft, isTTY: process.stdout.isTTY === true })
   }
 
   async #open(loaded: LoadedConfig, port: number): Promise<void> {
@@ -120,7 +132,7 @@ export class Foreground {
     this.#loaded = loaded
     const { buildApp } = await import('../app.js')
     if (this.#stopping) return
-    const app = await buildApp({ ...loaded, logger: this.#log })
+    const app = await buildApp({ ...loaded, logger: this.#log, load: (draft) => this.#load(draft) })
     this.#app = app
     if (this.#stopping) return
     try {

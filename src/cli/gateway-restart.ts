@@ -57,7 +57,7 @@ async function restartIn(home: string, timeoutMs: number): Promise<Result> {
   }
   const askedAt = performance.now()
   const deadline = askedAt + timeoutMs
-  signalGateway(before, 'SIGHUP', 'restarted')
+  signalGateway(before, 'SIGUSR2', 'restarted')
   const { record, end } = await waitForEnd(home, before, deadline)
   if (end === null) return { ...result('late', record, LATE), exitCode: EXIT.FAILED }
   if (end.status !== 'restarted') {

@@ -62,6 +62,7 @@ function endInOrder(gateway: Foreground): void {
       log().warn({ signal }, 'second signal, exiting at once')
       endNow()
     },
+    onReload: () => gateway.reload(),
     onRestart: () => gateway.restart(),
   })
 }

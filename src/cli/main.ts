@@ -2,6 +2,7 @@
 import { userInfo } from 'node:os'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { VERSION } from '../version.js'
+import type { ConfigOptions } from './config.js'
 import { addCronCommands } from './cron-commands.js'
 import { EXIT } from './exit-codes.js'
 import type { CallOptions } from './gateway-call.js'
@@ -80,6 +81,28 @@ talking('events')
   )
 
 addCronCommands(program.command('cron').description('Scheduled jobs.'), talking, finish)
+const config = program
+  .command('config')
+  .description('Look at the configuration, whether a gateway runs or not.')
+
+config
+  .command('check')
+  .description('say everything that is wrong with it, as a start would; exits with 78 then')
+  .option('--config <file>', 'configuration file, instead of the one in the state folder')
+  .option('--json', 'as JSON')
+  .action(finish(async (options: ConfigOptions) => (await import('./config.js')).check(options)))
+
+config
+  .command('show')
+  .description('show what a start would use, without secrets, and where each value comes from')
+  .option('--config <file>', 'configuration file, instead of the one in the state folder')
+  .option('--json', 'as JSON')
+  .action(finish(async (options: ConfigOptions) => (await import('./config.js')).show(options)))
+
+config
+  .command('schema')
+  .description('print the JSON Schema of the configuration file')
+  .action(finish(async () => (await import('./config.js')).schema()))
 
 /** A command that talks to a gateway: all of them find it in the same way. */
 function talking(name: string, parent = gateway): Command {

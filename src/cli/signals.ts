@@ -11,11 +11,13 @@ export interface SignalHandlers {
   /** Another one of these, later than the same moment. */
   readonly onAgain: (signal: NodeJS.Signals) => void
   /** SIGHUP from anyone but the terminal. */
+  readonly onReload: () => void
+  /** SIGUSR2. SIGUSR1 is Node's own: it opens the debugger. */
   readonly onRestart: () => void
 }
 
 /** Listens for as long as the process lives. */
-export function listenForSignals({ onStop, onAgain, onRestart }: SignalHandlers): void {
+export function listenForSignals({ onStop, onAgain, onReload, onRestart }: SignalHandlers): void {
   const hadTerminal = hasTerminal()
   const onTerminal = [0, 1, 2].filter((descriptor) => isatty(descriptor))
   let firstAt: number | null = null
@@ -28,10 +30,11 @@ export function listenForSignals({ onStop, onAgain, onRestart }: SignalHandlers)
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+  process.on('SIGUSR2', onRestart)
   process.on('SIGHUP', (signal) => {
     const hungUp = process.platform === 'win32' || (hadTerminal && !hasTerminal())
     if (!hungUp) {
-      onRestart()
+      onReload()
       return
     }
     for (const descriptor of onTerminal.splice(0)) pointToNowhere(descriptor)

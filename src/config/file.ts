@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { lstat, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { TextDecoder } from 'node:util'
@@ -13,6 +14,16 @@ import { yamlLines } from './yaml-lines.js'
 export const MAX_FILE_BYTES = 1_048_576
 
 const NAMES = ['config.yaml', 'config.yml', 'config.json']
+
+/** A file's values, and what tells its text from any other. */
+export interface FileLayer extends Layer {
+  readonly hash: string
+}
+
+/** What tells one text of the file from another. One that is not there counts as empty. */
+export function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64url')
+}
 
 class FileProblem extends Error {
   constructor(
@@ -51,23 +62,41 @@ export async function findConfigFile(home: string, problems: Problem[]): Promise
 }
 
 /** Reads and parses `path`. What is wrong with it goes to `problems`; then the answer is undefined. */
-export function readConfigFile(path: string, problems: Problem[]): Promise<Layer | undefined> {
-  return reported(path, problems, async () => {
-    const text = await readText(path)
-    return path.endsWith('.json') ? jsonLayer(path, text) : yamlLayer(path, text)
-  })
+export async function readConfigFile(path: string, problems: Problem[]): Promise<FileLayer | undefined> {
+  return parsed(path, () => readText(path), problems)
 }
 
-/** The same of YAML that was read already, such as the head of another file. */
+/** The same for a text that is to become the file. */
+export function parseConfigText(
+  path: string,
+  text: string,
+  problems: Problem[],
+): Promise<FileLayer | undefined> {
+  return parsed(path, async () => text, problems)
+}
+
+/** YAML that was read already, such as the head of another file. */
 export function readYaml(path: string, text: string, problems: Problem[]): Promise<Layer | undefined> {
   return reported(path, problems, () => yamlLayer(path, text))
 }
 
-async function reported(
+function parsed(
+  path: string,
+  read: () => Promise<string>,
+  problems: Problem[],
+): Promise<FileLayer | undefined> {
+  return reported(path, problems, async () => {
+    const text = await read()
+    const layer = isJson(path) ? jsonLayer(path, text) : await yamlLayer(path, text)
+    return { ...layer, hash: hashOf(text) }
+  })
+}
+
+async function reported<T>(
   path: string,
   problems: Problem[],
-  read: () => Promise<Layer>,
-): Promise<Layer | undefined> {
+  read: () => Promise<T>,
+): Promise<T | undefined> {
   try {
     return await read()
   } catch (error) {
@@ -78,7 +107,10 @@ async function reported(
   }
 }
 
-async function readText(path: string): Promise<string> {
+export const isJson = (path: string): boolean => path.endsWith('.json')
+
+/** @throws an error that says what is wrong with it, when it cannot be read, is too large or no UTF-8. */
+export async function readText(path: string): Promise<string> {
   const buffer = Buffer.alloc(MAX_FILE_BYTES + 1)
   let length = 0
   try {

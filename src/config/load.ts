@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path'
 import { CHECKS } from './checks.js'
 import { addEnvironment, addFlags, type ConfigFlags } from './environment.js'
-import { findConfigFile, readConfigFile } from './file.js'
+import { findConfigFile, hashOf, parseConfigText, readConfigFile } from './file.js'
 import { deepFreeze, Merged } from './merge.js'
 import { formatPath, resolveConfigPath, resolveHome } from './paths.js'
 import { ConfigError, type Problem } from './problems.js'
@@ -15,11 +15,21 @@ export interface LoadOptions {
   readonly home?: string
   /** A configuration file instead of the one in the state folder. */
   readonly configPath?: string
+  /** A text that is to become the file `path`, and is read in its stead. */
+  readonly draft?: ConfigDraft
   /** When given, `log.format: auto` is decided by it. */
   readonly isTTY?: boolean
   /** What relative paths on the command line are relative to. Default: the process's. */
   readonly cwd?: string
 }
+
+export interface ConfigDraft {
+  readonly path: string
+  readonly text: string
+}
+
+/** Loads the configuration anew from where it was loaded at the start, with `draft` as if it were the file. @throws ConfigError */
+export type ConfigLoader = (draft?: ConfigDraft) => Promise<LoadedConfig>
 
 export interface LoadedConfig {
   /** Complete and frozen. */
@@ -30,6 +40,8 @@ export interface LoadedConfig {
   readonly home: string
   /** The file that was read, absolute. */
   readonly configFile: string | null
+  /** What tells the file's text from any other. */
+  readonly fileHash: string
   /** What relative paths in the configuration are relative to: the file's folder, or the working directory. */
   readonly baseDir: string
 }
@@ -45,13 +57,23 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const problems: Problem[] = []
   const merged = new Merged(ConfigSchema)
 
+  const { draft } = options
   const configFile =
-    options.configPath === undefined
-      ? await findConfigFile(home, problems)
-      : resolveConfigPath(cwd, options.configPath)
+    draft !== undefined
+      ? draft.path
+      : options.configPath === undefined
+        ? await findConfigFile(home, problems)
+        : resolveConfigPath(cwd, options.configPath)
+  let fileHash = hashOf('')
   if (configFile !== null) {
-    const file = await readConfigFile(configFile, problems)
-    if (file !== undefined) merged.add(file)
+    const file =
+      draft === undefined
+        ? await readConfigFile(configFile, problems)
+        : await parseConfigText(configFile, draft.text, problems)
+    if (file !== undefined) {
+      merged.add(file)
+      fileHash = file.hash
+    }
   }
   const fileIsWhole = problems.length === 0
   addEnvironment(merged, options.env, problems)
@@ -68,7 +90,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
     config.log.format = options.isTTY ? 'pretty' : 'json'
   }
   const baseDir = configFile === null ? cwd : dirname(configFile)
-  return { config: deepFreeze(config), sources, home, configFile, baseDir }
+  return { config: deepFreeze(config), sources, home, configFile, fileHash, baseDir }
 }
 
 function crossCheck(config: Config, merged: Merged, problems: readonly Problem[]): Problem[] {

@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { QueueMode } from '../protocol/primitives.js'
 import { Channels, Connector } from './schema-channels.js'
+import { ConfigFile } from './schema-config-file.js'
 import { Cron } from './schema-cron.js'
 import { AgentSkills, Hooks, Skills } from './schema-extensions.js'
 import { age, bytes, closed, count, ms, named, section } from './schema-kinds.js'
@@ -317,6 +318,7 @@ export const ConfigSchema = Type.Object(
     cron: Cron,
     connectors: named(Connector, 'Connectors by name.'),
     channels: Channels,
+    configFile: ConfigFile,
     plugins: Type.Array(
       Type.Object(
         {

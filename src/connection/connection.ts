@@ -97,6 +97,12 @@ export class Connection implements Subscriber, OutboxOwner {
     this.#admitControl()
   }
 
+  /** Other limits of its frames. */
+  limitFrames(max: number, windowMs: number): void {
+    this.#bucket.limit(max, windowMs)
+    this.#excess?.limit(max, windowMs)
+  }
+
   sendEvent(frame: SharedFrame): void {
     this.outbox.sendEvent(frame)
   }

@@ -22,6 +22,8 @@ export interface Authenticator {
   readonly enabled: boolean
   readonly anonymous: Principal
   authenticate(secret: string): Principal | null
+  /** Whether its credentials have become invalid since. */
+  isRevoked(principal: Principal): boolean
   readonly attempts: {
     /** Milliseconds until this address may try again; 0: now. */
     isBlocked(address: string): number
@@ -96,6 +98,9 @@ export class Handshake {
     const seq = recovered ? from.seq : journal.head
     const sessions = principal.scopes.has('read') ? await snapshot(principal) : '[]'
     if (connection.state === 'closed') return
+    if (this.#options.auth.isRevoked(principal)) {
+      throw new Refusal('UNAUTHORIZED', 'UNAUTHORIZED', 'Authentication failed.')
+    }
 
     connection.open(
       principal,

@@ -3,8 +3,8 @@
  * connection has one.
  */
 export class RateBucket {
-  readonly #max: number
-  readonly #windowMs: number
+  #max: number
+  #windowMs: number
   #used = 0
   #at = 0
 
@@ -13,6 +13,12 @@ export class RateBucket {
    * @param windowMs the window, ms.
    */
   constructor(max: number, windowMs: number) {
+    this.#max = max
+    this.#windowMs = windowMs
+  }
+
+  /** Other limits; what was taken counts. */
+  limit(max: number, windowMs: number): void {
     this.#max = max
     this.#windowMs = windowMs
   }

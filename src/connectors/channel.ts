@@ -179,14 +179,13 @@ export class Channel {
 
   /** Never rejects. */
   async #run(signal: AbortSignal): Promise<void> {
-    const { stableAfterMs } = this.#options.config.reconnect
     let failures = 0
     while (!signal.aborted) {
       if (failures > 0) this.reconnects++
       this.#become('connecting')
       const { error, heldMs } = await this.#connect(signal)
       if (signal.aborted) break
-      if (heldMs !== null && heldMs >= stableAfterMs) {
+      if (heldMs !== null && heldMs >= this.#options.config.reconnect.stableAfterMs) {
         failures = 0
         this.#told.clear()
       }

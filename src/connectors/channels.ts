@@ -12,6 +12,12 @@ export class Channels {
     this.#byConnector.set(channel.entry.name, channel)
   }
 
+  /** It is not among them any more; closing it is the caller's. */
+  remove(channel: Channel): void {
+    this.#byChannel.delete(channel.name)
+    this.#byConnector.delete(channel.entry.name)
+  }
+
   get size(): number {
     return this.#byChannel.size
   }

@@ -54,8 +54,7 @@ export class Deliverer {
   constructor(options: DelivererOptions) {
     this.#options = options
     const { journal, log, delivery, isOpen } = options
-    const { timeoutMs } = delivery
-    this.#attempts = new DeliveryAttempts({ journal, log, timeoutMs, isOpen, signal: this.#abort.signal })
+    this.#attempts = new DeliveryAttempts({ journal, log, delivery, isOpen, signal: this.#abort.signal })
     this.#waiters = new DeliveryWaiters(journal)
   }
 

@@ -9,8 +9,8 @@ import type { DeliveryChannel } from './delivery-channel.js'
 export interface DeliveryAttemptsOptions {
   readonly journal: Pick<Journal, 'delivery' | 'partsSent' | 'delivered'>
   readonly log: Log
-  /** How long the platform may take for one part. */
-  readonly timeoutMs: number
+  /** `timeoutMs`: how long the platform may take for one part. */
+  readonly delivery: { readonly timeoutMs: number }
   /** Whether a question still waits for its answer; default: it does. */
   readonly isOpen?: (questionId: string) => boolean
   /** Aborts when what is on its way has had its time at a stop. */
@@ -102,7 +102,8 @@ export class DeliveryAttempts {
 
   /** Ends within the time limit and a grace, whatever the channel does. */
   #send(channel: DeliveryChannel, part: OutgoingPart): Promise<Sent> {
-    const { timeoutMs, signal } = this.#options
+    const { delivery, signal } = this.#options
+    const { timeoutMs } = delivery
     const controller = new AbortController()
     let timer: NodeJS.Timeout | undefined
     let grace: NodeJS.Timeout | undefined

@@ -42,7 +42,9 @@ export function createChannel(entry: ConnectorEntry, options: HostOptions): Chan
     identity: () => channel.status().identity,
     accept: (incoming, principal) => intake.accept(incoming, principal),
     pairing,
-    codeTtlMs: config.pairing.codeTtlMs,
+    get codeTtlMs() {
+      return config.pairing.codeTtlMs
+    },
     hasRoom: () => deliveries.hasRoom(entry.channel),
     notify: (target, text, replyTo) => notify(deliveries, entry.channel, target, text, replyTo),
     command: async (command, sessionKey, signal) => {

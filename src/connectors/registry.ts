@@ -69,6 +69,8 @@ const BUILT_IN: Readonly<Record<string, ConnectorFactory>> = {
   xmpp: async (options, context) => (await import('./xmpp/xmpp.js')).createXmppConnector(options, context),
 }
 
+type Connectors = Readonly<Record<string, ConnectorConfig>>
+
 /** Types are channels by default, and so the first segment of session keys. */
 const TYPE = /^[a-z0-9][a-z0-9_-]{0,31}$/
 
@@ -93,17 +95,23 @@ export class ConnectorRegistry {
    * Makes every configured connector, in the order of the configuration; opens none.
    * @throws ConfigError with the problems of all of them; then those that were made are closed again
    */
-  async build(
-    connectors: Readonly<Record<string, ConnectorConfig>>,
-    context: ConnectorBuildContext,
-  ): Promise<ConnectorEntry[]> {
+  async build(connectors: Connectors, context: ConnectorBuildContext): Promise<ConnectorEntry[]> {
     if (this.#built) throw new Error('the connectors are built already')
     this.#built = true
+    return this.make(connectors, Object.keys(connectors), context)
+  }
+
+  /** The same for some of them: those whose configuration has changed. */
+  async make(
+    connectors: Connectors,
+    names: readonly string[],
+    context: ConnectorBuildContext,
+  ): Promise<ConnectorEntry[]> {
     const shared = sharedChannels(connectors)
     const built = await Promise.all(
-      Object.entries(connectors).map(async ([name, config]) => {
+      names.map(async (name) => {
         try {
-          return await this.#buildOne(name, config, context)
+          return await this.#buildOne(name, connectors[name]!, context)
         } catch (error) {
           return problemsBelow(formatPath(['connectors', name]), 'connector', error, context.sources)
         }
@@ -117,7 +125,7 @@ export class ConnectorRegistry {
     }
     problems.push(...shared)
     if (problems.length === 0) return entries
-    await Promise.allSettled(entries.map(async ({ connector }) => connector.close?.()))
+    await closeConnectors(entries)
     throw new ConfigError(problems)
   }
 
@@ -157,8 +165,13 @@ export class ConnectorRegistry {
   }
 }
 
+/** Of those that never listened. */
+export async function closeConnectors(entries: readonly ConnectorEntry[]): Promise<void> {
+  await Promise.allSettled(entries.map(async ({ connector }) => connector.close?.()))
+}
+
 /** Two connectors of one channel would answer each other's conversations. */
-function sharedChannels(connectors: Readonly<Record<string, ConnectorConfig>>): Problem[] {
+function sharedChannels(connectors: Connectors): Problem[] {
   const owners = new Map<string, string>()
   const problems: Problem[] = []
   for (const [name, { type, channel = type }] of Object.entries(connectors)) {

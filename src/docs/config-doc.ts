@@ -1,10 +1,12 @@
 import { KindGuard, OptionalKind } from '@sinclair/typebox'
 import { type ConfigKey, configKeys, envName } from '../config/keys.js'
+import { isLive } from '../config/live-paths.js'
+import { formatPath } from '../config/paths.js'
 import { groupBy } from './group.js'
 import { code, type Parts, table } from './markdown.js'
 import { typeText } from './schema-text.js'
 
-const HEAD = ['Key', 'Environment', 'Type', 'Unit', 'Default', 'Meaning']
+const HEAD = ['Key', 'Environment', 'Type', 'Unit', 'Default', 'Applies', 'Meaning']
 
 /** The generated parts of `docs/config.md`. */
 export const configParts: Parts = { config: configTables }
@@ -34,6 +36,7 @@ function row({ path, schema }: ConfigKey): string[] {
     isSection ? 'section' : typeText(schema),
     schema.unit ?? '',
     isSection ? '' : defaultText({ path, schema }),
+    isSection ? '' : isLive(formatPath(path)) ? 'at once' : 'restart',
     schema.description ?? '',
   ]
 }

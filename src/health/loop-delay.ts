@@ -28,16 +28,32 @@ export class LoopDelay {
   #last: LoopDelayFigures | null = null
   /** Since it was last told, without the present window; seconds. */
   #maxUntold = 0
+  /** When the present window began. */
+  #since = 0
 
   constructor(options: LoopDelayOptions) {
-    this.#options = options
+    this.#options = { ...options }
+  }
+
+  /** Other limits; a window of another length begins now. */
+  limit(limits: Pick<LoopDelayOptions, 'maxDelayMs' | 'windowMs'>): void {
+    const isSame = limits.windowMs === this.#options.windowMs
+    Object.assign(this.#options, limits)
+    if (isSame || this.#timer === null) return
+    clearInterval(this.#timer)
+    this.#begin()
   }
 
   /** From here on; what the start itself took is not looked at. */
   start(): void {
     this.#histogram.enable()
     this.#histogram.reset()
-    this.#timer ??= setInterval(() => this.#roll(), this.#options.windowMs).unref()
+    if (this.#timer === null) this.#begin()
+  }
+
+  #begin(): void {
+    this.#since = performance.now()
+    this.#timer = setInterval(() => this.#roll(), this.#options.windowMs).unref()
   }
 
   /** Twice is fine. */
@@ -72,7 +88,11 @@ export class LoopDelay {
   }
 
   #roll(): void {
-    const last = this.#now()
+    const now = this.#now()
+    // A block that ends in the turn of this timer: the histogram would look after it, and forgets by the reset since when.
+    const lateMs = performance.now() - this.#since - this.#options.windowMs
+    const last = { ...now, max: Math.max(now.max, lateMs / 1_000) }
+    this.#since = performance.now()
     this.#histogram.reset()
     this.#last = last
     this.#maxUntold = Math.max(this.#maxUntold, last.max)

@@ -39,7 +39,6 @@ const RECOVERED_SHARE = 0.95
 export class MemoryWatermark {
   /** The bound that memory is past. */
   over: MemoryBound | null = null
-  readonly bounds: Readonly<Record<MemoryBound, number>>
   readonly #options: MemoryWatermarkOptions
   /** When memory went past its bound, or garbage was last collected since; of the caller's clock. */
   #since = 0
@@ -47,8 +46,16 @@ export class MemoryWatermark {
   #sinceLook = 0
 
   constructor(options: MemoryWatermarkOptions) {
-    this.#options = options
-    this.bounds = options.bounds
+    this.#options = { ...options }
+  }
+
+  get bounds(): Readonly<Record<MemoryBound, number>> {
+    return this.#options.bounds
+  }
+
+  /** Other limits, from the next look on. */
+  limit(limits: Pick<MemoryWatermarkOptions, 'bounds' | 'collectAfterMs'>): void {
+    Object.assign(this.#options, limits)
   }
 
   /** Whether there is memory for an event of so many bytes. */

@@ -49,7 +49,7 @@ export class Hooks {
 
   constructor(
     private readonly log: Log,
-    private readonly limits: HookLimits,
+    readonly limits: HookLimits,
   ) {}
 
   /** @throws when no internal event matches the pattern (`agent:*`). */

@@ -47,10 +47,8 @@ export class Admission {
   }
   pending = 0
   pendingBytes = 0
-  readonly #limits: AdmissionLimits
+  limits: AdmissionLimits
   readonly #hasMemory: (bytes: number) => boolean
-  readonly #maxOfSender: number
-  readonly #maxBytesOfSender: number
   /** Those who have something pending. */
   readonly #senders = new Map<string, Sender>()
   /** Completions since `#sampledAt`, and the rate of the sample before, for `retryAfterMs`. */
@@ -59,10 +57,8 @@ export class Admission {
   #ratePerMs = 0
 
   constructor(limits: AdmissionLimits, hasMemory: (bytes: number) => boolean) {
-    this.#limits = limits
+    this.limits = limits
     this.#hasMemory = hasMemory
-    this.#maxOfSender = limits.maxPendingPerPrincipal ?? Math.ceil(limits.maxPending / 2)
-    this.#maxBytesOfSender = limits.maxPendingBytesPerPrincipal ?? Math.ceil(limits.maxPendingBytes / 2)
   }
 
   /** The one who is counted under this name. To be asked for anew for each event: nothing is kept of who has none. */
@@ -72,7 +68,7 @@ export class Admission {
 
   /** Why there is no room; null: there is. `running`: how many tasks run. */
   refusal(lane: Lane<Task> | undefined, { bytes, sender }: Place, running: number): Refusal | null {
-    const { capacity, maxPending, maxPendingBytes } = this.#limits
+    const { capacity, maxPending, maxPendingBytes } = this.limits
     if (!this.#hasMemory(bytes)) {
       const retryAfterMs = Math.max(MEMORY_RETRY_MS, this.#retryAfterMs(running))
       return new Refusal('memory', 'the gateway’s memory is nearly used up', retryAfterMs)
@@ -81,7 +77,7 @@ export class Admission {
       const why = `the session already has ${capacity} waiting events`
       return new Refusal('lane_full', why, this.#retryAfterMs(running), lane)
     }
-    if (sender !== null && !fits(sender, bytes, this.#maxOfSender, this.#maxBytesOfSender)) {
+    if (sender !== null && !this.#fitsSender(sender, bytes)) {
       const why = `${sender.pending} events of yours are waiting, with ${sender.pendingBytes} bytes`
       return new Refusal('principal_full', why, this.#retryAfterMs(running))
     }
@@ -90,6 +86,12 @@ export class Admission {
       return new Refusal('gateway_full', why, this.#retryAfterMs(running))
     }
     return null
+  }
+
+  #fitsSender(sender: Sender, bytes: number): boolean {
+    const { maxPending, maxPendingBytes, maxPendingPerPrincipal, maxPendingBytesPerPrincipal } = this.limits
+    const max = maxPendingPerPrincipal ?? Math.ceil(maxPending / 2)
+    return fits(sender, bytes, max, maxPendingBytesPerPrincipal ?? Math.ceil(maxPendingBytes / 2))
   }
 
   take({ bytes, sender }: Place): void {

@@ -42,8 +42,6 @@ export interface AttemptsOptions {
   readonly skillsOf: (selection: SkillSelection) => readonly Skill[]
   /** Messages that an agent is given unless it asks for another number. */
   readonly historyLimit: number
-  /** The running agent of a lane takes messages from now on. */
-  readonly onSteerable: (lane: Lane<QueuedEvent>) => void
   /** Who follows the run of this event; null: nobody. */
   readonly follow?: (event: InboundEvent) => RunListener | null
 }
@@ -65,9 +63,12 @@ export class Attempts {
   /** Runs whose agent ignored its signal; only grows. */
   abandoned = 0
   readonly #options: AttemptsOptions
+  readonly #onSteerable: (lane: Lane<QueuedEvent>) => void
 
-  constructor(options: AttemptsOptions) {
+  /** @param onSteerable the running agent of a lane takes messages from now on */
+  constructor(options: AttemptsOptions, onSteerable: (lane: Lane<QueuedEvent>) => void) {
     this.#options = options
+    this.#onSteerable = onSteerable
   }
 
   /**
@@ -190,7 +191,7 @@ export class Attempts {
       onSteer: (listener) => {
         if (watch.ended || signal.aborted) return
         task.steer = (message) => this.#offer(task, message, listener)
-        this.#options.onSteerable(lane)
+        this.#onSteerable(lane)
       },
       delta: (text) => {
         if (watch.ended || signal.aborted || typeof text !== 'string' || text === '') return

@@ -21,7 +21,7 @@ export interface DispatcherOptions<T extends Task> extends DispatcherLimits {
  * senders and their lanes in turn (spec §3.3). Keeps nothing of an idle lane: no timer, no promise, no object.
  */
 export class LaneDispatcher<T extends Task> {
-  readonly limits: DispatcherLimits
+  limits: DispatcherLimits
   readonly #lanes = new Map<string, Lane<T>>()
   readonly #run: DispatcherOptions<T>['run']
   readonly #onFull: DispatcherOptions<T>['onFull']
@@ -40,6 +40,13 @@ export class LaneDispatcher<T extends Task> {
     this.#run = options.run
     this.#onFull = options.onFull
     this.#admission = new Admission(options, options.hasMemory ?? (() => true))
+  }
+
+  /** Other limits; what is past them already stays. */
+  limit(limits: DispatcherLimits): void {
+    this.limits = limits
+    this.#admission.limits = limits
+    this.#pump()
   }
 
   /** Lanes that have work or are paused. */

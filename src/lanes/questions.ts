@@ -15,10 +15,12 @@ import { shortened, shortTitle } from './reports.js'
 
 export interface QuestionsOptions {
   readonly broadcaster: Broadcaster
-  /** Open ones of one run. */
-  readonly maxQuestions: number
-  /** Of a tool call’s input and output. */
-  readonly maxBytes: number
+  readonly limits: {
+    /** Open ones of one run. */
+    readonly maxQuestions: number
+    /** Of a tool call’s input and output. */
+    readonly maxBytes: number
+  }
 }
 
 /** Told of every question, such as to ask the people that its run came from. */
@@ -75,7 +77,7 @@ export class Questions {
     validate(asked)
     const { runId, sessionKey } = events[0]!
     if (signal.aborted) throw abortError(signal)
-    const { maxQuestions, maxBytes } = this.#options
+    const { maxQuestions, maxBytes } = this.#options.limits
     if (this.#ofRun(runId).length >= maxQuestions) {
       const message = `The agent asks for more than ${maxQuestions} permissions at the same time.`
       throw new GatewayError('UNAVAILABLE', message, { retryable: false })

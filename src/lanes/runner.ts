@@ -17,7 +17,8 @@ import { Settlement, type SettlementOptions } from './settlement.js'
 
 export type RunOutcomeLabel = 'completed' | 'failed' | 'aborted' | 'retried' | 'interrupted'
 
-export interface RunnerOptions extends Omit<AttemptsOptions, 'onSteerable'>, SettlementOptions {
+/** Read anew whenever they are needed: limits may change. */
+export interface RunnerOptions extends AttemptsOptions, SettlementOptions {
   readonly agents: { get(name: string): AgentEntry | undefined }
   readonly router: Router
   readonly retry: RetryPolicy
@@ -48,7 +49,7 @@ export class Runner {
 
   constructor(options: RunnerOptions) {
     this.#options = options
-    this.#attempts = new Attempts({ ...options, onSteerable: (lane) => this.arrived(lane) })
+    this.#attempts = new Attempts(options, (lane) => this.arrived(lane))
     this.#settlement = new Settlement(options)
     this.#arrivals = new Arrivals(options, this)
   }
@@ -144,7 +145,12 @@ export class Runner {
       task.attempt++
       journal.begun(idsOf(task))
       const attempt = () => this.#attempts.run(lane, record, built)
-      ended = await (gate === undefined ? attempt() : this.#gating.run(gate, attempt))
+      built.use?.begin()
+      try {
+        ended = await (gate === undefined ? attempt() : this.#gating.run(gate, attempt))
+      } finally {
+        built.use?.end()
+      }
     }
     gate?.callNext()
     // Stopped in the very turn in which it failed: no other try, and no dead letter.

@@ -6,6 +6,7 @@ import { CronJob, CronRun } from './cron.js'
 import { ErrorShape } from './errors.js'
 import { SessionSummary } from './frames.js'
 import { InboundEvent } from './inbound-event.js'
+import { ConfigChanged } from './methods/config.js'
 import { Pairing } from './pairing.js'
 import { Id, JsonObject, Seq, Timestamp } from './primitives.js'
 import { GivenSkill } from './skills.js'
@@ -397,6 +398,14 @@ export const EVENTS = {
       changed: Type.Array(Type.String()),
       removed: Type.Array(Type.String()),
     }),
+  }),
+  configChanged: event({
+    name: 'config.changed',
+    summary: 'The configuration changed; says where, never to what.',
+    durable: false,
+    scope: 'admin',
+    session: false,
+    payload: ConfigChanged,
   }),
   gatewayShutdown: event({
     name: 'gateway.shutdown',

@@ -4,16 +4,26 @@ import { cronOrigin, type InboundEvent, type QueueMode } from '../protocol/index
 import { compilePattern } from '../protocol/pattern.js'
 import { channelOf } from './sessions.js'
 
+export type RoutingConfig = Pick<Config, 'routing' | 'defaultAgent'> & {
+  lanes: Pick<Config['lanes'], 'queueMode'>
+}
+
 type Rule = Config['routing'][number]
 
 /** What serves a session (spec §3.6 and §4): what a scheduled job asks for, then the session’s own setting, then the first rule that matches and says, then the default. */
 export class Router {
-  readonly #agent: (sessionKey: string, content: unknown) => string
-  readonly #queueMode: (sessionKey: string) => QueueMode
+  #agent!: (sessionKey: string, content: unknown) => string
+  #queueMode!: (sessionKey: string) => QueueMode
+  readonly #isAgent: (name: string) => boolean
 
-  constructor(
-    config: Pick<Config, 'routing' | 'defaultAgent'> & { lanes: Pick<Config['lanes'], 'queueMode'> },
-  ) {
+  /** @param isAgent whether there is an agent of that name: a session whose own is gone falls back to the rules */
+  constructor(config: RoutingConfig, isAgent: (name: string) => boolean = () => true) {
+    this.#isAgent = isAgent
+    this.update(config)
+  }
+
+  /** Other rules, from the next event on. */
+  update(config: RoutingConfig): void {
     this.#agent = decide(config.routing, 'agent', config.defaultAgent)
     this.#queueMode = decide(config.routing, 'queueMode', config.lanes.queueMode)
   }
@@ -22,7 +32,10 @@ export class Router {
     event: Pick<InboundEvent, 'sessionKey' | 'payload' | 'source'>,
     record: SessionRecord | null | undefined,
   ): string {
-    return cronOrigin(event)?.agent || record?.agent || this.#agent(event.sessionKey, event.payload.content)
+    const asked = cronOrigin(event)?.agent
+    if (asked) return asked
+    const own = record?.agent
+    return own && this.#isAgent(own) ? own : this.#agent(event.sessionKey, event.payload.content)
   }
 
   queueMode(sessionKey: string, record: SessionRecord | null | undefined): QueueMode {

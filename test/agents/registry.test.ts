@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { AgentRegistry } from '../../src/agents/registry.js'
 import { ConfigError } from '../../src/config/problems.js'
 import { createTestRun } from '../../src/testing/agent-suite.js'
+import { until } from '../helpers/until.js'
 
 function context(t: Test, files: Record<string, string> = {}) {
   return { log: createTestRun().context.log, baseDir: t.testdir(files), env: {} }
@@ -129,4 +130,46 @@ t.test('closes every agent once, whichever fails', async (t) => {
   await registry.close()
   t.strictSame(closed, ['one', 'two'])
   t.match(logged, [['error', { agent: 'one' }, 'an agent failed to close']])
+})
+
+t.test('makes only those anew that changed; the old one is closed when its last run has ended', async (t) => {
+  const registry = new AgentRegistry()
+  const made: string[] = []
+  const closed: string[] = []
+  registry.register('test', ({ mood }, { name }) => {
+    const id = `${name} ${mood}`
+    made.push(id)
+    return answering(id, async () => void closed.push(id))
+  })
+  const agent = (mood: string) => ({ type: 'test', mood })
+  await registry.build({ a: agent('calm'), b: agent('calm'), c: agent('calm') }, context(t))
+  made.length = 0
+  const told: unknown[] = []
+  registry.onBuilt(({ name }, before) => told.push([name, before?.name]))
+  const { use } = registry.get('a')!
+  use!.begin()
+
+  const next = { b: agent('calm'), a: agent('bright'), d: agent('calm') }
+  const prepared = await registry.prepare(next, context(t))
+  t.strictSame(made.sort(), ['a bright', 'd calm'])
+  t.strictSame(registry.names(), ['a', 'b', 'c', 'echo'], 'nothing of it serves yet')
+  prepared.apply()
+  t.strictSame(registry.names(), ['b', 'a', 'd', 'echo'])
+  t.strictSame(told.sort(), [
+    ['a', 'a'],
+    ['d', undefined],
+  ])
+  await until(() => closed.length === 1)
+  t.strictSame(closed, ['c calm'])
+  use!.end()
+  await until(() => closed.length === 2)
+  t.strictSame(closed, ['c calm', 'a calm'])
+
+  const unused = await registry.prepare({ ...next, a: agent('sad') }, context(t))
+  await unused.discard()
+  t.strictSame(closed.slice(2), ['a sad'])
+  await t.rejects(registry.prepare({ a: { type: 'none' } }, context(t)), ConfigError)
+  t.match(await registry.get('a')!.agent.run({} as never, {} as never), { content: 'a bright' })
+  await registry.close()
+  t.strictSame(closed.slice(3).sort(), ['a bright', 'b calm', 'd calm'])
 })

@@ -90,3 +90,37 @@ t.test('a principal cannot be changed through what it was made of', (t) => {
   t.equal(ANONYMOUS.scopes.size, 4)
   t.end()
 })
+
+t.test('of replaced tokens only those lose their holders that are gone or give other rights', (t) => {
+  const store = new TokenStore([
+    'unnamed-by-its-place',
+    { token: 'stays-as-it-is', name: 'stays', scopes: ['read'] },
+    { token: 'is-taken-away', name: 'gone' },
+    { token: 'may-do-less-now', name: 'less', role: 'admin' },
+    'moves-to-another-place',
+  ])
+  const held = (token: string) => store.authenticate(token)!
+  const [unnamed, stays, gone, less, moves] = [
+    held('unnamed-by-its-place'),
+    held('stays-as-it-is'),
+    held('is-taken-away'),
+    held('may-do-less-now'),
+    held('moves-to-another-place'),
+  ]
+  const lost = store.replace([
+    'unnamed-by-its-place',
+    'moves-to-another-place',
+    { token: 'stays-as-it-is', name: 'stays', scopes: ['read'] },
+    { token: 'may-do-less-now', name: 'less', role: 'viewer' },
+    { token: 'is-a-new-one', name: 'new' },
+  ])
+  t.strictSame([...lost].map(({ name }) => name).sort(), ['gone', 'less'])
+  t.ok(lost.has(gone) && lost.has(less))
+  t.equal(held('unnamed-by-its-place'), unnamed)
+  t.equal(held('moves-to-another-place'), moves)
+  t.equal(held('stays-as-it-is'), stays)
+  t.equal(store.authenticate('is-taken-away'), null)
+  t.match(held('may-do-less-now'), { role: 'viewer' })
+  t.match(held('is-a-new-one'), { name: 'new' })
+  t.end()
+})

@@ -11,10 +11,10 @@ const KEYS = ['a:1:main', 'b:2:main', 'c:3:main']
 const recordOf = (h: Harness): PidRecord => readPidFile(h.home)!
 const restartsOf = (h: Harness): number => recordOf(h).lastRestart?.number ?? 0
 
-/** SIGHUP, until the new one listens. */
+/** SIGUSR2, until the new one listens. */
 async function restart(h: Harness, gateway: GatewayProcess): Promise<void> {
   const number = restartsOf(h) + 1
-  gateway.signal('SIGHUP')
+  gateway.signal('SIGUSR2')
   await until(() => restartsOf(h) === number && recordOf(h).lastRestart?.status === 'restarted')
 }
 
@@ -179,7 +179,7 @@ t.test('a request with a key outlives the restart: refused by one, answered by t
   const { client } = watcher
   const running = await client.request(sessionsSend, { content: 'until go' }, { sessionKey: 'a:1' })
   await until(() => watcher.frames.some(({ event }) => event === 'agent.started'))
-  gateway.signal('SIGHUP')
+  gateway.signal('SIGUSR2')
   await until(() => watcher.frames.some(({ event }) => event === 'gateway.shutdown'))
   const held = client.request(sessionsSend, { content: 'held', idempotencyKey: 'k' }, { sessionKey: 'a:1' })
   await t.rejects(client.request(sessionsSend, { content: 'refused' }, { sessionKey: 'a:1' }), {
@@ -187,7 +187,7 @@ t.test('a request with a key outlives the restart: refused by one, answered by t
     retryable: true,
     retryAfterMs: Number,
   })
-  gateway.signal('SIGHUP')
+  gateway.signal('SIGUSR2')
   h.file('go')
   const { runId } = await held
   await until(() => watcher.frames.filter(isFinal).length === 2)
@@ -208,7 +208,7 @@ t.test('SIGTERM during a restart ends it', async (t) => {
   const socket = await h.connect(gateway)
   await socket.call('sessions.send', { content: 'hang' }, 'a:1')
   await socket.event('agent.started')
-  gateway.signal('SIGHUP')
+  gateway.signal('SIGUSR2')
   t.match(await socket.event('gateway.shutdown'), { payload: { reason: 'restart', restart: true } })
   const cli = runCli(['gateway', 'restart', '--json'], h)
   gateway.signal('SIGTERM')

@@ -60,3 +60,20 @@ t.test('the agent that a scheduled job asks for comes before all, and nobody els
   t.equal(router.agent({ sessionKey: 'web:1', source: 'cron', payload }, own), 'asked')
   t.equal(router.agent({ sessionKey: 'web:1', source: 'ws', payload }, own), 'own')
 })
+
+t.test('a session whose own agent is gone follows the rules; other rules hold at once', async (t) => {
+  const changing = new Router(
+    { lanes: { queueMode: 'followup' }, defaultAgent: 'old', routing: [] },
+    (name) => name !== 'gone',
+  )
+  const agent = (own: string) =>
+    changing.agent(
+      { sessionKey: 'web:1', source: 'ws', payload: {} },
+      newSessionRecord('web:1', 0, { agent: own }),
+    )
+  t.equal(agent('gone'), 'old')
+  t.equal(agent('there'), 'there')
+  changing.update({ lanes: { queueMode: 'steer' }, defaultAgent: 'new', routing: [] })
+  t.equal(agent('gone'), 'new')
+  t.equal(changing.queueMode('web:1', null), 'steer')
+})

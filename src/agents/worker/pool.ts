@@ -64,11 +64,20 @@ export class WorkerPool implements Agent, Capacity {
   }
 
   /** @throws `FORBIDDEN` for a token that is confined to some sessions, or not among those of the configuration. */
-  admit({ name, sessions }: Principal): void {
-    if (sessions === null && (this.#options.tokens?.includes(name) ?? true)) return
+  admit(principal: Principal): void {
+    if (this.admits(principal)) return
     throw new GatewayError('FORBIDDEN', `These credentials do not cover the runs of '${this.#name}'.`, {
       details: { agent: this.#name },
     })
+  }
+
+  admits({ name, sessions }: Principal): boolean {
+    return sessions === null && (this.#options.tokens?.includes(name) ?? true)
+  }
+
+  /** What a worker registered with; null: it is none of these. */
+  creditOf(link: WorkerLink): number | null {
+    return this.#workers.get(link)?.credit ?? null
   }
 
   /** Runs may come from here on: at most `credit` at the same time. Again: sets the credit anew. */

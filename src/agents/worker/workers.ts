@@ -28,6 +28,16 @@ export class Workers<C extends object> {
     if (entry !== undefined) pool.unregister(entry.link)
   }
 
+  /** Those who worked for one pool work for its successor, where they may; the old one keeps what runs. */
+  move(from: WorkerPool, to: WorkerPool, mayWork: (connection: C) => boolean): void {
+    for (const [connection, { link, pools }] of this.#of) {
+      const credit = from.creditOf(link)
+      if (!pools.has(from) || credit === null || !mayWork(connection)) continue
+      pools.add(to)
+      to.register(link, credit)
+    }
+  }
+
   /** Its runs go to others. */
   ended(connection: C): void {
     const entry = this.#of.get(connection)

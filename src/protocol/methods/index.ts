@@ -1,5 +1,6 @@
 export * from './agents.js'
 export * from './channels.js'
+export * from './config.js'
 export * from './cron.js'
 export * from './dead-letters.js'
 export * from './deliveries.js'

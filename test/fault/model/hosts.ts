@@ -134,7 +134,7 @@ export class ProcessHost implements Host {
     gateway.exited.then(() => {
       ended = true
     })
-    gateway.signal('SIGHUP')
+    gateway.signal('SIGUSR2')
     await until(() => ended || isOver())
     if (last()?.status !== 'restarted') throw new Error(`the restart failed:\n${gateway.output()}`)
   }

@@ -133,6 +133,40 @@ const CASES: readonly Case[] = [
   { method: 'gateway.health', session: 'none', scope: 'read' },
   { method: 'gateway.ping', session: 'none', scope: null },
   { method: 'methods.list', session: 'none', scope: null },
+  {
+    method: 'config.get',
+    session: 'none',
+    scope: 'admin',
+    bad: [
+      [{ path: '' }, 'params.path'],
+      [{ path: 5 }, 'params.path'],
+      [{ path: 'lanes..capacity' }, 'params.path'],
+    ],
+  },
+  { method: 'config.schema', session: 'none', scope: 'admin' },
+  {
+    method: 'config.set',
+    session: 'none',
+    scope: 'admin',
+    bad: [
+      [{}, 'params.path'],
+      [{ path: '', value: 1 }, 'params.path'],
+      [{ path: '[', value: 1 }, 'params.path'],
+      [{ path: long(1_000), value: 1 }, 'params.path'],
+      [{ path: 'port', value: 1, baseHash: 5 }, 'params.baseHash'],
+    ],
+  },
+  {
+    method: 'config.patch',
+    session: 'none',
+    scope: 'admin',
+    bad: [
+      [{ baseHash: 'x' }, 'params.patch'],
+      [{ patch: [], baseHash: 'x' }, 'params.patch'],
+      [{ patch: {} }, 'params.baseHash'],
+    ],
+  },
+  { method: 'config.reload', session: 'none', scope: 'admin' },
   { method: 'events.subscribe', session: 'none', scope: 'read', bad: selection },
   { method: 'events.unsubscribe', session: 'none', scope: 'read', bad: selection },
   {

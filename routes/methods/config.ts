@@ -1,0 +1,49 @@
+import type { FastifyInstance } from 'fastify'
+import type { Origin } from '../../src/config/control.js'
+import { ConfigError } from '../../src/config/problems.js'
+import { ConfigSchema } from '../../src/config/schema.js'
+import type { RequestContext } from '../../src/methods/registry.js'
+import {
+  configGet,
+  configPatch,
+  configReload,
+  configSchema,
+  configSet,
+  GatewayError,
+} from '../../src/protocol/index.js'
+
+/** `config.*`. */
+export default async function configMethods(app: FastifyInstance): Promise<void> {
+  const control = app.configControl
+
+  app.method(configGet, ({ path }) => control.get(path))
+
+  app.method(configSchema, () => ({ schema: ConfigSchema }))
+
+  app.method(configSet, ({ path, value, baseHash }, context) =>
+    explained(() => control.set(path, value, baseHash, originOf(context), context.signal)),
+  )
+
+  app.method(configPatch, ({ patch, baseHash }, context) =>
+    explained(() => control.patch(patch, baseHash, originOf(context), context.signal)),
+  )
+
+  app.method(configReload, (_params, context) =>
+    explained(() => control.reload(originOf(context), context.signal)),
+  )
+}
+
+const originOf = ({ principal }: RequestContext): Origin => ({ source: 'rpc', by: principal.name })
+
+/** Problems of a configuration are the client's to mend: all of them, with where each comes from. */
+async function explained<T>(change: () => Promise<T>): Promise<T> {
+  try {
+    return await change()
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    const { problems, message } = error
+    throw new GatewayError('INVALID_REQUEST', `Nothing was changed: ${message}`, {
+      details: { problems: [...problems] },
+    })
+  }
+}
