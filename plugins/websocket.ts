@@ -32,6 +32,8 @@ export default fp<WebsocketPluginOptions>(
       config,
       version,
       auth,
+      devices: app.devices,
+      usages: app.usages,
       journal,
       methodNames: () => methods.names,
       snapshot: (principal) => sessions.snapshot(principal),
@@ -42,6 +44,8 @@ export default fp<WebsocketPluginOptions>(
       config,
       broadcaster,
       methods,
+      audit: app.audit,
+      usages: app.usages,
       log,
       observeRequest: rpc,
       handshake: handshake.answer,
@@ -49,6 +53,8 @@ export default fp<WebsocketPluginOptions>(
       onRefused: (reason) => instruments.handshakesRefused.inc({ reason: reason.toLowerCase() }),
     })
     app.decorate('connections', connections)
+    // In the next turn, so that who has ended its own credentials still gets the answer.
+    auth.identities.onEnded((ended, reason) => setImmediate(() => connections.closeEnded(ended, reason)))
     await app.register(upgrades)
     // Not as a literal: the types of `ws` lack `closeTimeout`.
     const options = {
@@ -89,6 +95,7 @@ export default fp<WebsocketPluginOptions>(
       'overload',
       'lifecycle',
       'auth',
+      'identities',
       'journal',
       'events',
       'methods',

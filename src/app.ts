@@ -7,6 +7,7 @@ import connectors from '../plugins/connectors.js'
 import events from '../plugins/events.js'
 import health from '../plugins/health.js'
 import hooks from '../plugins/hooks.js'
+import identities from '../plugins/identities.js'
 import journal from '../plugins/journal.js'
 import lanes from '../plugins/lanes.js'
 import lifecycle from '../plugins/lifecycle.js'
@@ -28,6 +29,7 @@ import channelMethods from '../routes/methods/channels.js'
 import deliveryMethods from '../routes/methods/deliveries.js'
 import eventMethods from '../routes/methods/events.js'
 import gatewayMethods from '../routes/methods/gateway.js'
+import identityMethods from '../routes/methods/identity.js'
 import laneMethods from '../routes/methods/lanes.js'
 import pairingMethods from '../routes/methods/pairing.js'
 import sessionMethods from '../routes/methods/sessions.js'
@@ -175,6 +177,7 @@ async function compose(
   await app.register(journal, { config, home })
   await app.register(hooks, { config })
   await app.register(events)
+  await app.register(identities, { config })
   await app.register(lifecycle, { config })
   await app.register(agents, { config, baseDir, sources })
   await app.register(methods, { checkResults })
@@ -195,6 +198,7 @@ async function compose(
   await app.register(deliveryMethods)
   await app.register(channelMethods)
   await app.register(pairingMethods)
+  await app.register(identityMethods)
   await app.register(thirdParty, { config, baseDir })
 
   await app.register(

@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { QueueMode } from '../protocol/primitives.js'
 import { Channels, Connector } from './schema-channels.js'
+import { Audit } from './schema-identity.js'
 import { age, bytes, closed, count, ms, named, section } from './schema-kinds.js'
 import { Overload } from './schema-overload.js'
 import { Auth, RateLimits, Tls } from './schema-security.js'
@@ -267,6 +268,7 @@ export const ConfigSchema = Type.Object(
       'What is logged, to standard output.',
     ),
     auth: Auth,
+    audit: Audit,
     tls: Tls,
     connection: Connection,
     rateLimit: RateLimits,

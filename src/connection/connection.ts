@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { Principal } from '../auth/principal.js'
+import type { PrincipalUsage } from '../auth/usage.js'
 import type { Subscriber } from '../events/broadcaster.js'
 import { CLOSE, type CloseReason } from '../protocol/close-codes.js'
 import { GatewayError } from '../protocol/errors.js'
@@ -13,8 +14,11 @@ import { RateBucket } from './rate-bucket.js'
 import { RequestTable } from './requests.js'
 import { reasonOfFailure } from './ws-failures.js'
 
-/** `new`: no hello yet; `handshaking`: being let in; `open`; `closed`: nothing is read or written any more. */
-export type ConnectionState = 'new' | 'handshaking' | 'open' | 'closed'
+/**
+ * `new`: no hello yet; `handshaking`: being let in; `challenged`: it has to prove who it is; `open`; `closed`: nothing is
+ * read or written any more.
+ */
+export type ConnectionState = 'new' | 'handshaking' | 'challenged' | 'open' | 'closed'
 
 const BAD_FRAMES = 20
 const BAD_FRAMES_WINDOW_MS = 10_000
@@ -26,17 +30,21 @@ export class Connection implements Subscriber, OutboxOwner {
   state: ConnectionState = 'new'
   client: ClientInfo | null = null
   upgrade: UpgradeInfo | null
+  readonly address: string
   /** Pings since the peer last showed that it lives. */
   unansweredPings = 0
   /** The initial “everything” was not yet replaced by a subscription of its own. */
   subscribedByDefault = true
   /** Its hello said that it takes runs. */
   isWorker = false
+  /** What its principal uses on all of its connections; null: that is not limited. */
+  usage: PrincipalUsage | null = null
   #principal: Principal | null = null
   #requests: RequestTable | null = null
   /** Frames that wait: for the handshake's end, or for the reader to take what was sent. */
   #held: string[] | null = null
   #onEnd: (() => void) | null = null
+  #onProof: ((frame: Record<string, unknown>) => void) | null = null
   #helloTimer: NodeJS.Timeout | null
   #badFrames = 0
   #badFramesSince = 0
@@ -53,12 +61,10 @@ export class Connection implements Subscriber, OutboxOwner {
   ) {
     const { connection, rateLimit } = services.config
     this.upgrade = upgrade
+    this.address = upgrade.address
     this.outbox = new Outbox(stream, services.flusher, this, connection.maxBufferedBytes)
     this.#bucket = new RateBucket(rateLimit.frames.max, rateLimit.frames.windowMs)
-    this.#helloTimer = setTimeout(() => {
-      const message = `No hello within ${connection.handshakeTimeoutMs} ms.`
-      this.refuse('HELLO_TIMEOUT', new GatewayError('INVALID_REQUEST', message, { retryable: true }))
-    }, connection.handshakeTimeoutMs)
+    this.#helloTimer = this.#awaitFrame('hello')
   }
 
   get principal(): Principal {
@@ -113,10 +119,23 @@ export class Connection implements Subscriber, OutboxOwner {
   /** Lets the peer in: from here on its requests are served. */
   open(principal: Principal, client: ClientInfo, helloOk: string): void {
     this.#principal = principal
+    this.services.opened(this)
     this.client = client
     this.upgrade = null
     this.state = 'open'
     this.outbox.send(helloOk)
+  }
+
+  /** Sends a challenge; the next frame has to be its `hello-proof`. Not settled when the connection ends before. */
+  challenge(text: string): Promise<Record<string, unknown>> {
+    this.state = 'challenged'
+    this.#helloTimer = this.#awaitFrame('hello-proof')
+    this.outbox.send(text)
+    const proof = new Promise<Record<string, unknown>>((resolve) => {
+      this.#onProof = resolve
+    })
+    this.#takeHeld()
+    return proof
   }
 
   /** Whom to tell when nothing is read or written any more; one listener at most. */
@@ -126,12 +145,7 @@ export class Connection implements Subscriber, OutboxOwner {
 
   /** Goes on with the frames that waited. */
   release(): void {
-    const held = this.#held
-    if (held === null || this.state !== 'open' || this.outbox.congested) return
-    this.#held = null
-    // What a frame sends may fill the outbox: then the rest waits again.
-    for (const text of held) this.#take(text)
-    if (this.#held === null) this.socket.resume()
+    if (this.state === 'open' && !this.outbox.congested) this.#takeHeld()
   }
 
   /** Says why in a `hello-error`, then closes. */
@@ -227,25 +241,61 @@ export class Connection implements Subscriber, OutboxOwner {
       return
     }
     if (this.state === 'open') {
+      if (this.usage !== null && frame.type !== 'cancel' && this.#isBeyondLimits(this.usage, frame)) return
       if (frame.type === 'request') {
         this.#requests ??= new RequestTable(this)
         this.#requests.start(frame)
       } else if (frame.type === 'cancel') this.#cancel(frame)
       else if (frame.type === 'event') this.services.publish(this, frame)
       else this.#unexpected(frame)
+    } else if (this.state === 'challenged') {
+      if (frame.type === 'hello-proof') this.#proof(frame)
+      else this.bad(readFrameId(frame), invalid('type: expected hello-proof after hello-challenge'))
     } else if (frame.type === 'hello') {
-      this.#hello(frame)
+      this.#shake()
+      this.services.handshake(this, frame)
     } else {
       this.bad(readFrameId(frame), invalid('type: expected hello as the first frame'))
     }
   }
 
-  #hello(frame: Record<string, unknown>): void {
+  /** What comes from here on waits for the end of the handshake. */
+  #shake(): void {
     this.state = 'handshaking'
     clearTimeout(this.#helloTimer!)
     this.#helloTimer = null
     this.#hold()
-    this.services.handshake(this, frame)
+  }
+
+  /** A challenge is good for one try. */
+  #proof(frame: Record<string, unknown>): void {
+    const onProof = this.#onProof!
+    this.#onProof = null
+    this.#shake()
+    onProof(frame)
+  }
+
+  #awaitFrame(type: string): NodeJS.Timeout {
+    const { handshakeTimeoutMs } = this.services.config.connection
+    return setTimeout(() => {
+      const message = `No ${type} within ${handshakeTimeoutMs} ms.`
+      this.refuse('HELLO_TIMEOUT', new GatewayError('INVALID_REQUEST', message, { retryable: true }))
+    }, handshakeTimeoutMs)
+  }
+
+  #takeHeld(): void {
+    const held = this.#held
+    if (held === null) return
+    this.#held = null
+    // What a frame sends may fill the outbox, and it may begin a handshake: then the rest waits again.
+    for (const text of held) this.#take(text)
+    if (this.#held === null) this.socket.resume()
+  }
+
+  #isBeyondLimits(usage: PrincipalUsage, frame: Record<string, unknown>): boolean {
+    const refused = usage.refuseRequest(performance.now())
+    if (refused !== null) this.respondError(readFrameId(frame), refused)
+    return refused !== null
   }
 
   #cancel(frame: Record<string, unknown>): void {
@@ -297,8 +347,11 @@ export class Connection implements Subscriber, OutboxOwner {
     this.#helloTimer = null
     this.#requests?.abortAll()
     broadcaster.unsubscribe(this)
+    if (this.usage !== null) this.services.usages.leave(this.usage)
+    this.usage = null
     this.#onEnd?.()
     this.#onEnd = null
+    this.#onProof = null
     this.upgrade = null
   }
 }

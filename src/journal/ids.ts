@@ -5,6 +5,9 @@ const RUN = 'run_'
 const MESSAGE = 'msg_'
 const DELIVERY = 'dlv_'
 const QUESTION = 'ask_'
+const TOKEN = 'tok_'
+const PAIRING = 'pair_'
+const AUDIT = 'aud_'
 
 const TIME_DIGITS = 9
 const COUNTER_DIGITS = 4
@@ -54,6 +57,12 @@ export const newMessageId = (): string => MESSAGE + nextSuffix()
 export const newDeliveryId = (): string => DELIVERY + nextSuffix()
 
 export const newQuestionId = (): string => QUESTION + nextSuffix()
+
+export const newTokenId = (): string => TOKEN + nextSuffix()
+
+export const newPairingId = (): string => PAIRING + nextSuffix()
+
+export const newAuditId = (): string => AUDIT + nextSuffix()
 
 /** The event that a run handles; null: that is no run id. */
 export const eventIdOfRun = (runId: string): string | null =>

@@ -5,7 +5,7 @@ import type { Scope } from './contract.js'
 import { ErrorShape } from './errors.js'
 import { SessionSummary } from './frames.js'
 import { InboundEvent } from './inbound-event.js'
-import { Pairing } from './pairing.js'
+import { AnyPairing } from './pairing.js'
 import { Id, JsonObject, Seq, Timestamp } from './primitives.js'
 
 export * from './inbound-event.js'
@@ -320,11 +320,11 @@ export const EVENTS = {
   }),
   pairingRequested: event({
     name: 'pairing.requested',
-    summary: 'A stranger asks to be let in.',
+    summary: 'A stranger or a device asks to be let in.',
     durable: false,
     scope: 'admin',
     session: false,
-    payload: Type.Object({ pairing: Pairing }),
+    payload: Type.Object({ pairing: AnyPairing }),
   }),
   pairingResolved: event({
     name: 'pairing.resolved',
@@ -332,7 +332,7 @@ export const EVENTS = {
     durable: false,
     scope: 'admin',
     session: false,
-    payload: Type.Object({ pairing: Pairing, approved: Type.Boolean() }),
+    payload: Type.Object({ pairing: AnyPairing, approved: Type.Boolean() }),
   }),
   gatewayShutdown: event({
     name: 'gateway.shutdown',
