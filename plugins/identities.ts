@@ -49,6 +49,13 @@ export default fp<{ config: Pick<Config, 'auth' | 'audit'> }>(
       await devices.load()
       identities.addSource(devices)
     }
+    if (config.auth.jwt !== undefined) {
+      // Loaded only where it is configured.
+      const { JwtSource } = await import('../src/auth/jwt.js')
+      const jwt = new JwtSource(config.auth.jwt, { log })
+      identities.addSource(jwt)
+      app.addHook('onClose', async () => jwt.close())
+    }
     auth.onFailed((address, where, connId) => audit.refusedLogin(address, where, 'UNAUTHORIZED', connId))
     app.decorate('tokens', tokens)
     app.decorate('devices', devices)
