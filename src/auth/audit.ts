@@ -45,6 +45,8 @@ const TARGET_PARAMS = new Set([
 ])
 const MAX_TEXT = 256
 const MAX_ITEMS = 64
+/** Of all that is kept of one call’s parameters, as JSON. */
+const MAX_TARGET = 4_096
 
 export interface AuditOptions {
   readonly documents: Documents
@@ -191,9 +193,11 @@ export class Audit {
 
 function targetOf(params: unknown): JsonObject {
   if (typeof params !== 'object' || params === null) return {}
-  return Object.fromEntries(
+  const target = Object.fromEntries(
     Object.entries(params).filter(([name, value]) => TARGET_PARAMS.has(name) && isHarmless(value)),
   )
+  // Whoever is refused chooses them, too.
+  return JSON.stringify(target).length <= MAX_TARGET ? target : {}
 }
 
 function isHarmless(value: unknown): boolean {

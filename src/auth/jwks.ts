@@ -105,7 +105,10 @@ export class Jwks {
         headers: { accept: 'application/json' },
         signal,
       })
-      if (!response.ok) throw new Error(`the key server answers ${response.status}`)
+      if (!response.ok) {
+        await response.body?.cancel()
+        throw new Error(`the key server answers ${response.status}`)
+      }
       this.#keys = createLocalJWKSet(JSON.parse(await readBounded(response)) as JSONWebKeySet)
       this.#fetchedAt = this.#now()
     } catch (error) {

@@ -12,7 +12,7 @@ export type JwtOptions = Static<typeof JwtSchema>
 
 /** Compact serialisation of a JSON header; anything else is no JWT. */
 const COMPACT = /^eyJ[\w-]*\.[\w-]+\.[\w-]+$/
-const MAX_NAME = 256
+const MAX_NAME = 200
 const MAX_PATTERNS = 64
 
 /** JSON Web Tokens of an identity provider (spec §5). The only user of jose, which is loaded with this module. */

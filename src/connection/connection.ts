@@ -7,10 +7,11 @@ import { CLOSE, type CloseReason } from '../protocol/close-codes.js'
 import { GatewayError } from '../protocol/errors.js'
 import type { ClientInfo } from '../protocol/frames.js'
 import type { ConnectionServices } from './connections.js'
+import { Entrance } from './entrance.js'
+import { FrameLimits } from './frame-limits.js'
 import { readFrame, readFrameId, type UpgradeInfo } from './inbound.js'
 import { errorText, helloErrorText, responseText } from './outbound.js'
 import { Outbox, type OutboxOwner, type SharedFrame } from './outbox.js'
-import { RateBucket } from './rate-bucket.js'
 import { RequestTable } from './requests.js'
 import { reasonOfFailure } from './ws-failures.js'
 
@@ -19,9 +20,6 @@ import { reasonOfFailure } from './ws-failures.js'
  * read or written any more.
  */
 export type ConnectionState = 'new' | 'handshaking' | 'challenged' | 'open' | 'closed'
-
-const BAD_FRAMES = 20
-const BAD_FRAMES_WINDOW_MS = 10_000
 
 /** One WebSocket: reads frames, keeps the requests in flight, writes through a bounded outbox. */
 export class Connection implements Subscriber, OutboxOwner {
@@ -44,13 +42,9 @@ export class Connection implements Subscriber, OutboxOwner {
   /** Frames that wait: for the handshake's end, or for the reader to take what was sent. */
   #held: string[] | null = null
   #onEnd: (() => void) | null = null
-  #onProof: ((frame: Record<string, unknown>) => void) | null = null
-  #helloTimer: NodeJS.Timeout | null
-  #badFrames = 0
-  #badFramesSince = 0
-  readonly #bucket: RateBucket
-  /** Frames beyond the limit: as many again, then the connection ends. */
-  #excess: RateBucket | null = null
+  /** Null once it is open. */
+  #entrance: Entrance | null
+  readonly #limits: FrameLimits
 
   constructor(
     readonly id: string,
@@ -63,8 +57,10 @@ export class Connection implements Subscriber, OutboxOwner {
     this.upgrade = upgrade
     this.address = upgrade.address
     this.outbox = new Outbox(stream, services.flusher, this, connection.maxBufferedBytes)
-    this.#bucket = new RateBucket(rateLimit.frames.max, rateLimit.frames.windowMs)
-    this.#helloTimer = this.#awaitFrame('hello')
+    this.#limits = new FrameLimits(rateLimit.frames)
+    this.#entrance = new Entrance(connection.handshakeTimeoutMs, (error) =>
+      this.refuse('HELLO_TIMEOUT', error),
+    )
   }
 
   get principal(): Principal {
@@ -87,7 +83,7 @@ export class Connection implements Subscriber, OutboxOwner {
       this.close('BINARY')
       return
     }
-    const waitMs = this.#bucket.take(performance.now())
+    const waitMs = this.#limits.take(performance.now())
     if (waitMs > 0) this.#limit(data, waitMs)
     else this.#take(data.toString())
   }
@@ -122,6 +118,7 @@ export class Connection implements Subscriber, OutboxOwner {
     this.services.opened(this)
     this.client = client
     this.upgrade = null
+    this.#entrance = null
     this.state = 'open'
     this.outbox.send(helloOk)
   }
@@ -129,11 +126,8 @@ export class Connection implements Subscriber, OutboxOwner {
   /** Sends a challenge; the next frame has to be its `hello-proof`. Not settled when the connection ends before. */
   challenge(text: string): Promise<Record<string, unknown>> {
     this.state = 'challenged'
-    this.#helloTimer = this.#awaitFrame('hello-proof')
     this.outbox.send(text)
-    const proof = new Promise<Record<string, unknown>>((resolve) => {
-      this.#onProof = resolve
-    })
+    const proof = this.#entrance!.awaitProof()
     this.#takeHeld()
     return proof
   }
@@ -214,13 +208,8 @@ export class Connection implements Subscriber, OutboxOwner {
   /** A frame that is not of the protocol: an error, and the connection lives on, unless they come in numbers. */
   bad(id: string | null, error: GatewayError): void {
     this.services.stats.framesBad++
-    const now = performance.now()
-    if (now - this.#badFramesSince > BAD_FRAMES_WINDOW_MS) {
-      this.#badFramesSince = now
-      this.#badFrames = 0
-    }
     this.respondError(id, error)
-    if (++this.#badFrames > BAD_FRAMES) this.close('PROTOCOL_ABUSE')
+    if (this.#limits.bad(performance.now())) this.close('PROTOCOL_ABUSE')
   }
 
   #take(text: string): void {
@@ -249,8 +238,10 @@ export class Connection implements Subscriber, OutboxOwner {
       else if (frame.type === 'event') this.services.publish(this, frame)
       else this.#unexpected(frame)
     } else if (this.state === 'challenged') {
-      if (frame.type === 'hello-proof') this.#proof(frame)
-      else this.bad(readFrameId(frame), invalid('type: expected hello-proof after hello-challenge'))
+      if (frame.type === 'hello-proof') {
+        this.#shake()
+        this.#entrance!.proof(frame)
+      } else this.bad(readFrameId(frame), invalid('type: expected hello-proof after hello-challenge'))
     } else if (frame.type === 'hello') {
       this.#shake()
       this.services.handshake(this, frame)
@@ -262,25 +253,8 @@ export class Connection implements Subscriber, OutboxOwner {
   /** What comes from here on waits for the end of the handshake. */
   #shake(): void {
     this.state = 'handshaking'
-    clearTimeout(this.#helloTimer!)
-    this.#helloTimer = null
+    this.#entrance!.arrived()
     this.#hold()
-  }
-
-  /** A challenge is good for one try. */
-  #proof(frame: Record<string, unknown>): void {
-    const onProof = this.#onProof!
-    this.#onProof = null
-    this.#shake()
-    onProof(frame)
-  }
-
-  #awaitFrame(type: string): NodeJS.Timeout {
-    const { handshakeTimeoutMs } = this.services.config.connection
-    return setTimeout(() => {
-      const message = `No ${type} within ${handshakeTimeoutMs} ms.`
-      this.refuse('HELLO_TIMEOUT', new GatewayError('INVALID_REQUEST', message, { retryable: true }))
-    }, handshakeTimeoutMs)
   }
 
   #takeHeld(): void {
@@ -320,7 +294,7 @@ export class Connection implements Subscriber, OutboxOwner {
   /** Control frames count as frames do, though nothing answers those that are too many. */
   #admitControl(): boolean {
     if (this.state === 'closed') return false
-    const admitted = this.#bucket.take(performance.now()) === 0
+    const admitted = this.#limits.take(performance.now()) === 0
     if (!admitted) this.#isAbusive()
     return admitted
   }
@@ -328,9 +302,7 @@ export class Connection implements Subscriber, OutboxOwner {
   /** One frame too many: whether there have been so many that the connection was closed. */
   #isAbusive(): boolean {
     this.services.stats.framesLimited++
-    const { max, windowMs } = this.services.config.rateLimit.frames
-    this.#excess ??= new RateBucket(max, windowMs)
-    if (this.#excess.take(performance.now()) === 0) return false
+    if (!this.#limits.exceeded(performance.now())) return false
     this.close('RATE_LIMITED')
     return true
   }
@@ -343,15 +315,14 @@ export class Connection implements Subscriber, OutboxOwner {
     // A socket that is not read never sees the peer's answer to the close frame.
     if (this.#held !== null) this.socket.resume()
     this.#held = null
-    if (this.#helloTimer !== null) clearTimeout(this.#helloTimer)
-    this.#helloTimer = null
+    this.#entrance?.close()
+    this.#entrance = null
     this.#requests?.abortAll()
     broadcaster.unsubscribe(this)
     if (this.usage !== null) this.services.usages.leave(this.usage)
     this.usage = null
     this.#onEnd?.()
     this.#onEnd = null
-    this.#onProof = null
     this.upgrade = null
   }
 }

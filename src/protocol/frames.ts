@@ -48,7 +48,7 @@ export const HelloFrame = Type.Object(
     auth: Type.Optional(
       nullable(
         Type.Object({
-          token: Type.Optional(nullable(Type.String({ maxLength: 4096 }))),
+          token: Type.Optional(nullable(Type.String({ maxLength: 8192 }))),
           password: Type.Optional(nullable(Type.String({ maxLength: 4096 }))),
           device: Type.Optional(nullable(HelloDevice)),
         }),
