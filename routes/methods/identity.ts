@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { TokenChoice } from '../../src/auth/issued-tokens.js'
+import { pageOf } from '../../src/auth/position.js'
 import type { Principal } from '../../src/auth/principal.js'
 import { covers, grant, requireUnconfined } from '../../src/auth/rights.js'
 import { AUTO_NAME } from '../../src/auth/tokens.js'
@@ -29,11 +30,13 @@ export default async function identityMethods(app: FastifyInstance): Promise<voi
     return { ...issued, enforced: auth.enabled }
   })
 
-  app.method(tokensList, (_params, { principal }) => {
+  app.method(tokensList, (params, { principal }) => {
     const configured = auth.identities.configured.principals
       .filter(({ scopes, sessions }) => covers(principal, { scopes: [...scopes], sessions }))
       .map(describeConfigured)
-    return { tokens: [...tokens.list(principal), ...configured] }
+    const all = [...tokens.list(principal), ...configured]
+    const { page, nextCursor } = pageOf(all, placeOf, params)
+    return { tokens: page, nextCursor }
   })
 
   app.method(tokensRevoke, async (given, context) => {
@@ -48,9 +51,11 @@ export default async function identityMethods(app: FastifyInstance): Promise<voi
     return rotated
   })
 
-  app.method(devicesList, (_params, { principal }) => ({
-    devices: devices?.list(principal, countConnections) ?? [],
-  }))
+  app.method(devicesList, (params, { principal }) => {
+    const all = devices?.list(principal, countConnections) ?? []
+    const { page, nextCursor } = pageOf(all, ({ approvedAt: at, deviceId: id }) => ({ at, id }), params)
+    return { devices: page, nextCursor }
+  })
 
   app.method(devicesRevoke, async ({ deviceId }, { principal }) => {
     if (!devices?.isApproved(deviceId)) throw new GatewayError('NOT_FOUND', 'There is no such device.')
@@ -70,6 +75,11 @@ export default async function identityMethods(app: FastifyInstance): Promise<voi
     }
     return count
   }
+}
+
+/** The configured ones come last. */
+function placeOf({ createdAt, tokenId, name }: TokenInfo) {
+  return { at: createdAt ?? 0, id: tokenId ?? name }
 }
 
 function readChoice({ tokenId, name }: TokenChoice): TokenChoice {

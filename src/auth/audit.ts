@@ -1,9 +1,10 @@
 import { RateBucket } from '../connection/rate-bucket.js'
-import type { DocumentPosition, DocumentRecord, Documents } from '../journal/documents.js'
+import type { DocumentRecord, Documents } from '../journal/documents.js'
 import { newAuditId } from '../journal/ids.js'
 import type { Log } from '../log.js'
 import type { RequestContext } from '../methods/registry.js'
-import { type AuditEntry, GatewayError, type JsonObject, toErrorShape } from '../protocol/index.js'
+import { type AuditEntry, type JsonObject, toErrorShape } from '../protocol/index.js'
+import { decodePosition, encodePosition } from './position.js'
 
 const KIND = 'audit'
 /** Entries of one commit. */
@@ -205,18 +206,4 @@ function isHarmless(value: unknown): boolean {
   if (typeof value === 'number' || typeof value === 'boolean') return true
   if (!Array.isArray(value) || value.length > MAX_ITEMS) return false
   return value.every((item) => typeof item === 'string' && item.length <= MAX_TEXT)
-}
-
-function encodePosition({ at, id }: DocumentPosition): string {
-  return Buffer.from(JSON.stringify([at, id])).toString('base64url')
-}
-
-function decodePosition(cursor: string): DocumentPosition {
-  try {
-    const [at, id] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as [unknown, unknown]
-    if (typeof at === 'number' && typeof id === 'string') return { at, id }
-  } catch {}
-  const path = 'params.cursor'
-  const expected = 'a nextCursor of this list'
-  throw new GatewayError('INVALID_REQUEST', `${path}: expected ${expected}`, { details: { path, expected } })
 }

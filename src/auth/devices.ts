@@ -142,11 +142,10 @@ export class Devices implements CredentialSource {
       .map(toPairing)
   }
 
-  /** Devices that were let in, as far as they have no more rights than `by`, newest first. */
+  /** Devices that were let in, as far as they have no more rights than `by`. */
   list(by: Principal, connectionsOf: (principals: ReadonlySet<Principal>) => number): Device[] {
     return [...this.#rows.values()]
       .filter(({ device: { approval } }) => approval !== null && covers(by, approval.rights))
-      .sort((a, b) => b.device.approval!.at - a.device.approval!.at)
       .map(({ device, byKey, byToken }) => {
         const principals = new Set([byKey, byToken].filter((principal) => principal !== null))
         return toDevice(device, connectionsOf(principals))

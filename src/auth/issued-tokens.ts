@@ -105,11 +105,10 @@ export class IssuedTokens implements CredentialSource {
     return secret.principal
   }
 
-  /** Those that have no more rights than `by`, newest first. */
+  /** Those that have no more rights than `by`. */
   list(by: Principal): TokenInfo[] {
     return [...this.#rows.values()]
       .filter(({ token }) => covers(by, token.rights))
-      .sort((a, b) => b.token.createdAt - a.token.createdAt)
       .map(({ token }) => describe(token))
   }
 

@@ -1,3 +1,4 @@
+import type { GatewayClient } from '../client/types.js'
 import type { Contract, ParamsOf, ResultOf } from '../protocol/contract.js'
 import type { Role, TokenInfo } from '../protocol/identity.js'
 import { tokensList, tokensNew, tokensRevoke, tokensRotate } from '../protocol/methods/tokens.js'
@@ -24,6 +25,7 @@ export interface RotateTokenOptions extends TokenOptions {
   readonly overlap?: number
 }
 
+const PAGE = 500
 const HINT = 'This is the only time that it is shown: keep it now.'
 
 /** `lurkbot token new NAME`: the secret alone on standard output, what is said about it on standard error. */
@@ -48,8 +50,20 @@ export async function newToken(name: string, options: NewTokenOptions): Promise<
 
 /** `lurkbot token list` */
 export async function listTokens(options: TokenOptions): Promise<ExitCode> {
-  const result = await ask(options, tokensList, {})
-  console.log(options.json ? JSON.stringify(result, null, 2) : table(result.tokens))
+  const tokens = await withGateway(options, async (client) => {
+    const all: TokenInfo[] = []
+    let cursor: string | null = null
+    do {
+      const page: ResultOf<typeof tokensList> = await client.request(tokensList, {
+        limit: PAGE,
+        ...(cursor === null ? {} : { cursor }),
+      })
+      all.push(...page.tokens)
+      cursor = page.nextCursor
+    } while (cursor !== null)
+    return all
+  })
+  console.log(options.json ? JSON.stringify({ tokens }, null, 2) : table(tokens))
   return EXIT.OK
 }
 
@@ -75,16 +89,23 @@ export async function rotateToken(token: string, options: RotateTokenOptions): P
   return EXIT.OK
 }
 
-async function ask<C extends Contract>(
+function ask<C extends Contract>(
   options: TargetOptions,
   contract: C,
   params: ParamsOf<C>,
 ): Promise<ResultOf<C>> {
+  return withGateway(options, (client) => client.request(contract, params as object) as Promise<ResultOf<C>>)
+}
+
+async function withGateway<T>(
+  options: TargetOptions,
+  work: (client: GatewayClient) => Promise<T>,
+): Promise<T> {
   const target = await findTarget(options)
   const client = createCliClient(target, { reconnect: false, subscribe: [] })
   await connect(client, target)
   try {
-    return (await client.request(contract, params as object)) as ResultOf<C>
+    return await work(client)
   } finally {
     client.close()
   }

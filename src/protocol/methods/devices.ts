@@ -1,14 +1,15 @@
 import { Type } from '@sinclair/typebox'
 import { contract } from '../contract.js'
 import { Device } from '../identity.js'
-import { Id } from '../primitives.js'
+import { Cursor, Id, NextCursor, PageLimit } from '../primitives.js'
 
 export const devicesList = contract({
   name: 'devices.list',
-  summary: 'The devices that were let in, as far as their rights are not beyond the caller’s.',
+  summary: 'The devices that were let in, newest first, as far as their rights are not beyond the caller’s.',
   scope: 'admin',
-  params: Type.Object({}),
-  result: Type.Object({ devices: Type.Array(Device) }),
+  large: true,
+  params: Type.Object({ limit: Type.Optional(PageLimit), cursor: Type.Optional(Cursor) }),
+  result: Type.Object({ devices: Type.Array(Device), nextCursor: NextCursor }),
 })
 
 export const devicesRevoke = contract({

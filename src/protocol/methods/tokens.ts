@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { contract } from '../contract.js'
 import { grantParams, TokenChoice, TokenInfo, TokenName } from '../identity.js'
+import { Cursor, NextCursor, PageLimit } from '../primitives.js'
 
 /** Ten years. */
 const MAX_LIFETIME_MS = 315_360_000_000
@@ -32,10 +33,12 @@ export const tokensNew = contract({
 
 export const tokensList = contract({
   name: 'tokens.list',
-  summary: 'The tokens, without their secrets, as far as their rights are not beyond the caller’s.',
+  summary:
+    'The tokens, newest first and without their secrets, as far as their rights are not beyond the caller’s.',
   scope: 'admin',
-  params: Type.Object({}),
-  result: Type.Object({ tokens: Type.Array(TokenInfo) }),
+  large: true,
+  params: Type.Object({ limit: Type.Optional(PageLimit), cursor: Type.Optional(Cursor) }),
+  result: Type.Object({ tokens: Type.Array(TokenInfo), nextCursor: NextCursor }),
 })
 
 export const tokensRevoke = contract({

@@ -218,7 +218,7 @@ const CASES: readonly Case[] = [
       ...withAll({ name: 'x' }, grant),
     ],
   },
-  { method: 'tokens.list', session: 'none', scope: 'admin' },
+  { method: 'tokens.list', session: 'none', scope: 'admin', bad: [...page, ...cursor] },
   { method: 'tokens.revoke', session: 'none', scope: 'admin', bad: token },
   {
     method: 'tokens.rotate',
@@ -226,7 +226,7 @@ const CASES: readonly Case[] = [
     scope: 'admin',
     bad: [...token, [{ name: 'x', overlapMs: -1 }, 'params.overlapMs']],
   },
-  { method: 'devices.list', session: 'none', scope: 'admin' },
+  { method: 'devices.list', session: 'none', scope: 'admin', bad: [...page, ...cursor] },
   { method: 'devices.revoke', session: 'none', scope: 'admin', bad: id('deviceId') },
   {
     method: 'audit.list',

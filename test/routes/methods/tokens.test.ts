@@ -44,7 +44,7 @@ t.test('a new token connects with its rights, and its secret is told once and ke
   t.notMatch(JSON.stringify(tokens), made.secret)
   t.strictSame(
     tokens.map(({ name, source }: { name: string; source: string }) => `${source} ${name}`),
-    ['issued ci', 'config root', 'config team', 'config reader-admin'],
+    ['issued ci', 'config reader-admin', 'config root', 'config team'],
   )
   t.ok(tokens[0].lastUsedAt >= tokens[0].createdAt)
   const stored = await running.app.journal.documents({ kind: 'token', limit: 10 })
@@ -52,6 +52,23 @@ t.test('a new token connects with its rights, and its secret is told once and ke
   t.match(await root.refused('tokens.new', { name: 'ci' }), { code: 'CONFLICT' })
   t.match(await root.refused('tokens.new', { name: 'root' }), { code: 'CONFLICT' })
   t.match(await root.refused('tokens.new', { name: 'device:x' }), { code: 'INVALID_REQUEST' })
+})
+
+t.test('the list goes by pages', async (t) => {
+  const running = await start(t)
+  const root = await running.connect(asRoot)
+  for (const name of ['a', 'b', 'c']) await root.call('tokens.new', { name })
+  const names: string[] = []
+  let cursor: string | undefined
+  do {
+    const page = await root.call('tokens.list', { limit: 2, cursor })
+    names.push(...page.tokens.map(({ name }: { name: string }) => name))
+    // What is gone meanwhile moves nothing.
+    if (cursor === undefined) await root.call('tokens.revoke', { name: names[0] })
+    cursor = page.nextCursor ?? undefined
+  } while (cursor !== undefined)
+  t.strictSame(new Set(names.slice(0, 3)), new Set(['a', 'b', 'c']))
+  t.strictSame(names.slice(3), ['reader-admin', 'root', 'team'])
 })
 
 t.test('a token outlives a restart', async (t) => {
