@@ -113,7 +113,8 @@ export default fp(
       authenticate: (secret) => identities.authenticate(secret),
       hasEnded: (principal) => identities.hasEnded(principal),
       setTokens: async (tokens) => {
-        const change = await identities.setTokens(tokens)
+        const apply = await identities.prepareTokens(tokens)
+        const change = apply()
         warnOfShort()
         return change
       },

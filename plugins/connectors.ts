@@ -1,5 +1,6 @@
 import fp from 'fastify-plugin'
 import type { Config } from '../src/config/schema.js'
+import { ChannelQuestions } from '../src/connectors/channel-questions.js'
 import { Channels } from '../src/connectors/channels.js'
 import { TEXTS } from '../src/connectors/commands.js'
 import type { ConnectorFactory } from '../src/connectors/connector.js'
@@ -50,12 +51,20 @@ export default fp<ConnectorsPluginOptions>(
       onRequested: (record) => tell(EVENTS.pairingRequested.name, { pairing: toPairing(record, true) }),
       onResolved: (record, approved) => {
         tell(EVENTS.pairingResolved.name, { pairing: toPairing(record, false), approved })
-        if (!approved || channels.get(record.channel) === undefined) return
-        notify(deliverer, record.channel, record.target, TEXTS.paired, null).catch((err: unknown) =>
-          log.warn({ err, channel: record.channel }, 'a peer could not be told that it was let in'),
+        if (channels.get(record.channel) === undefined) return
+        const text = approved ? TEXTS.paired : TEXTS.rejected
+        notify(deliverer, record.channel, record.target, text, null).catch((err: unknown) =>
+          log.warn({ err, channel: record.channel }, 'a peer could not be told what was decided'),
         )
       },
     })
+    const questions = new ChannelQuestions({
+      channels,
+      questions: app.questions,
+      deliveries: deliverer,
+      log,
+    })
+    app.questions.follow(questions)
     app.decorate('channels', channels)
     app.decorate('pairing', pairing)
     app.decorate('previews', new Previews({ channel: (name) => channels.get(name), log }))
@@ -74,6 +83,7 @@ export default fp<ConnectorsPluginOptions>(
         baseDir,
         env: process.env,
         maxAttachmentBytes,
+        questions: config.channels.questions,
         sources,
       })
       if (entries.length === 0) return
@@ -86,6 +96,7 @@ export default fp<ConnectorsPluginOptions>(
           sessions,
           deliveries: deliverer,
           pairing,
+          questions,
           log,
           onStatus: channels.changed,
           observe: (channel, outcome) => instruments.channelMessages.inc({ channel, outcome }),

@@ -101,6 +101,7 @@ export default fp<LanesPluginOptions>(
     app.decorate('outcomes', outcomes)
     app.decorate('questions', questions)
     measure(instruments, dispatcher, runner)
+    measureQuestions(instruments, questions)
 
     app.addHook('onReady', async () => {
       const recovered = await lanes.recover()
@@ -144,5 +145,19 @@ function measure(instruments: Instruments, dispatcher: LaneDispatcher<QueuedEven
   )
   instruments.counted('gateway_runs_abandoned_total', 'Runs whose agent ignored its signal.', [], (set) =>
     set({}, runner.abandoned),
+  )
+}
+
+function measureQuestions(instruments: Instruments, questions: Questions): void {
+  instruments.gauge('gateway_questions_open', 'Questions of agents that wait for an answer.', [], (set) =>
+    set({}, questions.size),
+  )
+  instruments.counted(
+    'gateway_questions_total',
+    'Questions of agents, by how they ended.',
+    ['outcome'],
+    (set) => {
+      for (const [outcome, count] of Object.entries(questions.outcomes)) set({ outcome }, count)
+    },
   )
 }

@@ -27,6 +27,7 @@ export default fp<{ config: Config }>(
       log,
       channels: new Set(Object.values(connectors).map(({ type, channel = type }) => channel)),
       ...channels,
+      isOpen: (questionId) => app.questions.isOpen(questionId),
       observe: (channel, outcome, seconds) => {
         instruments.deliveries.inc({ channel, outcome })
         if (outcome === 'delivered') instruments.deliveryDuration.observe({ channel }, seconds)

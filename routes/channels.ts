@@ -7,6 +7,13 @@ export default async function channelRoutes(app: FastifyInstance): Promise<void>
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
+  const { channelRequests } = app.metrics.instruments
+  app.addHook('onResponse', async (request, reply) => {
+    const { name } = request.params as { name: string }
+    const connector = app.channels.ofConnector(name) === undefined ? 'other' : name
+    channelRequests.inc({ connector, status: String(reply.statusCode) })
+  })
+
   app.post<{ Params: { name: string } }>('/channels/:name', async (request, reply) => {
     const channel = app.channels.ofConnector(request.params.name)
     if (channel === undefined) throw new GatewayError('NOT_FOUND', 'There is no such endpoint.')

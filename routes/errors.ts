@@ -9,10 +9,11 @@ export function answerError(
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  const shown = error instanceof GatewayError ? error : translate(error)
+  const shown = error instanceof GatewayError ? error : translate(error, request)
   if (shown.code === 'INTERNAL_ERROR') request.log.error({ err: error, reqId: request.id }, 'request failed')
   if (shown.retryAfterMs !== undefined) reply.header('retry-after', Math.ceil(shown.retryAfterMs / 1000))
-  reply.code(shown.statusCode).send({ error: toErrorShape(shown) })
+  const status = isTooLarge(error) ? 413 : shown.statusCode
+  reply.code(status).send({ error: toErrorShape(shown) })
 }
 
 export function answerNotFound(request: FastifyRequest, reply: FastifyReply): void {
@@ -48,9 +49,19 @@ const CLIENT_ERRORS: Readonly<Record<string, readonly [status: number, message: 
 }
 
 /** The framework's own refusals of a request (4xx) are the client's to know; anything else is not. */
-function translate(error: FastifyError): GatewayError {
+function translate(error: FastifyError, { routeOptions }: FastifyRequest): GatewayError {
   const { statusCode = 500 } = error
+  if (isTooLarge(error)) {
+    const maxBytes = routeOptions.bodyLimit
+    return new GatewayError('INVALID_REQUEST', `The body is longer than ${maxBytes} bytes.`, {
+      details: { maxBytes },
+    })
+  }
   if (statusCode === 429) return new GatewayError('RATE_LIMITED', error.message)
   if (statusCode >= 400 && statusCode < 500) return new GatewayError('INVALID_REQUEST', error.message)
   return new GatewayError('INTERNAL_ERROR', 'Internal error; the gateway log has the cause.')
+}
+
+function isTooLarge(error: FastifyError | GatewayError): boolean {
+  return error.code === 'FST_ERR_CTP_BODY_TOO_LARGE'
 }

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import type { Principal } from '../../src/auth/principal.js'
 import { touchesChannel } from '../../src/auth/rights.js'
 import { sessionKeyOf, targetOf } from '../../src/connectors/address.js'
 import type { Channel } from '../../src/connectors/channel.js'
 import { newDeliveryId } from '../../src/journal/ids.js'
+import type { NewDelivery } from '../../src/journal/outbox.js'
 import {
   channelsList,
   channelsSend,
@@ -39,7 +41,7 @@ export default async function channelMethods(app: FastifyInstance): Promise<void
     return { channel: found.status() }
   })
 
-  app.method(channelsSend, async ({ text = '', attachments, wait, ...given }, context) => {
+  app.method(channelsSend, async ({ text = '', attachments, wait, idempotencyKey, ...given }, context) => {
     const { channel, peer, thread } = addressOf(given, context.sessionKey)
     const { entry } = channels.require(channel)
     const sessionKey = sessionKeyOf(channel, { peer, thread })
@@ -53,14 +55,29 @@ export default async function channelMethods(app: FastifyInstance): Promise<void
     if (hasAttachments && !entry.connector.capabilities.attachments) {
       throw invalid('params.attachments', 'none: this channel takes no attachments')
     }
-    const id = newDeliveryId()
     const content = hasAttachments ? { text, attachments } : { text }
-    await deliverer.enqueue([{ id, channel, peer, thread, sessionKey, at: Date.now(), content }])
+    const delivery = { id: newDeliveryId(), channel, peer, thread, sessionKey, at: Date.now(), content }
+    const id = await enqueue(delivery, idempotencyKey)
     // Whoever waits in vain is to know that it is on disk.
     context.done = { deliveryId: id }
     if (wait) await deliverer.wait(id, context.signal)
-    return { deliveryId: id, sessionKey, delivered: wait === true }
+    const sent = { deliveryId: id, sessionKey, delivered: wait === true }
+    return id === delivery.id ? sent : { ...sent, duplicate: true }
   })
+
+  /** The id of what is said: of an earlier delivery where the key stands for one. @throws `CONFLICT` where that says something else. */
+  async function enqueue(delivery: NewDelivery, key: string | undefined): Promise<string> {
+    if (key === undefined) {
+      await deliverer.enqueue([delivery])
+      return delivery.id
+    }
+    const digest = createHash('sha256').update(JSON.stringify(delivery.content)).digest('base64url')
+    const before = await deliverer.enqueueOnce(delivery, { key, digest })
+    if (before === null || before.digest === digest) return before?.id ?? delivery.id
+    throw new GatewayError('CONFLICT', 'This idempotency key was used for another message.', {
+      details: { deliveryId: before.id },
+    })
+  }
 
   /** Whoever starts or stops it does so for all of its sessions. */
   function requireWhole(channel: string, principal: Principal): Channel {

@@ -8,7 +8,7 @@ import { secretsOf } from './backend/options.js'
 import { post } from './backend/post.js'
 import { ACCEPT, readAnswer, WHO } from './http/answer.js'
 import { failure } from './http/failures.js'
-import { checkOptions, HttpOptions, readSecret } from './http/options.js'
+import { checkOptions, HttpOptions, secret as secretOption } from './http/options.js'
 import { parseOptions } from './options.js'
 
 /** How long a connection may take to end after an answer is done; one that ended serves the next run. */
@@ -24,7 +24,7 @@ const EXPECTED = 'JSON, text, NDJSON or an event stream'
  */
 export function createHttpAgent(given: JsonObject, { name, log, env }: AgentFactoryContext): Agent {
   const options = parseOptions(HttpOptions, given, (one) => checkOptions(one, env))
-  const secret = readSecret(options, env)
+  const secret = secretOption.read(options, env)
   const unlinked = secret === undefined && options.secretEnv !== undefined
   if (unlinked) {
     log.warn(

@@ -7,7 +7,7 @@ import { post } from './backend/post.js'
 import { readAnswer, WHO } from './openai/answer.js'
 import { failure } from './openai/failures.js'
 import { type ChatMessage, chatMessages } from './openai/messages.js'
-import { checkOptions, completionsUrl, OpenAiOptions, readKey } from './openai/options.js'
+import { apiKey, checkOptions, completionsUrl, OpenAiOptions } from './openai/options.js'
 import { parseOptions } from './options.js'
 
 /** How long a connection may take to end after an answer is done; one that ended serves the next run. */
@@ -21,7 +21,7 @@ const LINGER_MS = 50
  */
 export function createOpenAiAgent(given: JsonObject, { name, log, env }: AgentFactoryContext): Agent {
   const options = parseOptions(OpenAiOptions, given, (one) => checkOptions(one, env))
-  const key = readKey(options, env)
+  const key = apiKey.read(options, env)
   const unlinked = key === undefined && options.apiKeyEnv !== undefined
   if (unlinked) {
     log.warn(

@@ -1,9 +1,10 @@
 import { KindGuard, type Static, type TObject } from '@sinclair/typebox'
-import { Value, type ValueError, ValueErrorType, ValuePointer } from '@sinclair/typebox/value'
+import { Value, type ValueError, ValueErrorType } from '@sinclair/typebox/value'
 import { expectation, found, mayHoldSecret } from '../config/expectation.js'
 import { formatPath } from '../config/paths.js'
 import { ConfigError, type Problem } from '../config/problems.js'
 import { didYouMean } from '../config/suggest.js'
+import { pathOf } from '../config/validate.js'
 import type { JsonObject } from '../protocol/index.js'
 
 /**
@@ -20,7 +21,7 @@ export function parseOptions<S extends TObject>(
   const value = Value.Default(schema, structuredClone(options)) as Static<S>
   const problems = new Map<string, Problem>()
   for (const error of Value.Errors(schema, value)) {
-    const problem = explain(error)
+    const problem = explain(error, value)
     // What is missing is reported by TypeBox again as of a wrong type; the first says it.
     if (!problems.has(problem.path)) problems.set(problem.path, problem)
   }
@@ -29,12 +30,12 @@ export function parseOptions<S extends TObject>(
   return value
 }
 
-function explain({ type, path, schema, value }: ValueError): Problem {
-  const steps = [...ValuePointer.Format(path)]
+function explain({ type, path, schema, value }: ValueError, root: unknown): Problem {
+  const steps = pathOf(path, root)
   const where = formatPath(steps)
   if (type === ValueErrorType.ObjectAdditionalProperties && KindGuard.IsObject(schema)) {
     const known = Object.keys(schema.properties)
-    const hint = didYouMean(steps.at(-1) ?? '', known) || `; known: ${known.join(', ') || 'none'}`
+    const hint = didYouMean(String(steps.at(-1) ?? ''), known) || `; known: ${known.join(', ') || 'none'}`
     return { path: where, message: `unknown option${hint}` }
   }
   return {

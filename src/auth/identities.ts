@@ -32,19 +32,18 @@ export class Identities {
   readonly #sources: CredentialSource[] = []
   readonly #ended = new WeakSet<Principal>()
   readonly #listeners: OnEnded[] = []
-  #enabled: boolean
-  #configured: TokenStore
+  #enabled = false
+  #configured = new TokenStore([])
 
-  private constructor(options: IdentitiesOptions, configured: TokenStore, enabled: boolean) {
+  private constructor(options: IdentitiesOptions) {
     this.#options = options
-    this.#configured = configured
-    this.#enabled = enabled
   }
 
   static async create(options: IdentitiesOptions): Promise<Identities> {
-    const { tokens } = options
-    const enabled = options.isRequired(tokens)
-    return new Identities(options, await storeOf(options, tokens, enabled), enabled)
+    const identities = new Identities(options)
+    const apply = await identities.prepareTokens(options.tokens)
+    apply()
+    return identities
   }
 
   /** Off: everyone is the anonymous principal. */
@@ -72,21 +71,24 @@ export class Identities {
   }
 
   /**
-   * Replaces the configured tokens. Who had one that is gone, or has other rights now, is ended at once.
+   * Makes ready to replace the configured tokens; what is returned does it, and cannot fail. Who had a token that is gone, or
+   * has other rights now, is ended at once.
    * @throws ConfigError when a token of the gateway's own is needed and cannot be made; then nothing has changed.
    */
-  async setTokens(tokens: Config['auth']['tokens']): Promise<TokenChange> {
+  async prepareTokens(tokens: Config['auth']['tokens']): Promise<() => TokenChange> {
     const enabled = this.#options.isRequired(tokens)
-    const before = this.#configured
-    const next = await storeOf(this.#options, tokens, enabled, before)
-    const change = before.endedBy(next)
-    const wasEnabled = this.#enabled
-    this.#configured = next
-    this.#enabled = enabled
-    this.end(change.revoked, 'revoked')
-    this.end(change.changed, 'changed')
-    if (enabled && !wasEnabled) this.#tell([ANONYMOUS], 'revoked')
-    return change
+    const own = enabled && tokens.length === 0 ? await this.#options.autoToken() : undefined
+    return () => {
+      const before = this.#configured
+      const wasEnabled = this.#enabled
+      this.#configured = new TokenStore(tokens, own, before)
+      this.#enabled = enabled
+      const change = before.endedBy(this.#configured)
+      this.end(change.revoked, 'revoked')
+      this.end(change.changed, 'changed')
+      if (enabled && !wasEnabled) this.#tell([ANONYMOUS], 'revoked')
+      return change
+    }
   }
 
   /** These credentials are good for nothing any more. */
@@ -109,16 +111,6 @@ export class Identities {
     const ended = new Set(principals)
     for (const listener of this.#listeners) listener(ended, reason)
   }
-}
-
-async function storeOf(
-  { autoToken }: IdentitiesOptions,
-  tokens: Config['auth']['tokens'],
-  enabled: boolean,
-  before?: TokenStore,
-): Promise<TokenStore> {
-  const own = enabled && tokens.length === 0 ? await autoToken() : undefined
-  return new TokenStore(tokens, own, before)
 }
 
 /** @throws `CONFLICT` for a name that a configured token has. */

@@ -38,11 +38,14 @@ export class TokenStore {
   constructor(tokens: readonly TokenEntry[], autoToken?: string, before?: TokenStore) {
     const entries = tokens.map(normalize)
     if (autoToken !== undefined) entries.push({ name: AUTO_NAME, token: autoToken, role: 'admin' })
-    this.#rows = entries.map((entry) => {
+    this.#rows = entries.map((entry, index) => {
       const digest = digestOf(entry.token)
       const principal = principalOf(entry)
       const earlier = before === undefined ? null : before.#find(digest)
-      return { digest, principal: earlier && isSame(earlier, principal) ? earlier : principal }
+      const given = tokens[index]
+      // One that is called by its place is the same at another place.
+      const isNamed = typeof given === 'object' && given.name !== undefined
+      return { digest, principal: earlier && isSame(earlier, principal, isNamed) ? earlier : principal }
     })
     this.short = entries.filter(({ token }) => token.length < SHORT_TOKEN).map(({ name }) => name)
   }
@@ -95,10 +98,10 @@ function principalOf({ name, role, scopes, limits, ...entry }: NamedEntry): Prin
   return principalWith(name, { role: granted, scopes: ROLE_SCOPES[granted], sessions, limits })
 }
 
-function isSame(a: Principal, b: Principal): boolean {
-  return describe(a) === describe(b)
+function isSame(a: Principal, b: Principal, isNamed: boolean): boolean {
+  return (!isNamed || a.name === b.name) && describe(a) === describe(b)
 }
 
-function describe({ name, role, scopes, sessions, limits }: Principal): string {
-  return JSON.stringify([name, role, [...scopes], sessions, Object.entries(limits).sort()])
+function describe({ role, scopes, sessions, limits }: Principal): string {
+  return JSON.stringify([role, [...scopes].sort(), sessions, Object.entries(limits).sort()])
 }

@@ -24,3 +24,7 @@ const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g
 export function printable(text: string): string {
   return text.replaceAll('\r\n', '\n').replace(CONTROL, '')
 }
+
+export function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').trim()
+}

@@ -1,15 +1,22 @@
 import { createInterface } from 'node:readline'
 import type { GatewayClient } from '../client/node.js'
+import { toErrorShape } from '../protocol/errors.js'
 import { Conversation } from './chat/conversation.js'
 import { PlainView } from './chat/plain-view.js'
-import { chatOnTerminal } from './chat/terminal-chat.js'
+import { answerIn, chatOnTerminal } from './chat/terminal-chat.js'
 import { connect, connectError, createCliClient } from './connect.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { findTarget, type TargetOptions } from './target.js'
 
+export interface ChatOptions extends TargetOptions {
+  /** Whether what the agent thinks is shown from the beginning. */
+  readonly reasoning?: boolean
+}
+
 /** `lurkbot gateway chat [SESSION]`: interactive on a terminal; in a pipe each line is a message and each answer is printed. */
-export async function chat(sessionKey: string, options: TargetOptions): Promise<ExitCode> {
+export async function chat(sessionKey: string, options: ChatOptions): Promise<ExitCode> {
   const { stdin, stdout } = process
+  const { reasoning } = options
   const target = await findTarget(options)
   const client = createCliClient(target)
   await connect(client, target)
@@ -18,8 +25,8 @@ export async function chat(sessionKey: string, options: TargetOptions): Promise<
   let code: ExitCode = EXIT.OK
   try {
     if (stdin.isTTY && stdout.isTTY)
-      await chatOnTerminal(client, sessionKey, { input: stdin, output: stdout })
-    else code = await chatInPipe(client, sessionKey)
+      await chatOnTerminal(client, sessionKey, { input: stdin, output: stdout }, reasoning)
+    else code = await chatInPipe(client, sessionKey, reasoning)
   } catch (error) {
     if (lost() === null) throw error
   } finally {
@@ -30,9 +37,9 @@ export async function chat(sessionKey: string, options: TargetOptions): Promise<
   return code
 }
 
-async function chatInPipe(client: GatewayClient, sessionKey: string): Promise<ExitCode> {
+async function chatInPipe(client: GatewayClient, sessionKey: string, reasoning?: boolean): Promise<ExitCode> {
   const view = new PlainView(process.stdout, process.stderr)
-  const conversation = new Conversation({ client, sessionKey, view })
+  const conversation = new Conversation({ client, sessionKey, view, reasoning })
   try {
     await conversation.begin()
     // Not before: lines that come while nobody iterates are lost.
@@ -41,10 +48,24 @@ async function chatInPipe(client: GatewayClient, sessionKey: string): Promise<Ex
       lines.close()
       conversation.close()
     })
-    for await (const line of lines) if (line.trim() !== '') await conversation.send(line)
+    for await (const line of lines) {
+      const answer = answerIn(line, conversation.questions)
+      if (answer !== null) await answerInPipe(answer, conversation, view)
+      else if (line.trim() !== '') await conversation.send(line)
+    }
     await conversation.idle()
     return view.failures === 0 ? EXIT.OK : EXIT.FAILED
   } finally {
     conversation.close()
+  }
+}
+
+/** What is piped in comes before anything is asked: an answer waits for that, as long as there are runs that may ask. */
+async function answerInPipe(answer: string, conversation: Conversation, view: PlainView): Promise<void> {
+  await Promise.race([conversation.questions.next(), conversation.idle()])
+  try {
+    await conversation.questions.answer(answer)
+  } catch (error) {
+    view.failed(toErrorShape(error))
   }
 }

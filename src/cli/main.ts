@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { VERSION } from '../version.js'
 import { EXIT } from './exit-codes.js'
 import type { CallOptions } from './gateway-call.js'
+import type { ChatOptions } from './gateway-chat.js'
 import type { RestartOptions } from './gateway-restart.js'
 import type { StartOptions } from './gateway-start.js'
 import type { StatusOptions } from './gateway-status.js'
@@ -62,8 +63,9 @@ talking('call')
 talking('chat')
   .description('hold a conversation; in a pipe, send each line and print the answers')
   .argument('[session]', 'session key', `cli:${userName()}:main`)
+  .option('--reasoning', 'show what the agent thinks')
   .action(
-    finish(async (session: string, options: TargetOptions) =>
+    finish(async (session: string, options: ChatOptions) =>
       (await import('./gateway-chat.js')).chat(session, options),
     ),
   )

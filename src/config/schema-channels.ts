@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { bytes, count, ms, section } from './schema-kinds.js'
+import { age, bytes, count, ms, section } from './schema-kinds.js'
 
 export const Connector = Type.Object(
   {
@@ -42,6 +42,12 @@ export const Connector = Type.Object(
         description: 'Show that an answer is being written, where the platform can. Default: true.',
       }),
     ),
+    questions: Type.Optional(
+      Type.Union([Type.Literal('ask'), Type.Literal('ignore')], {
+        description:
+          'Whether the people on it are asked what an agent asks. Default: `channels.questions`; `ignore` where the other side decides who writes (`webhook`, `mqtt`).',
+      }),
+    ),
   },
   { additionalProperties: true, description: 'Further keys are the options of the type.' },
 )
@@ -54,6 +60,11 @@ export const Channels = section(
       default: 'This could not be answered ({code}). Please try again.',
       description:
         'What the sender is told of a run that failed for good, `{code}` replaced by the error’s code; `off`: nothing.',
+    }),
+    questions: Type.Union([Type.Literal('ask'), Type.Literal('ignore')], {
+      default: 'ask',
+      description:
+        'What becomes of the permissions that agents ask for in runs that came from a channel: `ask` asks the conversation, where whoever may write can answer; `ignore` leaves them to `agent.answer`.',
     }),
     maxPendingDeliveries: count(
       10_000,
@@ -97,6 +108,11 @@ export const Channels = section(
       {
         codeTtlMs: ms(3_600_000, 'How long a pairing code can be approved.', 1_000),
         maxPending: count(100, 'Strangers of one channel with a code; further ones get none.'),
+        rejectedMs: age(
+          86_400_000,
+          'How long one who was refused cannot ask again; an operator may let them in all the same.',
+          0,
+        ),
       },
       'How strangers are let in.',
     ),

@@ -94,7 +94,8 @@ function unionVariant(schema: TSchema, value: unknown): number {
   )
 }
 
-function pathOf(pointer: string, root: unknown): Path {
+/** @param pointer as TypeBox has it, `/routing/0/agent` */
+export function pathOf(pointer: string, root: unknown): Path {
   const path: (string | number)[] = []
   for (const step of ValuePointer.Format(pointer)) {
     path.push(Array.isArray(valueAt(root, path)) ? Number(step) : step)

@@ -1,12 +1,14 @@
 import { GatewayError } from '../protocol/index.js'
-import type { Connector, IncomingMessage, Inlet, Received } from './connector.js'
+import type { Connector, IncomingMessage, Inlet, Received, Target } from './connector.js'
 
 export interface AttemptOptions {
   readonly connectTimeoutMs: number
   /** How long `listen` may go on once its signal has aborted. */
   readonly graceMs: number
   readonly receive: (message: IncomingMessage, signal: AbortSignal) => Promise<Received>
+  readonly knows: (target: Target) => Promise<boolean>
   readonly onConnected: (identity: string | null) => void
+  readonly onTroubled: (error: GatewayError | null) => void
   /** `ended` resolves when `listen` ends after all, if it ever does. */
   readonly onAbandoned: (ended: Promise<void>) => void
 }
@@ -64,6 +66,11 @@ export class Attempt implements Inlet {
     return why
   }
 
+  /** Ends it with a failure that showed elsewhere than in `listen`. */
+  fail(error: GatewayError): void {
+    this.#control.abort(error)
+  }
+
   connected(identity?: string): void {
     if (this.#control.signal.aborted || this.#connectedAt !== null) return
     clearTimeout(this.#timer)
@@ -71,10 +78,18 @@ export class Attempt implements Inlet {
     this.#options.onConnected(identity ?? null)
   }
 
+  troubled(error: GatewayError | null): void {
+    if (!this.#control.signal.aborted) this.#options.onTroubled(error)
+  }
+
   async receive(message: IncomingMessage): Promise<Received> {
     const { signal } = this.#control
     if (signal.aborted) throw new GatewayError('UNAVAILABLE', 'The channel is stopped.')
     return this.#options.receive(message, signal)
+  }
+
+  knows(target: Target): Promise<boolean> {
+    return this.#options.knows(target)
   }
 
   /** Resolves with why it ended. */

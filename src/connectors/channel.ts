@@ -1,7 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config/schema.js'
 import type { Log } from '../log.js'
-import { type ChannelState, type ChannelStatus, type ErrorShape, GatewayError } from '../protocol/index.js'
+import {
+  type ChannelState,
+  type ChannelStatus,
+  type ErrorShape,
+  GatewayError,
+  toErrorShape,
+} from '../protocol/index.js'
 import { Turns } from '../sessions/turns.js'
 import { Attempt } from './attempt.js'
 import type {
@@ -11,6 +17,7 @@ import type {
   OutgoingPart,
   Received,
   Sent,
+  Target,
 } from './connector.js'
 import { shapeOfFailure, textOfFailure } from './failure.js'
 import type { ConnectorEntry } from './registry.js'
@@ -22,6 +29,8 @@ export interface ChannelOptions {
   readonly log: Log
   /** Takes what comes in, until the signal aborts. */
   readonly receive: (message: IncomingMessage, signal: AbortSignal) => Promise<Received>
+  /** Whether there is a session of it. */
+  readonly knows: (target: Target) => Promise<boolean>
   /** Deliveries that wait for it. */
   readonly pending: () => number
   readonly onStatus: (status: ChannelStatus) => void
@@ -30,6 +39,8 @@ export interface ChannelOptions {
 const DEFAULT_CONCURRENCY = 4
 /** The longest that a timer can wait. */
 const MAX_TIMEOUT_MS = 2_147_483_647
+/** Failures of an outage that are told apart; some texts are never the same. */
+const MAX_TOLD = 16
 /** Connections that a connector may have left behind before it is not asked for another one. */
 const MAX_ABANDONED = 3
 
@@ -43,6 +54,10 @@ export class Channel {
   #since = Date.now()
   #identity: string | null = null
   #error: ErrorShape | null = null
+  /** What this connection lacks, as its connector says. */
+  #trouble: ErrorShape | null = null
+  /** Why the platform has refused the newest part for good; null: it took that, or none was sent yet. */
+  #refusal: ErrorShape | null = null
   #retryInMs: number | undefined
   /** Null: it is stopped, has failed, or is about to be stopped. */
   #control: AbortController | null = null
@@ -51,8 +66,8 @@ export class Channel {
   #wake: (() => void) | null = null
   #abandoned = 0
   #closed: Promise<void> | null = null
-  /** The failure that was told last, until a connection holds: the same again is no news. */
-  #told: string | null = null
+  /** The failures that were told since a connection held: the same again is no news, nor are two that take turns. */
+  readonly #told = new Set<string>()
   #toldConnected = false
   /** What is shown of each run until its answer is sent: one thing after the other. */
   readonly previews = new Turns()
@@ -85,7 +100,7 @@ export class Channel {
       state: this.#state,
       since: this.#since,
       identity: this.#identity,
-      error: this.#error,
+      error: this.#error ?? this.#trouble ?? this.#refusal,
       ...(this.#retryInMs === undefined ? {} : { retryInMs: this.#retryInMs }),
       pending: this.#options.pending(),
     }
@@ -100,7 +115,7 @@ export class Channel {
     }
     const control = new AbortController()
     this.#control = control
-    this.#told = null
+    this.#told.clear()
     this.#running = this.#running.then(async () => {
       await this.#run(control.signal)
       if (this.#control === control) this.#control = null
@@ -134,7 +149,21 @@ export class Channel {
   async send(part: OutgoingPart, signal: AbortSignal): Promise<Sent> {
     if (part.runId !== null) await this.previews.end(part.runId)
     if (!this.ready) throw new GatewayError('UNAVAILABLE', 'The channel is not connected.')
-    return this.entry.connector.send(part, signal)
+    const attempt = this.#attempt
+    try {
+      const sent = await this.entry.connector.send(part, signal)
+      if (this.ready) this.#show(this.#trouble, null)
+      return sent
+    } catch (error) {
+      if (!(error instanceof GatewayError) || error.retryable || signal.aborted) throw error
+      if (error.code === 'UNAUTHORIZED') {
+        // The message is not to blame: it waits until the channel is let in again.
+        attempt?.fail(error)
+        throw new GatewayError('UNAVAILABLE', 'The platform refuses the credentials.', { cause: error })
+      }
+      if (this.ready) this.#show(this.#trouble, toErrorShape(error))
+      throw error
+    }
   }
 
   /** A request of the platform. @throws `NOT_FOUND` where it has nothing to call, `UNAVAILABLE` while it does not listen. */
@@ -159,7 +188,7 @@ export class Channel {
       if (signal.aborted) break
       if (heldMs !== null && heldMs >= stableAfterMs) {
         failures = 0
-        this.#told = null
+        this.#told.clear()
       }
       this.#error = shapeOfFailure(error)
       if (!this.#error.retryable) {
@@ -177,7 +206,7 @@ export class Channel {
 
   /** One connection, from its beginning to its end. */
   async #connect(signal: AbortSignal): Promise<{ error: unknown; heldMs: number | null }> {
-    const { entry, config, receive } = this.#options
+    const { entry, config, receive, knows } = this.#options
     if (this.#abandoned >= MAX_ABANDONED) {
       const message = `The connector did not end ${MAX_ABANDONED} connections when it was told to; restart the gateway.`
       return { error: new GatewayError('UNAVAILABLE', message, { retryable: false }), heldMs: null }
@@ -186,6 +215,8 @@ export class Channel {
       connectTimeoutMs: config.reconnect.connectTimeoutMs,
       graceMs: config.stopGraceMs,
       receive,
+      knows,
+      onTroubled: (error) => this.#show(error && toErrorShape(error), this.#refusal),
       onConnected: (identity) => {
         this.#error = null
         if (identity !== null) this.#identity = identity
@@ -200,6 +231,8 @@ export class Channel {
     this.#attempt = attempt
     const error = await attempt.run(entry.connector, signal)
     this.#attempt = null
+    this.#trouble = null
+    this.#refusal = null
     return { error, heldMs: attempt.heldMs }
   }
 
@@ -221,6 +254,16 @@ export class Channel {
     this.#wake = null
   }
 
+  /** What does not work of a connection is a change of its status, which says the same only once. */
+  #show(trouble: ErrorShape | null, refusal: ErrorShape | null): void {
+    const before = this.status().error
+    this.#trouble = trouble
+    this.#refusal = refusal
+    const { error } = this.status()
+    const isNews = error?.code !== before?.code || error?.message !== before?.message
+    if (isNews && this.#state === 'connected') this.#options.onStatus(this.status())
+  }
+
   #become(state: ChannelState, failure?: unknown): void {
     this.#state = state
     this.#since = Date.now()
@@ -235,15 +278,16 @@ export class Channel {
     if (this.#state === 'waiting' || this.#state === 'failed') {
       const cause = textOfFailure(failure)
       const kind = `${this.#state} ${this.#error!.code} ${cause.replace(/\d+/g, '#')}`
-      const repeated = kind === this.#told
+      const repeated = this.#told.has(kind)
       const level = repeated ? 'debug' : this.#state === 'failed' ? 'error' : 'warn'
       const { code } = this.#error!
       log[level]({ ...fields, code, cause, retryInMs: this.#retryInMs }, `channel ${this.#state}`)
       if (repeated) return
-      this.#told = kind
+      if (this.#told.size >= MAX_TOLD) this.#told.clear()
+      this.#told.add(kind)
       this.#toldConnected = false
     } else if (this.#state === 'connected') {
-      const repeated = this.#toldConnected && this.#told !== null
+      const repeated = this.#toldConnected && this.#told.size > 0
       log[repeated ? 'debug' : 'info']({ ...fields, identity: this.#identity }, 'channel connected')
       this.#toldConnected = true
     } else {

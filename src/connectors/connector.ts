@@ -1,5 +1,6 @@
 import type { Static } from '@sinclair/typebox'
 import type { Log } from '../log.js'
+import type { GatewayError } from '../protocol/errors.js'
 import type { Attachment, JsonObject } from '../protocol/index.js'
 
 /** Where something is said: a chat, room or person of the platform, and a thread in it where the platform has such. */
@@ -21,6 +22,12 @@ export interface IncomingMessage extends Target {
   /** Without the mention. */
   readonly text: string
   readonly attachments?: readonly Static<typeof Attachment>[]
+  /**
+   * Fetches attachments that have to be asked for. Called once it is decided that the message is taken, and by whom it may be
+   * written, so that strangers cost no download; what it resolves with takes the place of what is given here. Rejects only for
+   * what the platform has to send again.
+   */
+  readonly files?: (signal: AbortSignal) => Promise<Pick<IncomingMessage, 'attachments' | 'metadata'>>
   /** When the platform says it was written. Milliseconds since the Unix epoch. */
   readonly at?: number
   /** Goes into the message's `metadata.<type of the connector>`; never a secret, such as a URL with a token in it. */
@@ -44,11 +51,19 @@ export interface Inlet {
    */
   connected(identity?: string): void
   /**
+   * Connected, but not with all that is configured, such as a room that does not let us in: shown in `channels.status`. Null:
+   * it is whole again. May come before `connected`.
+   */
+  troubled(error: GatewayError | null): void
+  /**
    * Hands a message over. Resolves once it is on disk, or is known to be none of ours. Rejects when it could not be taken
    * (the gateway stops, or has had no room for too long): the connector must not acknowledge it to the platform. Messages of
-   * one peer are accepted in the order of the calls, so there is no need to wait for one before the next.
+   * one peer are accepted in the order of the calls, so there is no need to wait for one before the next. May be called before
+   * `connected`: platforms hand over what has waited for us while we still enter rooms.
    */
   receive(message: IncomingMessage): Promise<Received>
+  /** Whether the gateway has a session of this conversation, from before a restart as well. */
+  knows(target: Target): Promise<boolean>
 }
 
 /** A piece of a delivery that the platform takes as one message. */
@@ -74,6 +89,9 @@ export interface Sent {
   readonly messageId: string | null
 }
 
+/** Either is understood everywhere. */
+export type CommandPrefix = '/' | '!'
+
 /** What a platform can do, and how much of it. */
 export interface Capabilities {
   /** The longest message, as `lengthOf` counts. */
@@ -88,6 +106,8 @@ export interface Capabilities {
   readonly concurrency?: number
   /** How often `typing` has to be repeated, in milliseconds. */
   readonly typingIntervalMs?: number
+  /** What a command begins with where people are told of it. Default: `/`; `!` is for where clients keep a `/` to themselves. */
+  readonly commandPrefix?: CommandPrefix
   /** How often a message may be edited, in milliseconds. */
   readonly previewIntervalMs?: number
   /**
@@ -102,7 +122,8 @@ export interface Capabilities {
  * gateway's. Errors: a `GatewayError` that is `retryable` is tried again, after its `retryAfterMs` where it has one; one
  * that is not ends the attempt for good; anything else thrown counts as retryable and its message stays in the log. Use
  * `UNAVAILABLE` for a host that is down, `RATE_LIMITED` with `retryAfterMs` where the platform asks for patience,
- * `UNAUTHORIZED` for a refused token, `FORBIDDEN` for a missing permission, `NOT_FOUND` for a peer that is gone.
+ * `UNAUTHORIZED` for a refused token, `FORBIDDEN` for a missing permission, `NOT_FOUND` for a peer that is gone. With
+ * `UNAUTHORIZED` it is the channel that fails, also from `send`, whose part then waits.
  */
 export interface Connector {
   readonly type: string

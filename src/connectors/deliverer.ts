@@ -1,6 +1,6 @@
 import type { Broadcaster } from '../events/broadcaster.js'
 import type { Journal } from '../journal/journal.js'
-import type { DeliveryRecord, NewDelivery, PendingDelivery } from '../journal/outbox.js'
+import type { DeliveryRecord, NewDelivery, PendingDelivery, SendKey, SentBefore } from '../journal/outbox.js'
 import { within } from '../lifecycle/within.js'
 import type { Log } from '../log.js'
 import { type ErrorShape, EVENTS, GatewayError } from '../protocol/index.js'
@@ -9,6 +9,7 @@ import { DeliveryAttempts } from './delivery-attempt.js'
 import type { DeliveryChannel } from './delivery-channel.js'
 import { causeOf, type DeliveryPolicy, judge } from './delivery-failure.js'
 import { ChannelQueue, type PeerQueue } from './delivery-queue.js'
+import { age, describe } from './delivery-report.js'
 import { DeliveryWaiters } from './delivery-waiters.js'
 
 export type DeliveryOutcome = 'delivered' | 'retried' | 'dead'
@@ -23,6 +24,8 @@ export interface DelivererOptions {
   readonly maxPendingDeliveries: number
   /** `timeoutMs`: how long the platform may take for one part. */
   readonly delivery: DeliveryPolicy & { readonly timeoutMs: number }
+  /** Whether a question still waits for its answer; one that does not is not sent any more. */
+  readonly isOpen?: (questionId: string) => boolean
   /** Told how each try ended; `seconds` since the delivery was accepted. */
   readonly observe: (channel: string, outcome: DeliveryOutcome, seconds: number) => void
 }
@@ -50,9 +53,9 @@ export class Deliverer {
 
   constructor(options: DelivererOptions) {
     this.#options = options
-    const { journal, log, delivery } = options
+    const { journal, log, delivery, isOpen } = options
     const { timeoutMs } = delivery
-    this.#attempts = new DeliveryAttempts({ journal, log, timeoutMs, signal: this.#abort.signal })
+    this.#attempts = new DeliveryAttempts({ journal, log, timeoutMs, isOpen, signal: this.#abort.signal })
     this.#waiters = new DeliveryWaiters(journal)
   }
 
@@ -121,14 +124,30 @@ export class Deliverer {
    * for it already or the journal cannot write; then none of them is kept.
    */
   async enqueue(deliveries: readonly NewDelivery[]): Promise<void> {
+    await this.#placed(deliveries, () => this.#options.journal.enqueue(deliveries))
+    this.add(deliveries)
+  }
+
+  /** The same for one that may be sent again: then nothing happens, and what the key stands for is returned. */
+  async enqueueOnce(delivery: NewDelivery, once: SendKey): Promise<SentBefore | null> {
+    const { journal } = this.#options
+    const { channel, sessionKey } = delivery
+    // A repeated send is answered even where a new one would find no room.
+    const known = this.hasRoom(channel) ? null : await journal.sentBefore(sessionKey, once.key)
+    const before = known ?? (await this.#placed([delivery], () => journal.enqueueOnce(delivery, once)))
+    if (before === null) this.add([delivery])
+    return before
+  }
+
+  /** They count as waiting while they are written. */
+  async #placed<T>(deliveries: readonly NewDelivery[], write: () => Promise<T>): Promise<T> {
     const queues = deliveries.map(({ channel }) => this.#queueWithRoom(channel))
     for (const queue of queues) queue.pending++
     try {
-      await this.#options.journal.enqueue(deliveries)
+      return await write()
     } finally {
       for (const queue of queues) queue.pending--
     }
-    this.add(deliveries)
   }
 
   /** Takes up deliveries that the journal holds; they may be gone from it again. Returns how many are ahead of the last one. */
@@ -278,13 +297,3 @@ export class Deliverer {
     this.#waiters.delivered(id)
   }
 }
-
-const describe = ({ id, channel, peer, content }: DeliveryRecord) => ({
-  deliveryId: id,
-  channel,
-  peer,
-  runId: content.runId ?? null,
-})
-
-/** Seconds; a clock that was set back makes it no younger than new. */
-const age = ({ at }: DeliveryRecord): number => Math.max(0, Date.now() - at) / 1_000

@@ -11,6 +11,8 @@ export interface DeliveryAttemptsOptions {
   readonly log: Log
   /** How long the platform may take for one part. */
   readonly timeoutMs: number
+  /** Whether a question still waits for its answer; default: it does. */
+  readonly isOpen?: (questionId: string) => boolean
   /** Aborts when what is on its way has had its time at a stop. */
   readonly signal: AbortSignal
 }
@@ -54,6 +56,10 @@ export class DeliveryAttempts {
     const { journal, signal } = this.#options
     const delivery = await journal.delivery(id)
     if (delivery === null) return GONE
+    if (this.#isOver(delivery)) {
+      const forgotten = await this.persist(() => journal.delivered(id))
+      return forgotten === null ? INTERRUPTED : GONE
+    }
     try {
       const texts = channel.split(delivery.content.text)
       const parts = Math.max(texts.length, 1)
@@ -72,6 +78,12 @@ export class DeliveryAttempts {
     }
     const waited = await this.persist(() => journal.delivered(id))
     return waited === null ? INTERRUPTED : { status: 'delivered', delivery }
+  }
+
+  /** Whether it asks what nobody waits for any more: an answer to it could only be taken for one to something else. */
+  #isOver({ content, partsSent }: DeliveryRecord): boolean {
+    const { isOpen = () => true } = this.#options
+    return content.questionId !== undefined && partsSent === 0 && !isOpen(content.questionId)
   }
 
   /** Writes to the journal until the disk takes it. Null: the gateway stopped before. */

@@ -10,6 +10,11 @@ export function shapeOfFailure(error: unknown): ErrorShape {
   return toErrorShape(new GatewayError('UNAVAILABLE', message))
 }
 
+/** What was to be sent is not refused with the connection, whyever that ended: it waits for the next one. */
+export function unsent(why: GatewayError): GatewayError {
+  return why.retryable ? why : new GatewayError('UNAVAILABLE', why.message, { cause: why })
+}
+
 /** What the log has of it: text alone, as the objects may hold headers and tokens. */
 export function textOfFailure(error: unknown): string {
   const cause = error instanceof GatewayError && error.cause !== undefined ? ` ${textOf(error.cause)}` : ''

@@ -7,6 +7,7 @@ import { type ChannelStatus, GatewayError } from '../protocol/index.js'
 import type { Sessions } from '../sessions/sessions.js'
 import { sessionKeyOf } from './address.js'
 import { Channel } from './channel.js'
+import type { ChannelQuestions } from './channel-questions.js'
 import { type Command, TEXTS } from './commands.js'
 import type { Target } from './connector.js'
 import type { Deliveries } from './deliveries.js'
@@ -21,6 +22,7 @@ export interface HostOptions {
   readonly sessions: Sessions
   readonly deliveries: Deliveries
   readonly pairing: Pairing
+  readonly questions: ChannelQuestions
   readonly log: Log
   readonly onStatus: (status: ChannelStatus) => void
   readonly observe: (channel: string, outcome: ReceiveOutcome) => void
@@ -28,7 +30,7 @@ export interface HostOptions {
 
 /** Puts a connector between the platform and the gateway: a channel that does not listen yet. */
 export function createChannel(entry: ConnectorEntry, options: HostOptions): Channel {
-  const { config, intake, deliveries, pairing, log, onStatus, observe } = options
+  const { config, intake, sessions, deliveries, pairing, questions, log, onStatus, observe } = options
   const inlet: ChannelInlet = new ChannelInlet({
     entry,
     identity: () => channel.status().identity,
@@ -38,6 +40,7 @@ export function createChannel(entry: ConnectorEntry, options: HostOptions): Chan
     hasRoom: () => deliveries.hasRoom(entry.channel),
     notify: (target, text, replyTo) => notify(deliveries, entry.channel, target, text, replyTo),
     command: (command, sessionKey, signal) => obey(command, sessionKey, signal, options),
+    questions,
     limits: config,
     log,
     observe: (outcome) => observe(entry.channel, outcome),
@@ -47,6 +50,7 @@ export function createChannel(entry: ConnectorEntry, options: HostOptions): Chan
     config,
     log,
     receive: (message, signal) => inlet.receive(message, signal),
+    knows: async (target) => (await sessions.find(sessionKeyOf(entry.channel, target))) !== null,
     pending: () => deliveries.pending(entry.channel),
     onStatus,
   })
@@ -70,7 +74,7 @@ export async function notify(
 }
 
 async function obey(
-  command: Exclude<Command, 'help'>,
+  command: Exclude<Command, 'help' | 'answer'>,
   sessionKey: string,
   signal: AbortSignal,
   { sessions, lanes }: HostOptions,

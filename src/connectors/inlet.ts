@@ -6,7 +6,8 @@ import type { Log } from '../log.js'
 import { GatewayError, type JsonObject, MESSAGE_RECEIVED } from '../protocol/index.js'
 import { Turns } from '../sessions/turns.js'
 import { sessionKeyOf } from './address.js'
-import { type Command, isSame, parseCommand, TEXTS } from './commands.js'
+import { type ChannelQuestions, commandPrefixOf } from './channel-questions.js'
+import { type Command, isSame, type ParsedCommand, parseCommand, TEXTS } from './commands.js'
 import type { IncomingMessage, Received, Target } from './connector.js'
 import { textOfFailure } from './failure.js'
 import { OnceInAWhile } from './once-in-a-while.js'
@@ -27,10 +28,12 @@ export interface ChannelInletOptions {
   readonly notify: (target: Target, text: string, replyTo: string | null) => Promise<void>
   /** Resolves with what to tell. */
   readonly command: (
-    command: Exclude<Command, 'help'>,
+    command: Exclude<Command, 'help' | 'answer'>,
     sessionKey: string,
     signal: AbortSignal,
   ) => Promise<string>
+  /** What agents ask in the conversations of this channel. */
+  readonly questions: Pick<ChannelQuestions, 'isAsking' | 'answer'>
   readonly limits: { readonly maxReceiving: number; readonly receiveTimeoutMs: number }
   readonly log: Log
   readonly observe: (outcome: ReceiveOutcome) => void
@@ -92,9 +95,10 @@ export class ChannelInlet {
     if (parsed === null || !this.#isForUs(parsed.addressee)) {
       return this.#inTurn(message, () => this.#accept(message, deadline, signal))
     }
-    const obey = () => this.#obey(parsed.command, message, signal)
-    // What stops the others does not wait behind them.
-    return parsed.command === 'stop' ? obey() : this.#inTurn(message, obey)
+    const obey = () => this.#obey(parsed, message, signal)
+    // What the others wait for does not wait behind them.
+    const urgent = parsed.command === 'stop' || parsed.command === 'answer'
+    return urgent ? obey() : this.#inTurn(message, obey)
   }
 
   /** @throws `UNAVAILABLE` when too many wait. */
@@ -115,12 +119,15 @@ export class ChannelInlet {
 
   /** Null: it says something, and that to the gateway. */
   #refusal(message: IncomingMessage): Refusal | null {
-    const { text, attachments, group, mentioned } = message
-    if (text.trim() === '' && !attachments?.length) return { accepted: false, reason: 'empty' }
+    const { text, attachments, files, group, mentioned } = message
+    if (text.trim() === '' && !attachments?.length && files === undefined)
+      return { accepted: false, reason: 'empty' }
     if (!this.#isNameable(message)) return { accepted: false, reason: 'refused' }
     if (!group || !this.#options.entry.access.mentions || mentioned) return null
-    const addressee = parseCommand(text)?.addressee
-    if (addressee && isSame(addressee, this.#options.identity())) return null
+    const parsed = parseCommand(text)
+    if (parsed?.addressee && isSame(parsed.addressee, this.#options.identity())) return null
+    // Whom an answer is for is plain where something is asked.
+    if (parsed?.command === 'answer' && parsed.addressee === null && this.#isAsking(message)) return null
     return { accepted: false, reason: 'not_mentioned' }
   }
 
@@ -132,6 +139,10 @@ export class ChannelInlet {
     } catch {
       return false
     }
+  }
+
+  #isAsking(message: IncomingMessage): boolean {
+    return this.#options.questions.isAsking(sessionKeyOf(this.#options.entry.channel, message))
   }
 
   /** A command that names nobody is for whoever reads it. */
@@ -157,17 +168,23 @@ export class ChannelInlet {
     return { accepted: false, reason: 'not_paired' }
   }
 
-  async #obey(command: Command, message: IncomingMessage, signal: AbortSignal): Promise<Refusal> {
-    const text =
-      command === 'help'
-        ? TEXTS.help
-        : await this.#options.command(command, sessionKeyOf(this.#options.entry.channel, message), signal)
+  async #obey(parsed: ParsedCommand, message: IncomingMessage, signal: AbortSignal): Promise<Refusal> {
+    const text = await this.#done(parsed, sessionKeyOf(this.#options.entry.channel, message), signal)
     await this.#tell(message, text, message.id)
     return { accepted: false, reason: 'command' }
   }
 
-  async #accept(message: IncomingMessage, deadline: number, signal: AbortSignal): Promise<Received> {
+  /** Does what is commanded; resolves with what to tell. */
+  async #done({ command, argument }: ParsedCommand, sessionKey: string, signal: AbortSignal) {
+    const { entry, questions } = this.#options
+    if (command === 'help') return TEXTS.help(commandPrefixOf(entry))
+    if (command === 'answer') return questions.answer(sessionKey, argument)
+    return await this.#options.command(command, sessionKey, signal)
+  }
+
+  async #accept(given: IncomingMessage, deadline: number, signal: AbortSignal): Promise<Received> {
     const { entry, hasRoom, accept, log } = this.#options
+    const message = given.files === undefined ? given : await withFiles(given, given.files, signal)
     try {
       const incoming = toIncoming(entry, message)
       const accepted = await patiently({ deadline, signal, hasRoom }, () => accept(incoming, this.#principal))
@@ -208,6 +225,17 @@ export class ChannelInlet {
   }
 }
 
+async function withFiles(
+  message: IncomingMessage,
+  files: NonNullable<IncomingMessage['files']>,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  const fetched = await files(signal)
+  // What was cut off comes again with the next connection.
+  signal.throwIfAborted()
+  return { ...message, ...fetched }
+}
+
 function toIncoming({ type, channel }: ConnectorEntry, message: IncomingMessage): Incoming {
   const { id, sender, group, text, attachments, at, metadata } = message
   return {
@@ -218,7 +246,9 @@ function toIncoming({ type, channel }: ConnectorEntry, message: IncomingMessage)
     payload: {
       // A conversation has no empty messages: one of attachments alone says what they are.
       content:
-        text.trim() === '' ? attachments!.map(({ type, name }) => `[${name ?? type}]`).join(' ') : text,
+        text.trim() === ''
+          ? (attachments ?? []).map(({ type, name }) => `[${name ?? type}]`).join(' ')
+          : text,
       attachments,
       sender: (sender.name || sender.id).slice(0, MAX_SENDER_LENGTH),
       metadata: metadata === undefined ? undefined : { [type]: metadata },

@@ -8,6 +8,8 @@ export interface PairingOptions {
   readonly codeTtlMs: number
   /** Strangers of one channel with a code. */
   readonly maxPending: number
+  /** How long one who was refused cannot ask again; 0: they may at once. */
+  readonly rejectedMs: number
   readonly log: Log
   readonly onRequested: (record: PeerRecord) => void
   readonly onResolved: (record: PeerRecord, approved: boolean) => void
@@ -38,13 +40,15 @@ export class Pairing {
   }
 
   /**
-   * Lets a stranger ask. Resolves, once that is on disk, with the code to tell; null: it was told before, or too many ask.
+   * Lets a stranger ask. Resolves, once that is on disk, with the code to tell; null: it was told before, the stranger or the
+   * whole group was refused, or too many ask.
    */
   async request(channel: string, { sender, peer, thread }: IncomingMessage): Promise<string | null> {
     const { maxPending, codeTtlMs, log, onRequested } = this.#options
     await this.#forgetExpired(channel)
     const records = this.#records.get(channel)
-    if (records?.has(sender.id)) return null
+    const group = records?.get(peer)
+    if (records?.has(sender.id) || (group !== undefined && isRejected(group))) return null
     if (this.#pending(channel).length >= maxPending) {
       log.debug({ channel }, 'a stranger gets no pairing code: too many have one')
       return null
@@ -87,12 +91,10 @@ export class Pairing {
   find(choice: PairingChoice): PeerRecord {
     const record =
       'code' in choice
-        ? this.#all().find(
-            ({ code, approvedAt }) => approvedAt === null && code === normalPairingCode(choice.code),
-          )
+        ? this.#all().find((record) => isPending(record) && record.code === normalPairingCode(choice.code))
         : this.#records.get(choice.channel)?.get(choice.peer)
     if (record !== undefined && isAlive(record)) return record
-    throw new GatewayError('NOT_FOUND', 'Nobody asks so, or not any more; pairing.list names all.')
+    throw unknown()
   }
 
   /**
@@ -112,13 +114,26 @@ export class Pairing {
     return record
   }
 
-  /** Refuses one that asked, or shuts out one that was let in. @throws `NOT_FOUND`. */
+  /** Refuses one that asked, or shuts out one that was let in; for a while they cannot ask again. @throws `NOT_FOUND`. */
   async reject(choice: PairingChoice, by: string): Promise<PeerRecord> {
+    const { rejectedMs, log, onResolved } = this.#options
     const record = this.find(choice)
-    await this.#remove(record)
-    this.#options.log.info({ channel: record.channel, peer: record.peer, by }, 'a peer was refused')
-    this.#options.onResolved(record, false)
-    return record
+    if (isRejected(record)) throw unknown()
+    const rejected = {
+      ...record,
+      code: '',
+      expiresAt: Date.now() + rejectedMs,
+      approvedAt: null,
+      approvedBy: null,
+    }
+    if (rejectedMs === 0) await this.#remove(record)
+    else {
+      await this.#peers!.savePeer(rejected)
+      this.#put(rejected)
+    }
+    log.info({ channel: record.channel, peer: record.peer, by }, 'a peer was refused')
+    onResolved(rejected, false)
+    return rejected
   }
 
   #all(): PeerRecord[] {
@@ -126,11 +141,11 @@ export class Pairing {
   }
 
   #pending(channel: string): PeerRecord[] {
-    return [...(this.#records.get(channel)?.values() ?? [])].filter(({ approvedAt }) => approvedAt === null)
+    return [...(this.#records.get(channel)?.values() ?? [])].filter(isPending)
   }
 
   async #forgetExpired(channel: string): Promise<void> {
-    const expired = this.#pending(channel).filter((record) => !isAlive(record))
+    const expired = [...(this.#records.get(channel)?.values() ?? [])].filter((record) => !isAlive(record))
     await Promise.all(expired.map((record) => this.#remove(record)))
   }
 
@@ -155,24 +170,34 @@ export class Pairing {
   }
 }
 
-/** Whether it was let in, or may still be. */
+/** Whether it was let in, or may still be, or is refused. */
 function isAlive({ approvedAt, expiresAt }: PeerRecord): boolean {
   return approvedAt !== null || expiresAt > Date.now()
 }
 
+const stateOf = ({ code, approvedAt }: PeerRecord): PairingItem['state'] =>
+  approvedAt !== null ? 'approved' : code === '' ? 'rejected' : 'pending'
+
+const isPending = (record: PeerRecord): boolean => stateOf(record) === 'pending'
+
+const isRejected = (record: PeerRecord): boolean => stateOf(record) === 'rejected' && isAlive(record)
+
+const unknown = (): GatewayError =>
+  new GatewayError('NOT_FOUND', 'Nobody asks so, or not any more; pairing.list names all.')
+
 /** As clients see it; the code is for those who may approve. */
 export function toPairing(record: PeerRecord, withCode: boolean): PairingItem {
   const { channel, peer, name, code, requestedAt, expiresAt, approvedAt, approvedBy } = record
-  const isPending = approvedAt === null
+  const state = stateOf(record)
   return {
     kind: 'peer',
-    state: isPending ? 'pending' : 'approved',
+    state,
     channel,
     peer,
     name,
-    code: isPending && withCode ? code : null,
+    code: state === 'pending' && withCode ? code : null,
     requestedAt,
-    expiresAt: isPending ? expiresAt : null,
+    expiresAt: state === 'approved' ? null : expiresAt,
     approvedAt,
     approvedBy,
   }

@@ -82,6 +82,15 @@ class RunPreview implements RunListener {
     this.#text = ''
   }
 
+  /** What is shown would stand above the question, and the answer in its place: it begins anew below. */
+  asks(): void {
+    if (this.#channel.entry.questions !== 'ask' || (this.#shown === '' && !this.#sending)) return
+    this.#inTurn(async (connector, signal) => {
+      this.#shown = ''
+      await connector.discard?.(this.#target, this.#runId, signal)
+    })
+  }
+
   ended(answered: boolean): void {
     clearInterval(this.#typingTimer)
     clearTimeout(this.#previewTimer)

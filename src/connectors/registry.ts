@@ -16,6 +16,7 @@ export interface ConnectorConfig {
   readonly mentions?: boolean
   readonly preview?: boolean
   readonly typing?: boolean
+  readonly questions?: 'ask' | 'ignore'
   readonly [option: string]: unknown
 }
 
@@ -40,10 +41,14 @@ export interface ConnectorEntry {
   readonly access: Access
   readonly preview: boolean
   readonly typing: boolean
+  /** Whether the people on it are asked what an agent asks. */
+  readonly questions: 'ask' | 'ignore'
 }
 
 export interface ConnectorBuildContext
   extends Pick<ConnectorFactoryContext, 'baseDir' | 'env' | 'maxAttachmentBytes'> {
+  /** Where people write and their connector does not say. Default: `ask`. */
+  readonly questions?: 'ask' | 'ignore'
   readonly logOf: (connector: string) => Log
   /** Who set each key of the configuration, for messages. */
   readonly sources?: ReadonlyMap<string, string>
@@ -122,7 +127,7 @@ export class ConnectorRegistry {
     context: ConnectorBuildContext,
   ): Promise<ConnectorEntry> {
     const { type, enabled = true, channel = type, allow, pairing, mentions = true, ...rest } = config
-    const { preview = true, typing = true, ...options } = rest
+    const { preview = true, typing = true, questions, ...options } = rest
     const factory = this.#factories.get(type)
     if (factory === undefined) {
       const known = [...this.#factories.keys()]
@@ -146,7 +151,9 @@ export class ConnectorRegistry {
       pairing: pairing ?? allow === undefined,
       mentions,
     }
-    return { name, type, channel, connector, enabled, access, preview, typing }
+    // A program on the other side would take a question for an answer.
+    const asks = questions ?? (trusted ? 'ignore' : (context.questions ?? 'ask'))
+    return { name, type, channel, connector, enabled, access, preview, typing, questions: asks }
   }
 }
 

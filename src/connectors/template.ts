@@ -1,3 +1,5 @@
+import type { Problem } from '../config/problems.js'
+
 /** A text with places to fill: `{{payload.repository.full_name}}`. */
 export interface Template {
   /** The dotted paths in its places, each once. */
@@ -27,6 +29,19 @@ export function createTemplate(text: string, roots: readonly string[]): Template
     paths,
     fill: (values, encode = (filled) => filled) =>
       text.replace(PLACE, (_, path: string) => encode(toText(valueAt(values, path)))),
+  }
+}
+
+/** What is wrong with an option that is a template. */
+export function* checkTemplate(
+  path: string,
+  template: string | undefined,
+  roots: readonly string[],
+): Generator<Problem> {
+  try {
+    createTemplate(template ?? '', roots)
+  } catch (error) {
+    yield { path, message: (error as Error).message }
   }
 }
 

@@ -8,6 +8,12 @@ import {
 } from './apply-parts.js'
 import { type Cell, type CellReader, RESULT, WRITE } from './cells.js'
 
+/**
+ * Under which the keys of a session's deliveries are stored, apart from those of its events: no session key has a blank. They
+ * outlive the session, as what was said to the platform does.
+ */
+export const sendScope = (sessionKey: string): string => `send ${sessionKey}`
+
 /** Does a write of the outbox or the peers, whose kind was read. */
 export function applyOutboxWrite(kind: number, context: ApplyContext, cells: CellReader, results: Cell[]) {
   const { store } = context
@@ -16,6 +22,8 @@ export function applyOutboxWrite(kind: number, context: ApplyContext, cells: Cel
     case WRITE.enqueue:
       insertDeliveries(store, takeDeliveries(cells))
       return flag(results, true)
+    case WRITE.enqueueOnce:
+      return enqueueOnce(context, cells, results)
     case WRITE.partsSent:
       return flag(results, outbox.setParts(cells.string(), cells.number()))
     case WRITE.delivered:
@@ -33,6 +41,22 @@ export function applyOutboxWrite(kind: number, context: ApplyContext, cells: Cel
     default:
       throw new RangeError(`unknown kind of write: ${kind}`)
   }
+}
+
+function enqueueOnce({ store, now, idempotencyWindowMs }: ApplyContext, cells: CellReader, results: Cell[]) {
+  const key = cells.string()
+  const digest = cells.string()
+  const deliveries = takeDeliveries(cells)
+  const { id, sessionKey } = deliveries[0]!
+  const scope = sendScope(sessionKey)
+  const known = store.findKey(scope, key)
+  if (known !== undefined && known.at > now - idempotencyWindowMs) {
+    results.push(RESULT.duplicate, 0, known.id, known.digest)
+    return
+  }
+  insertDeliveries(store, deliveries)
+  store.putKey(scope, key, { id, seq: store.lastSeq, digest, at: now })
+  flag(results, true)
 }
 
 function bury({ store, now }: ApplyContext, cells: CellReader, results: Cell[]) {

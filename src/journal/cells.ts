@@ -32,6 +32,7 @@ export const WRITE = {
   removePeer: 13,
   saveDocuments: 14,
   removeDocument: 15,
+  enqueueOnce: 16,
 } as const
 
 const NONE: readonly NewDelivery[] = []

@@ -27,6 +27,7 @@ import type {
 import { Leases } from './leases.js'
 import { Maintenance } from './maintenance.js'
 import type { JournalOptions } from './options.js'
+import type { SentBefore } from './outbox.js'
 import { COUNT_ROWS, PAGE_ROWS } from './paging.js'
 import type { Reads, SessionPosition } from './reads.js'
 import { createSteadyClock } from './steady-clock.js'
@@ -112,6 +113,11 @@ export class GroupedJournal extends GroupedOutbox implements Journal {
   findDuplicate(sessionKey: string, idempotencyKey: string): Promise<Duplicate | null> {
     const since = this.#now() - this.#options.idempotencyWindowMs
     return this.read((reads) => reads.duplicate(sessionKey, idempotencyKey, since))
+  }
+
+  sentBefore(sessionKey: string, key: string): Promise<SentBefore | null> {
+    const since = this.#now() - this.#options.idempotencyWindowMs
+    return this.read((reads) => reads.sentBefore(sessionKey, key, since))
   }
 
   async lease(sessionKey: string): Promise<Lease> {

@@ -9,8 +9,16 @@ import type {
   NewDelivery,
   Outbox,
   PendingDelivery,
+  SendKey,
+  SentBefore,
 } from './outbox.js'
-import { EnqueueWrite, ReviveDeliveryWrite, savePeerWrite, UndeliverableWrite } from './outbox-writes.js'
+import {
+  EnqueueOnceWrite,
+  EnqueueWrite,
+  ReviveDeliveryWrite,
+  savePeerWrite,
+  UndeliverableWrite,
+} from './outbox-writes.js'
 import { COUNT_ROWS, PAGE_ROWS } from './paging.js'
 import type { PeerRecord, Peers } from './peers.js'
 import type { PeerPosition } from './reads.js'
@@ -21,6 +29,12 @@ export abstract class GroupedOutbox extends GroupedDocuments implements Outbox, 
   async enqueue(deliveries: readonly NewDelivery[]): Promise<void> {
     if (deliveries.length > 0) await this.write(new EnqueueWrite(deliveries))
   }
+
+  enqueueOnce(delivery: NewDelivery, once: SendKey): Promise<SentBefore | null> {
+    return this.write(new EnqueueOnceWrite(delivery, once))
+  }
+
+  abstract sentBefore(sessionKey: string, key: string): Promise<SentBefore | null>
 
   pendingDeliveries(): Promise<readonly PendingDelivery[]> {
     return this.collect(0, Number.POSITIVE_INFINITY, ({ outbox }, after) => outbox.pending(after, PAGE_ROWS))

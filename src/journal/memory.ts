@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { GatewayError } from '../protocol/index.js'
 import { applyBatch } from './apply.js'
+import { sendScope } from './apply-outbox.js'
 import { BATCH_HEADER, type Cell } from './cells.js'
 import type { Engine, RunningMarks } from './engine.js'
 import { GroupedJournal } from './grouped-journal.js'
@@ -17,8 +18,9 @@ import type { MaintenanceStep } from './maintenance.js'
 import { compareText } from './memory-order.js'
 import { type MemoryEvent, MemoryStore } from './memory-store.js'
 import type { JournalOptions } from './options.js'
+import type { SentBefore } from './outbox.js'
 import type { DocumentReads, OutboxReads, Page, Reads, SessionPosition } from './reads.js'
-import { deadLetterOf, eventOf, outcomeOf, sessionOf } from './rows.js'
+import { deadLetterOf, eventOf, outcomeOf, sentBeforeOf, sessionOf } from './rows.js'
 import { type SessionRow, STATUS } from './store.js'
 
 const compareSessions = (a: SessionPosition, b: SessionPosition) =>
@@ -39,6 +41,10 @@ class MemoryReads implements Reads {
     const row = this.#store.findKey(sessionKey, key)
     if (row === undefined || row.at <= since) return null
     return { ...idsOfSuffix(row.id), seq: row.seq, digest: row.digest }
+  }
+
+  sentBefore(sessionKey: string, key: string, since: number): SentBefore | null {
+    return sentBeforeOf(this.#store.findKey(sendScope(sessionKey), key), since)
   }
 
   outcome(id: string): RunOutcome | null {

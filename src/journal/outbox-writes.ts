@@ -1,8 +1,8 @@
 import type { ErrorShape } from '../protocol/index.js'
 import { type Cell, type CellReader, encodePlain, RESULT, WRITE } from './cells.js'
 import type { Entry } from './journal.js'
-import type { NewDelivery, PendingDelivery } from './outbox.js'
-import { encodeEnqueue, encodeUndeliverable } from './outbox-cells.js'
+import type { NewDelivery, PendingDelivery, SendKey, SentBefore } from './outbox.js'
+import { encodeEnqueue, encodeEnqueueOnce, encodeUndeliverable } from './outbox-cells.js'
 import type { PeerRecord } from './peers.js'
 import { addEntries, type Commit, PlainWrite, Write } from './writes.js'
 
@@ -19,6 +19,25 @@ export class EnqueueWrite extends Write<void> {
   }
 
   protected decode(): void {}
+}
+
+export class EnqueueOnceWrite extends Write<SentBefore | null> {
+  readonly #delivery: NewDelivery
+  readonly #once: SendKey
+
+  constructor(delivery: NewDelivery, once: SendKey) {
+    super()
+    this.#delivery = delivery
+    this.#once = once
+  }
+
+  encode(cells: Cell[]): number {
+    return encodeEnqueueOnce(cells, this.#delivery, this.#once)
+  }
+
+  protected decode(status: number, _first: number, results: CellReader): SentBefore | null {
+    return status === RESULT.duplicate ? { id: results.string(), digest: results.string() } : null
+  }
 }
 
 export class UndeliverableWrite extends Write<boolean> {

@@ -10,6 +10,8 @@ export interface DeliveryContent {
   readonly runId?: string
   /** The platform's id of the message that it answers. */
   readonly replyTo?: string
+  /** The question that it asks: once that is over it is not sent any more. */
+  readonly questionId?: string
 }
 
 /** Something for a channel, from the commit that made it until the platform took it (spec §3, The promise). */
@@ -52,10 +54,31 @@ export interface DeadDeliveryQuery {
   readonly after?: number
 }
 
+/** What makes a send that comes again the same one. */
+export interface SendKey {
+  /** Within the session of the delivery. */
+  readonly key: string
+  /** Of what is said: with another one the key was used for something else. */
+  readonly digest: string
+}
+
+/** The delivery that a key stands for already; it may have been made, or have failed, since. */
+export interface SentBefore {
+  readonly id: string
+  readonly digest: string
+}
+
 /** The part of the journal that holds what is still to be said. Writes resolve once they are on disk. */
 export interface Outbox {
   /** Deliveries that no run's outcome brings along: those come with `complete`. In order. */
   enqueue(deliveries: readonly NewDelivery[]): Promise<void>
+  /**
+   * The same for one whose sender may send it again, within the window of idempotency keys (those of events are others).
+   * Null: it is new; else the first of that key, and nothing is kept.
+   */
+  enqueueOnce(delivery: NewDelivery, once: SendKey): Promise<SentBefore | null>
+  /** Looks such a key up without writing. */
+  sentBefore(sessionKey: string, key: string): Promise<SentBefore | null>
   /** What waits, in order; read at start. */
   pendingDeliveries(): Promise<readonly PendingDelivery[]>
   /** Null: it does not wait. */

@@ -6,7 +6,7 @@ export interface PeerRecord {
   readonly name: string | null
   /** Where they asked. */
   readonly target: { readonly peer: string; readonly thread: string | null }
-  /** What they were told, and an operator approves. */
+  /** What they were told, and an operator approves. Empty: they were refused, and cannot ask before `expiresAt`. */
   readonly code: string
   /** Milliseconds since the Unix epoch, as the others here. */
   readonly requestedAt: number

@@ -1,7 +1,7 @@
 import type { InboundEvent } from '../protocol/index.js'
 import type { DocumentPosition, DocumentRecord } from './documents.js'
 import type { DeadLetterRecord, Duplicate, RunOutcome, SessionRecord, StoredEntry } from './journal.js'
-import type { DeadDelivery, DeliveryRecord, PendingDelivery } from './outbox.js'
+import type { DeadDelivery, DeliveryRecord, PendingDelivery, SentBefore } from './outbox.js'
 import type { PeerRecord } from './peers.js'
 import type { SessionRow } from './store.js'
 
@@ -52,6 +52,8 @@ export interface Reads {
   readonly documents: DocumentReads
   /** The first event of that key since `since`. */
   duplicate(sessionKey: string, key: string, since: number): Duplicate | null
+  /** The first delivery of that key since `since`. */
+  sentBefore(sessionKey: string, key: string, since: number): SentBefore | null
   outcome(id: string): RunOutcome | null
   /** The next waiting events after that position. */
   pending(after: number, limit: number): InboundEvent[]

@@ -1,12 +1,13 @@
 import type { ErrorShape, InboundEvent, JsonObject, Priority, QueueMode } from '../protocol/index.js'
 import { idsOfSuffix } from './ids.js'
 import type { DeadLetterRecord, RunOutcome, SessionRecord } from './journal.js'
-import type { DeadDelivery, DeliveryContent, DeliveryRecord } from './outbox.js'
+import type { DeadDelivery, DeliveryContent, DeliveryRecord, SentBefore } from './outbox.js'
 import type { PeerRecord } from './peers.js'
 import {
   type DeliveryRow,
   type EndRow,
   type EventRow,
+  type KeyRow,
   type PeerRow,
   type SessionRow,
   STATUS,
@@ -50,6 +51,10 @@ export function eventOf(row: EventRow): InboundEvent {
   }
   return row.idempotencyKey === null ? event : { ...event, idempotencyKey: row.idempotencyKey }
 }
+
+/** What a key of a send stands for. A key of before `since` stands for nothing any more. */
+export const sentBeforeOf = (row: KeyRow | undefined, since: number): SentBefore | null =>
+  row === undefined || row.at <= since ? null : { id: row.id, digest: row.digest ?? '' }
 
 export const deadLetterOf = (row: DeadRow): DeadLetterRecord => ({
   event: eventOf(row),

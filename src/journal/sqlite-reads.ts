@@ -1,9 +1,19 @@
 import type { Database } from 'better-sqlite3'
 import type { InboundEvent } from '../protocol/index.js'
+import { sendScope } from './apply-outbox.js'
 import { idsOfSuffix } from './ids.js'
 import type { DeadLetterRecord, Duplicate, RunOutcome, SessionRecord, StoredEntry } from './journal.js'
+import type { SentBefore } from './outbox.js'
 import type { Page, Reads, SessionPosition } from './reads.js'
-import { type DeadRow, deadLetterOf, eventOf, type OutcomeRow, outcomeOf, sessionOf } from './rows.js'
+import {
+  type DeadRow,
+  deadLetterOf,
+  eventOf,
+  type OutcomeRow,
+  outcomeOf,
+  sentBeforeOf,
+  sessionOf,
+} from './rows.js'
 import { SqliteDocumentReads } from './sqlite-documents.js'
 import { Sqlite } from './sqlite-driver.js'
 import { SqliteOutboxReads } from './sqlite-outbox-reads.js'
@@ -97,6 +107,10 @@ export class SqliteReads implements Reads {
     const row = this.#sql.key.get(sessionKey, key)
     if (row === undefined || row.at <= since) return null
     return { ...idsOfSuffix(row.id), seq: row.seq, digest: row.digest }
+  }
+
+  sentBefore(sessionKey: string, key: string, since: number): SentBefore | null {
+    return sentBeforeOf(this.#sql.key.get(sendScope(sessionKey), key), since)
   }
 
   outcome(id: string): RunOutcome | null {

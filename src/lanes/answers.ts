@@ -1,4 +1,5 @@
 import { targetOf } from '../connectors/address.js'
+import type { Target } from '../connectors/connector.js'
 import { newDeliveryId } from '../journal/ids.js'
 import type { NewDelivery } from '../journal/outbox.js'
 import type { InboundEvent } from '../protocol/index.js'
@@ -20,13 +21,30 @@ export function answersOf(task: QueuedEvent, ended: Ended, options: AnswerOption
   const events = eventsOf(task)
   if (!events.some(({ source }) => isChannel(source))) return NONE
   const { sessionKey, runId } = task.event
-  const target = targetOf(sessionKey)
-  const asked = events.findLast(({ source }) => source === target?.channel)
+  const origin = originOf(events, isChannel)
   const text = textOf(ended, failureText)
-  if (target === null || asked === undefined || !isChannel(target.channel) || text.trim() === '') return NONE
-  const replyTo = messageIdOf(asked)
+  if (origin === null || text.trim() === '') return NONE
+  const { target, replyTo } = origin
   const content = replyTo === undefined ? { text, runId } : { text, runId, replyTo }
   return [{ id: newDeliveryId(), ...target, sessionKey, at: Date.now(), content }]
+}
+
+/** The conversation of a channel that a run's events came from. */
+export interface RunOrigin {
+  readonly target: Target & { readonly channel: string }
+  /** The platform's id of the last message of it, where it has one. */
+  readonly replyTo: string | undefined
+}
+
+/** Null: they came from elsewhere. */
+export function originOf(
+  events: readonly InboundEvent[],
+  isChannel: (name: string) => boolean,
+): RunOrigin | null {
+  const target = targetOf(events[0]!.sessionKey)
+  if (target === null || !isChannel(target.channel)) return null
+  const asked = events.findLast(({ source }) => source === target.channel)
+  return asked === undefined ? null : { target, replyTo: messageIdOf(asked) }
 }
 
 function textOf(ended: Ended, failureText: string): string {

@@ -20,6 +20,8 @@ export interface RunListener {
   delta(text: string): void
   /** The pieces until now are void: the answer begins anew. */
   restart(): void
+  /** The agent asks for a permission, and goes on when it has the answer. */
+  asks(): void
   /** `answered`: with a message. */
   ended(answered: boolean): void
 }
@@ -201,7 +203,8 @@ export class Attempts {
       ask: async (question, ends = signal) => {
         if (watch.ended) throw new GatewayError('CANCELLED', 'The run has ended.')
         watch.deltas.flush()
-        return await this.#options.questions.ask(event, question, AbortSignal.any([signal, ends]))
+        watch.listener?.asks()
+        return await this.#options.questions.ask(eventsOf(task), question, AbortSignal.any([signal, ends]))
       },
     }
   }

@@ -8,6 +8,7 @@ import {
   type OpenQuestion,
   type PermissionAnswer,
   PermissionQuestion,
+  type QuestionOutcome,
 } from '../protocol/index.js'
 import { compileValidator } from '../protocol/validation.js'
 import { shortened, shortTitle } from './reports.js'
@@ -18,6 +19,13 @@ export interface QuestionsOptions {
   readonly maxQuestions: number
   /** Of a tool call’s input and output. */
   readonly maxBytes: number
+}
+
+/** Told of every question, such as to ask the people that its run came from. */
+export interface QuestionListener {
+  /** `events`: what the run handles, its own event first. */
+  asked(question: OpenQuestion, events: readonly InboundEvent[]): void
+  over(question: OpenQuestion, sessionKey: string): void
 }
 
 interface Open {
@@ -33,21 +41,39 @@ const validate = compileValidator(PermissionQuestion, 'question')
 export class Questions {
   readonly #options: QuestionsOptions
   readonly #open = new Map<string, Open>()
+  readonly #listeners: QuestionListener[] = []
+  /** How questions ended; only grows. */
+  readonly outcomes: Record<QuestionOutcome, number> = { answered: 0, declined: 0, expired: 0, ended: 0 }
 
   constructor(options: QuestionsOptions) {
     this.#options = options
   }
 
+  /** How many wait for an answer. */
+  get size(): number {
+    return this.#open.size
+  }
+
+  follow(listener: QuestionListener): void {
+    this.#listeners.push(listener)
+  }
+
+  isOpen(requestId: string): boolean {
+    return this.#open.has(requestId)
+  }
+
   /**
+   * @param events what the run handles, its own event first
    * @param signal ends the question
    * @throws `UNAVAILABLE` when too many are open, `INVALID_REQUEST` when it is none, or the reason of who ended it
    */
   async ask(
-    { runId, sessionKey }: InboundEvent,
+    events: readonly InboundEvent[],
     asked: PermissionQuestion,
     signal: AbortSignal,
   ): Promise<PermissionAnswer> {
     validate(asked)
+    const { runId, sessionKey } = events[0]!
     if (signal.aborted) throw abortError(signal)
     const { maxQuestions, maxBytes } = this.#options
     if (this.#ofRun(runId).length >= maxQuestions) {
@@ -68,6 +94,7 @@ export class Questions {
         this.#open.set(requestId, { sessionKey, question, resolve, reject })
         signal.addEventListener('abort', end, { once: true })
         this.#tell(EVENTS.agentPermission.name, sessionKey, question)
+        for (const listener of this.#listeners) listener.asked(question, events)
       })
     } finally {
       signal.removeEventListener('abort', end)
@@ -102,7 +129,7 @@ export class Questions {
         details: { path, expected },
       })
     }
-    this.#close(open, optionId)
+    this.#close(open, optionId === null ? 'declined' : 'answered', optionId)
     open.resolve({ optionId })
     return runId
   }
@@ -121,13 +148,17 @@ export class Questions {
   #end(requestId: string, error: GatewayError): void {
     const open = this.#open.get(requestId)
     if (open === undefined) return
-    this.#close(open, null)
+    const { cause } = Object(error.details) as { cause?: unknown }
+    this.#close(open, cause === 'timeout' ? 'expired' : 'ended', null)
     open.reject(error)
   }
 
-  #close({ sessionKey, question: { runId, requestId } }: Open, optionId: string | null): void {
+  #close({ sessionKey, question }: Open, outcome: QuestionOutcome, optionId: string | null): void {
+    const { runId, requestId } = question
     this.#open.delete(requestId)
-    this.#tell(EVENTS.agentPermissionResolved.name, sessionKey, { runId, requestId, optionId })
+    this.outcomes[outcome]++
+    this.#tell(EVENTS.agentPermissionResolved.name, sessionKey, { runId, requestId, outcome, optionId })
+    for (const listener of this.#listeners) listener.over(question, sessionKey)
   }
 
   #tell(event: string, sessionKey: string, fields: object): void {

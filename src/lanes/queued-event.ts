@@ -77,7 +77,8 @@ export class QueuedEvent implements Task {
     if (this.abortCause !== null) return false
     this.abortCause = cause
     const why = cause.kind === 'requested' ? cause.reason : cause.kind
-    this.controller?.abort(new GatewayError('CANCELLED', `The run was stopped: ${why}.`))
+    const details = { cause: cause.kind }
+    this.controller?.abort(new GatewayError('CANCELLED', `The run was stopped: ${why}.`, { details }))
     return true
   }
 }

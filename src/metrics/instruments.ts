@@ -59,6 +59,11 @@ export function createInstruments(registry: Registry) {
       'Messages that came in on channels, by what became of them.',
       ['channel', 'outcome'],
     ),
+    channelRequests: counter(
+      'gateway_channel_requests_total',
+      'Requests to /channels/<name>, by the HTTP status that they were answered with.',
+      ['connector', 'status'],
+    ),
     httpRefused: counter(
       'gateway_http_refused_total',
       'HTTP requests and upgrades refused by rate limits, origin, credentials or want of memory.',

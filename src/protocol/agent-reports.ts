@@ -52,6 +52,15 @@ export interface PermissionAnswer {
   readonly optionId: string | null
 }
 
+/** How a question ended: `declined` by who chose none of its options, `expired` with its run's time, `ended` with its run or agent. */
+export const QuestionOutcome = Type.Union([
+  Type.Literal('answered'),
+  Type.Literal('declined'),
+  Type.Literal('expired'),
+  Type.Literal('ended'),
+])
+export type QuestionOutcome = Static<typeof QuestionOutcome>
+
 /** A question that an agent waits for an answer to. */
 export const OpenQuestion = Type.Object({ runId: Id, requestId: Id, ...PermissionQuestion.properties })
 export type OpenQuestion = Static<typeof OpenQuestion>

@@ -23,7 +23,10 @@ export const ChannelStatus = Type.Object(
     identity: Type.Union([Type.String(), Type.Null()], {
       description: 'Who the gateway is on the platform, once that is known.',
     }),
-    error: Type.Union([ErrorShape, Type.Null()], { description: 'Why it is not connected.' }),
+    error: Type.Union([ErrorShape, Type.Null()], {
+      description:
+        'Why it is not connected; with `connected`: what does not work all the same, such as a room that is closed to us, or why the newest message was refused for good.',
+    }),
     retryInMs: Type.Optional(
       Type.Integer({ minimum: 0, description: 'With `waiting`: until the next attempt, as of `since`.' }),
     ),

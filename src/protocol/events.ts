@@ -1,5 +1,5 @@
 import { type Static, type TObject, Type } from '@sinclair/typebox'
-import { OpenQuestion, ToolCall } from './agent-reports.js'
+import { OpenQuestion, QuestionOutcome, ToolCall } from './agent-reports.js'
 import { ChannelStatus } from './channels.js'
 import type { Scope } from './contract.js'
 import { ErrorShape } from './errors.js'
@@ -167,6 +167,7 @@ export const EVENTS = {
     payload: Type.Object({
       runId: Id,
       requestId: Id,
+      outcome: QuestionOutcome,
       optionId: Type.Union([Type.String(), Type.Null()], { description: 'What was chosen; null: nothing.' }),
     }),
   }),
@@ -312,7 +313,7 @@ export const EVENTS = {
   }),
   channelStatus: event({
     name: 'channel.status',
-    summary: 'A channel connected, lost its connection, or was started or stopped.',
+    summary: 'A channel connected, lost its connection, was started or stopped, or is refused something.',
     durable: false,
     scope: 'read',
     session: false,

@@ -5,16 +5,17 @@ import { Timestamp } from './primitives.js'
 export const Pairing = Type.Object(
   {
     kind: Type.Literal('peer', { description: 'Someone who writes on a channel.' }),
-    state: Type.Union([Type.Literal('pending'), Type.Literal('approved')]),
+    state: Type.Union([Type.Literal('pending'), Type.Literal('approved'), Type.Literal('rejected')]),
     channel: Type.String(),
     peer: Type.String({ description: 'The id of the person or group, as the platform names it.' }),
     name: Type.Union([Type.String(), Type.Null()]),
     code: Type.Union([Type.String(), Type.Null()], {
-      description: 'What the stranger was told; null once it was approved, and for who may not approve.',
+      description: 'What the stranger was told; null once that is decided, and for who may not approve.',
     }),
     requestedAt: Timestamp,
     expiresAt: Type.Union([Timestamp, Type.Null()], {
-      description: 'Until when the code can be approved; null once it was.',
+      description:
+        'Until when the code can be approved, or until when who was refused cannot ask again; else null.',
     }),
     approvedAt: Type.Union([Timestamp, Type.Null()]),
     approvedBy: Type.Union([Type.String(), Type.Null()], { description: 'The principal that approved.' }),

@@ -15,8 +15,8 @@ import type { DefineTest } from './agent-suite.js'
 /** A connector under test, and the platform that it is connected to. */
 export interface ConnectorHarness {
   readonly connector: Connector
-  /** Someone of the platform writes this to the gateway, once it listens. */
-  say(text: string): Promise<void> | void
+  /** Someone of the platform writes this to the gateway, once it listens; `inlet` is for a connector’s `endpoint`. */
+  say(text: string, inlet: Inlet): Promise<void> | void
   /** What the gateway is to see of such a message, besides its text. */
   readonly expected: Pick<IncomingMessage, 'peer' | 'thread' | 'group' | 'mentioned'> & {
     readonly sender: { readonly id: string }
@@ -54,10 +54,16 @@ class SuiteInlet implements Inlet {
     this.#connected()
   }
 
+  troubled(): void {}
+
   async receive(message: IncomingMessage): Promise<Received> {
     this.received.push(message)
     const { id } = message
     return { accepted: true, eventId: `evt_${id}`, runId: `run_${id}`, duplicate: false }
+  }
+
+  async knows({ peer, thread }: Target): Promise<boolean> {
+    return this.received.some((message) => message.peer === peer && message.thread === thread)
   }
 
   /** Resolves with `stop` once connected. @throws why it could not. */
@@ -119,7 +125,7 @@ async function receives({ connector, say, expected }: ConnectorHarness): Promise
   const stop = await inlet.listen(connector)
   const texts = ['hello', 'and hello again']
   for (const text of texts) {
-    await say(text)
+    await say(text, inlet)
     await until(() => inlet.received.some((message) => message.text === text), `hands over ${text}`)
   }
   await stop()
@@ -156,7 +162,7 @@ async function listensAgain(harness: ConnectorHarness): Promise<void> {
   for (let time = 1; time <= 3; time++) {
     const inlet = new SuiteInlet()
     const stop = await inlet.listen(connector)
-    await say(`time ${time}`)
+    await say(`time ${time}`, inlet)
     await until(
       () => inlet.received.some(({ text }) => text === `time ${time}`),
       'hands over what is written',

@@ -2,6 +2,7 @@ import { newDeliveryId, newEventIds } from '../journal/ids.js'
 import type { AppendRequest, CompleteRequest, Entry, Journal, SessionRecord } from '../journal/journal.js'
 import type { NewDelivery } from '../journal/outbox.js'
 import type { ErrorShape } from '../protocol/index.js'
+import type { JournalTest } from './journal-suite.js'
 
 /** A record of a session as it is when it begins. */
 export const sampleSession = (key: string, overrides: Partial<SessionRecord> = {}): SessionRecord => ({
@@ -85,3 +86,7 @@ export async function completeEvents(
   const defaults = { status: 'completed', error: null, attempts: 1, entries: [] } as const
   return journal.complete({ ...defaults, ...outcome, lease, eventIds })
 }
+
+/** The same journal; opened anew where it is durable, so that what it says was stored. */
+export const again = async ({ journal, harness, reopen }: JournalTest): Promise<Journal> =>
+  harness.durable ? reopen() : journal

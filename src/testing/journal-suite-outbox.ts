@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import type { Journal, StoredEntry } from '../journal/journal.js'
 import type { DeliveryRecord, NewDelivery } from '../journal/outbox.js'
-import type { PeerRecord } from '../journal/peers.js'
 import {
+  again,
   completeEvents,
   sampleAppend,
   sampleDelivery,
@@ -10,26 +10,9 @@ import {
   sampleError,
   sampleSession,
 } from './journal-samples.js'
-import type { DefineJournalTest, JournalTest } from './journal-suite.js'
+import type { DefineJournalTest } from './journal-suite.js'
 
 const KEY = 'chat:1:main'
-
-const samplePeer = (channel: string, peer: string, overrides: Partial<PeerRecord> = {}): PeerRecord => ({
-  channel,
-  peer,
-  name: null,
-  target: { peer, thread: null },
-  code: 'ABCD-1234',
-  requestedAt: 1_000,
-  expiresAt: 2_000,
-  approvedAt: null,
-  approvedBy: null,
-  ...overrides,
-})
-
-/** The same journal; opened anew where it is durable, so that what it says was stored. */
-const again = async ({ journal, harness, reopen }: JournalTest): Promise<Journal> =>
-  harness.durable ? reopen() : journal
 
 const waiting = async (journal: Journal): Promise<string[]> =>
   (await journal.pendingDeliveries()).map(({ id }) => id)
@@ -276,24 +259,23 @@ export function outboxTests(within: DefineJournalTest): void {
     assert.deepEqual(await waiting(test.journal), [alive.id])
   })
 
-  within('knows the peers of the channels, as they were saved last', async (test) => {
-    const target = { peer: '#room', thread: 't' }
-    const asking = samplePeer('b', '2', { name: 'Ü 🙂', target })
-    const others = [samplePeer('b', '10'), samplePeer('a', 'ü'), samplePeer('a', 'z')]
-    for (const peer of [asking, ...others]) await test.journal.savePeer(peer)
-    const approved = { ...asking, approvedAt: 1_500, approvedBy: 'admin' }
-    await test.journal.savePeer(approved)
-    let journal = await again(test)
-    assert.deepEqual(await journal.peers(), [others[2], others[1], others[0], approved])
-    assert.equal(await journal.removePeer('b', '10'), true)
-    assert.equal(await journal.removePeer('b', '10'), false)
-    journal = await again(test)
-    assert.deepEqual(await journal.peers(), [others[2], others[1], approved])
-  })
-
-  within('pages through more peers than it looks at in one go', async ({ journal }) => {
-    const peers = Array.from({ length: 1_000 }, (_, n) => samplePeer('a', String(n).padStart(4, '0')))
-    await Promise.all(peers.map((peer) => journal.savePeer(peer)))
-    assert.deepEqual(await journal.peers(), peers)
+  within('keeps what is sent with a key once, within the window', async (test) => {
+    const [first, second, third] = ['a', 'b', 'c'].map((text) => sampleDelivery(text, { sessionKey: KEY }))
+    const once = { key: 'k', digest: 'd1' }
+    assert.equal(await test.journal.sentBefore(KEY, 'k'), null)
+    assert.equal(await test.journal.enqueueOnce(first!, once), null)
+    await test.journal.delivered(first!.id)
+    await test.journal.append(sampleAppend(KEY, 'an event', { idempotencyKey: 'k' }))
+    await test.journal.deleteSession(KEY, [])
+    const journal = await again(test)
+    const before = { id: first!.id, digest: 'd1' }
+    assert.deepEqual(await journal.enqueueOnce(second!, { key: 'k', digest: 'd2' }), before)
+    assert.deepEqual(await journal.sentBefore(KEY, 'k'), before)
+    assert.equal(await journal.sentBefore('chat:2:main', 'k'), null)
+    assert.deepEqual(await waiting(journal), [])
+    test.clock.now += 1_000_000_000
+    assert.equal(await journal.sentBefore(KEY, 'k'), null)
+    assert.equal(await journal.enqueueOnce(third!, once), null)
+    assert.deepEqual(await waiting(journal), [third!.id])
   })
 }

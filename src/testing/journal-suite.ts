@@ -7,6 +7,7 @@ import { eventTests } from './journal-suite-events.js'
 import { lifeTests } from './journal-suite-life.js'
 import { logTests } from './journal-suite-log.js'
 import { outboxTests } from './journal-suite-outbox.js'
+import { peerTests } from './journal-suite-peers.js'
 import { retentionTests } from './journal-suite-retention.js'
 import { sessionTests } from './journal-suite-sessions.js'
 
@@ -71,6 +72,7 @@ export function journalSuite(test: DefineTest, create: () => Promise<JournalHarn
   sessionTests(within)
   deadLetterTests(within)
   outboxTests(within)
+  peerTests(within)
   documentTests(within)
   retentionTests(within)
   lifeTests(within)

@@ -19,6 +19,7 @@ function channelOf(t: Test, connector = new ScriptedConnector(), limits: object 
       access: { allow: new Set(['*']), pairing: false, mentions: true },
       preview: true,
       typing: true,
+      questions: 'ask',
     },
     config: {
       reconnect: {
@@ -32,6 +33,7 @@ function channelOf(t: Test, connector = new ScriptedConnector(), limits: object 
     },
     log,
     receive: async () => ({ accepted: true, eventId: 'e', runId: 'r', duplicate: false }),
+    knows: async () => false,
     pending: () => 3,
     onStatus: (status) => statuses.push(status),
   })
@@ -129,6 +131,96 @@ t.test('an error that is not retryable ends the attempts until someone starts th
   t.equal(channel.status().error, null)
   t.strictSame(states(), ['connecting', 'failed', 'connecting', 'connected'])
 })
+
+t.test('two failures that take turns are told once each', async (t) => {
+  const { channel, connector, logged } = channelOf(t)
+  channel.start()
+  for (let lost = 1; lost <= 6; lost++) {
+    await until(() => connector.listens.length === lost && channel.ready)
+    connector.now.fail(new Error(lost % 2 === 0 ? 'refused' : 'gone'))
+  }
+  await until(() => connector.listens.length === 7)
+  const news = logged.filter(([level]) => level === 'warn')
+  t.match(news, [
+    ['warn', { cause: 'gone' }],
+    ['warn', { cause: 'refused' }],
+  ])
+  t.equal(news.length, 2)
+})
+
+t.test('what comes before the connection is complete is taken', async (t) => {
+  const { channel, connector, become } = channelOf(t)
+  const received: unknown[] = []
+  connector.onListen = async ({ inlet }) => {
+    received.push(await inlet.receive(incoming('waited for you')))
+    inlet.connected()
+  }
+  channel.start()
+  await become('connected')
+  t.match(received, [{ accepted: true }])
+})
+
+t.test('what a connected channel is refused shows until it is over, and is told once', async (t) => {
+  const { channel, connector, become, statuses } = channelOf(t)
+  const refusal = new GatewayError('FORBIDDEN', 'Not allowed to write there.')
+  const trouble = new GatewayError('FORBIDDEN', 'Not in #team (banned).')
+  connector.onListen = ({ inlet }) => {
+    inlet.troubled(connector.listens.length === 1 ? trouble : null)
+    inlet.connected()
+  }
+  const errors = () => statuses.map(({ error }) => error?.message ?? null)
+  const send = (thrown?: Error, signal = new AbortController().signal) => {
+    connector.onSend = () => {
+      if (thrown !== undefined) throw thrown
+      return { messageId: null }
+    }
+    return channel.send({ runId: null } as never, signal).catch(() => {})
+  }
+  channel.start()
+  await become('connected')
+  t.strictSame(errors(), [null, trouble.message])
+  connector.now.inlet.troubled(trouble)
+  connector.now.inlet.troubled(null)
+  for (const thrown of [refusal, refusal, new GatewayError('UNAVAILABLE', 'Later.'), new Error('?')]) {
+    await send(thrown)
+  }
+  await send(new GatewayError('CANCELLED', 'Stopped.'), AbortSignal.abort())
+  t.strictSame(errors().slice(2), [null, refusal.message])
+  t.match(channel.status(), { state: 'connected', error: { code: 'FORBIDDEN', retryable: false } })
+  await send()
+  t.strictSame(errors().slice(4), [null])
+  await send(refusal)
+  connector.now.fail(new Error('gone'))
+  await until(() => connector.listens.length === 2)
+  await become('connected')
+  t.equal(channel.status().error, null, 'the next connection knows nothing of it')
+  await channel.stop()
+  t.equal(channel.status().error, null)
+})
+
+t.test(
+  'a token that is refused when something is sent fails the channel, and the message waits',
+  async (t) => {
+    const { channel, connector, become, logged, states } = channelOf(t)
+    connector.onSend = () => {
+      throw new GatewayError('UNAUTHORIZED', 'The token was revoked.')
+    }
+    channel.start()
+    await become('connected')
+    const signal = new AbortController().signal
+    const part = { runId: null } as never
+    const sent = await Promise.allSettled([channel.send(part, signal), channel.send(part, signal)])
+    for (const one of sent) t.match(one, { reason: { code: 'UNAVAILABLE', retryable: true } })
+    await become('failed')
+    t.match(channel.status(), { error: { code: 'UNAUTHORIZED', message: 'The token was revoked.' } })
+    t.equal(logged.filter(([level]) => level === 'error').length, 1)
+    connector.onSend = () => ({ messageId: '1' })
+    channel.start()
+    await become('connected')
+    t.strictSame(await channel.send(part, signal), { messageId: '1' })
+    t.strictSame(states(), ['connecting', 'connected', 'failed', 'connecting', 'connected'])
+  },
+)
 
 t.test('a failed channel can be stopped', async (t) => {
   const connector = new ScriptedConnector()

@@ -31,6 +31,7 @@ async function inletOf(
   const pairing = new Pairing({
     codeTtlMs: 3_600_000,
     maxPending: 2,
+    rejectedMs: 60_000,
     log,
     onRequested: () => {},
     onResolved: () => {},
@@ -50,6 +51,7 @@ async function inletOf(
       access: { allow: new Set(allow), pairing: pairs, mentions },
       preview: true,
       typing: true,
+      questions: 'ask',
     },
     identity: () => '@gate',
     accept,
@@ -63,6 +65,7 @@ async function inletOf(
       commands.push(`${command} ${sessionKey}`)
       return `did ${command}`
     },
+    questions: { isAsking: () => false, answer: (key, text) => `answered ${key} ${text}` },
     limits: { maxReceiving: 100, receiveTimeoutMs: 0 },
     log,
     observe: (outcome) => outcomes.push(outcome),
@@ -323,4 +326,69 @@ t.test('a sender that cannot be told does not fail the message', async (t) => {
   )
   t.match(await receive('/help'), { reason: 'command' })
   t.match(logged, [['warn', { cause: 'disk full' }, 'a sender could not be told']])
+})
+
+t.test('files are fetched once it is decided that the message is taken, and in its turn', async (t) => {
+  const fetched: string[] = []
+  const file = (name: string): Partial<IncomingMessage> => ({
+    files: async () => {
+      fetched.push(name)
+      return { attachments: [{ type: 'image/png', name, data: 'AA==' }], metadata: { fetched: true } }
+    },
+  })
+  const stranger = { sender: { id: '8' }, peer: '8' }
+  const { receive, accepted } = await inletOf(t, { allow: ['7', '#room'] })
+  t.match(await receive('hi', { ...stranger, ...file('no') }), { reason: 'not_allowed' })
+  t.match(await receive('hi', { peer: '#room', group: true, ...file('no') }), { reason: 'not_mentioned' })
+  t.match(await receive('/help', file('no')), { reason: 'command' })
+  const paired = await inletOf(t, { allow: [], pairing: true })
+  t.match(await paired.receive('hi', file('no')), { reason: 'not_paired' })
+  t.strictSame(fetched, [])
+  await Promise.all([receive('', file('a.png')), receive('after')])
+  t.strictSame(
+    accepted.map(({ incoming }) => incoming.payload.content),
+    ['[a.png]', 'after'],
+  )
+  t.match(accepted[0]!.incoming.payload, {
+    attachments: [{ name: 'a.png', data: 'AA==' }],
+    metadata: { scripted: { fetched: true } },
+  })
+})
+
+t.test('a message whose connection ended while its files were fetched is left to the platform', async (t) => {
+  const { receive, accepted, stop } = await inletOf(t)
+  const files = async () => {
+    stop.abort(new GatewayError('UNAVAILABLE', 'The connection ended.'))
+    return { attachments: [] }
+  }
+  await t.rejects(receive('hi', { files }), { code: 'UNAVAILABLE' })
+  t.strictSame(accepted, [])
+})
+
+t.test(
+  'commands are understood with an exclamation mark, and help names them as they can be typed',
+  async (t) => {
+    const { receive, commands, told } = await inletOf(t)
+    for (const text of ['!new', '!stop', '!help', '!answer 2', '/answer@gate 2', '/answer'])
+      t.match(await receive(text), { reason: 'command' }, text)
+    t.strictSame(commands, ['reset chat:7:main', 'stop chat:7:main'])
+    t.strictSame(
+      told.slice(3).map(({ text }) => text),
+      ['answered chat:7:main 2', 'answered chat:7:main 2', 'answered chat:7:main '],
+    )
+    t.match(told[2], { text: /^\/answer /m })
+    t.match(await receive('!new things'), { accepted: true })
+    t.match(await receive('/answer@other 2'), { accepted: true })
+  },
+)
+
+t.test('in a group an answer needs no mention while something is asked', async (t) => {
+  let asks = false
+  const questions = { isAsking: () => asks, answer: () => 'done' }
+  const { receive } = await inletOf(t, {}, { questions })
+  const group = { group: true }
+  t.match(await receive('!answer 1', group), { reason: 'not_mentioned' })
+  asks = true
+  t.match(await receive('!answer 1', group), { reason: 'command' })
+  t.match(await receive('/answer@other 1', group), { reason: 'not_mentioned' })
 })

@@ -4,6 +4,7 @@ import type { PeerRecord } from '../../src/journal/peers.js'
 import { connectorContext } from '../helpers/connector-host.js'
 import { MemoryPeers } from '../helpers/memory-peers.js'
 import { incoming } from '../helpers/scripted-connector.js'
+import { until } from '../helpers/until.js'
 
 async function pairingOf(_t: Test, options: Partial<PairingOptions> = {}, peers = new MemoryPeers()) {
   const { log, logged } = connectorContext()
@@ -12,6 +13,7 @@ async function pairingOf(_t: Test, options: Partial<PairingOptions> = {}, peers 
   const pairing = new Pairing({
     codeTtlMs: 60_000,
     maxPending: 2,
+    rejectedMs: 0,
     log,
     onRequested: (record) => requested.push(record),
     onResolved: ({ peer }, approved) => resolved.push([peer, approved]),
@@ -63,6 +65,45 @@ t.test('who is rejected is forgotten, whether asking or let in', async (t) => {
     ['7', false],
   ])
   await t.rejects(pairing.reject({ channel: 'chat', peer: '7' }, 'ops'), { code: 'NOT_FOUND' })
+})
+
+t.test('who is rejected stays so for a time, over a restart, unless an operator lets them in', async (t) => {
+  const { pairing, peers, ask, resolved } = await pairingOf(t, { rejectedMs: 60_000 })
+  const code = (await ask('7'))!
+  await pairing.reject({ code }, 'ops')
+  t.equal(await ask('7'), null)
+  t.match(pairing.list(), [{ peer: '7', approvedAt: null }])
+  t.match(toPairing(pairing.list()[0]!, true), { state: 'rejected', code: null, expiresAt: Number })
+  await t.rejects(pairing.approve({ code }, 'ops'), { code: 'NOT_FOUND' })
+  await t.rejects(pairing.approve({ code: '-' }, 'ops'), { code: 'NOT_FOUND' })
+  await t.rejects(pairing.reject({ channel: 'chat', peer: '7' }, 'ops'), { code: 'NOT_FOUND' })
+  t.ok(await ask('8'))
+  t.ok(await ask('9'), 'who is rejected takes no place of those who ask')
+
+  const after = await pairingOf(t, { rejectedMs: 60_000 }, peers)
+  t.equal(await after.ask('7'), null)
+  t.notOk(after.pairing.isPaired('chat', '7'))
+  await after.pairing.approve({ channel: 'chat', peer: '7' }, 'ops')
+  t.ok(after.pairing.isPaired('chat', '7'))
+  await after.pairing.reject({ channel: 'chat', peer: '7' }, 'ops')
+  t.notOk(after.pairing.isPaired('chat', '7'))
+  t.equal(await after.ask('7'), null)
+  t.strictSame(resolved, [['7', false]])
+})
+
+t.test('when that time is over they may ask anew', async (t) => {
+  const { pairing, ask } = await pairingOf(t, { rejectedMs: 1 })
+  await pairing.reject({ code: (await ask('7'))! }, 'ops')
+  await until(async () => (await ask('7')) !== null)
+  t.match(pairing.list(), [{ peer: '7', code: /^\w{8}$/ }])
+})
+
+t.test('of a group that was rejected nobody can ask there', async (t) => {
+  const { pairing, ask } = await pairingOf(t, { rejectedMs: 60_000 })
+  await pairing.approve({ code: (await ask('7', '#room'))! }, 'ops', true)
+  await pairing.reject({ channel: 'chat', peer: '#room' }, 'ops')
+  t.equal(await ask('8', '#room'), null)
+  t.ok(await ask('8'))
 })
 
 t.test('a whole group can be let in where one of it asked', async (t) => {

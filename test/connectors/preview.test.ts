@@ -136,3 +136,19 @@ t.test('a message from elsewhere in the session of a channel is not shown there 
   await socket.event('agent.completed')
   t.equal(connector.typed, 0)
 })
+
+t.test('what is shown makes way for a question, and is shown again below it', async (t) => {
+  const { agent, connector } = await startChannel(t, {}, showing())
+  await connector.receive('hi')
+  const run = await agent.next()
+  run.context.delta('Hello')
+  await until(() => connector.shown.length === 1)
+  const options = [{ id: 'yes', name: 'Yes', kind: 'allow_once' as const }]
+  const answer = run.context.ask({ title: 'Sure?', options })
+  await until(() => connector.shown.length === 2 && connector.sent.length > 0)
+  await connector.receive('/answer 1', { id: 'a' })
+  await answer
+  run.context.delta(', you')
+  await until(() => connector.shown.length === 3)
+  t.strictSame(connector.shown, ['7/null: Hello', '7 discarded', '7/null: Hello, you'])
+})

@@ -63,3 +63,14 @@ t.test('the problems that the page shows are what such a configuration gives', a
     t.ok(text.includes(shown), shown)
   })
 })
+
+t.test('what the page on plugins quotes of the connector package is in it', async (t) => {
+  const code = withoutIndent(await readFile('examples/connector-package/index.js', 'utf8'))
+  const [, ...quoted] = await examples('plugins.md', 'javascript')
+  t.equal(quoted.length, 2)
+  for (const text of quoted) t.ok(code.includes(withoutIndent(text)), text)
+})
+
+function withoutIndent(code: string): string {
+  return code.replace(/^ +/gm, '')
+}

@@ -35,13 +35,13 @@ t.test('every question is answered once and in order, whoever dies in between', 
     seen.add(id)
     answers.push({ topic, text: payload.toString(), correlation: properties?.correlationData?.toString() })
   })
-  await person.subscribeAsync(['answers/#', 'lurkbot/+/out'], { qos: 1 })
+  await person.subscribeAsync(['lurkbot/+/answers/#', 'lurkbot/+/out'], { qos: 1 })
 
   const peers = ['alice', 'bob']
   for (let n = 0; n < 20; n++) {
     const properties =
       n % 4 < 2
-        ? { responseTopic: `answers/${peers[n % 2]}`, correlationData: Buffer.from(`c${n}`) }
+        ? { responseTopic: `lurkbot/${peers[n % 2]}/answers/1`, correlationData: Buffer.from(`c${n}`) }
         : undefined
     const payload = JSON.stringify({ id: `q${n}`, text: `${n}` })
     await person.publishAsync(`lurkbot/${peers[n % 2]}/in`, payload, { qos: 1, properties })
@@ -65,7 +65,7 @@ t.test('every question is answered once and in order, whoever dies in between', 
     )
     for (const { topic, text, correlation } of theirs) {
       const isRequest = Number(text) % 4 < 2
-      t.equal(topic, isRequest ? `answers/${peer}` : `lurkbot/${peer}/out`)
+      t.equal(topic, isRequest ? `lurkbot/${peer}/answers/1` : `lurkbot/${peer}/out`)
       t.equal(correlation, isRequest ? `c${text}` : undefined)
     }
   }

@@ -3,8 +3,9 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { Webhook } from 'standardwebhooks'
 import t, { type Test } from 'tap'
-import { type GatewayProcess, startGateway, temporaryHome } from '../helpers/gateway-process.js'
+import { startGateway, temporaryHome } from '../helpers/gateway-process.js'
 import { until } from '../helpers/until.js'
+import { ChannelGateway } from './channel-gateway.js'
 
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 
@@ -17,12 +18,13 @@ interface Answer {
 
 /** Someone who verifies what comes and drops what it has seen, as receivers are told to. */
 async function receiver(t: Test) {
-  const there = { url: '', up: true, answers: [] as Answer[], requests: 0 }
+  const there = { url: '', up: true, refusal: null as number | null, answers: [] as Answer[], requests: 0 }
   const seen = new Set<string>()
   const server = createServer(async (request, response) => {
     const body = await text(request)
     there.requests++
     if (!there.up) return response.writeHead(503).end()
+    if (there.refusal !== null) return response.writeHead(there.refusal).end()
     const message = new Webhook(SECRET).verify(body, request.headers as Record<string, string>) as Answer
     if (!seen.has(message.id)) there.answers.push(message)
     seen.add(message.id)
@@ -34,7 +36,7 @@ async function receiver(t: Test) {
   return there
 }
 
-async function post(gateway: GatewayProcess, id: string, message: object): Promise<Response> {
+async function post(gateway: { readonly url: string }, id: string, message: object): Promise<Response> {
   const body = JSON.stringify(message)
   const now = new Date()
   const headers = {
@@ -87,6 +89,43 @@ t.test('every accepted request is answered once and in order, whoever dies in be
   t.strictSame(saidTo('bob'), ['1', '3', '5', '7', '9', '11'])
   t.equal((await gateway.stop()).code, 0)
   t.equal(there.answers.length, 13)
+})
+
+t.test('a receiver that refuses for good is one clear status until it takes something again', async (t) => {
+  const there = await receiver(t)
+  const gateway = await ChannelGateway.start(t, {
+    connector: { type: 'webhook', channel: 'hook', secretEnv: 'HOOK', url: there.url },
+    env: { HOOK: SECRET },
+  })
+  const refusals = [
+    [401, { code: 'FORBIDDEN', message: /does not accept the signature \(HTTP 401\)/ }],
+    [403, { code: 'FORBIDDEN', message: /does not allow this \(HTTP 403\)/ }],
+    [410, { code: 'NOT_FOUND', message: /is gone \(HTTP 410\)/ }],
+  ] as const
+  let sent = 0
+  for (const [status, error] of refusals) {
+    there.refusal = status
+    for (const text of [`${status} one`, `${status} two`]) {
+      t.equal((await post(gateway, `m${sent++}`, { peer: 'alice', text })).status, 202)
+    }
+    await until(async () => (await gateway.dead()).length === sent)
+    t.match(await gateway.status(), { state: 'connected', error: { ...error, retryable: false } })
+    t.match((await gateway.dead()).slice(-2), [
+      { peer: 'alice', text: `${status} one`, error },
+      { peer: 'alice', text: `${status} two`, error },
+    ])
+    t.ok(await gateway.isReady())
+  }
+  there.refusal = null
+  await post(gateway, 'last', { peer: 'alice', text: 'again' })
+  await until(() => there.answers.length === 1)
+  await gateway.pending(0)
+  t.match(await gateway.status(), { state: 'connected', error: null })
+  const codes = gateway.statuses().flatMap(({ error }) => error?.code ?? [])
+  t.strictSame(codes, ['FORBIDDEN', 'FORBIDDEN', 'NOT_FOUND'], 'the same again is no news')
+  const lines = gateway.log().map(({ msg }) => msg)
+  t.strictSame(lines, ['channel connected', ...Array(6).fill('delivery failed for good')])
+  t.equal(await gateway.stop(), 0)
 })
 
 t.test('a request that cannot be verified is told so and runs nothing', async (t) => {

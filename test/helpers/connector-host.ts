@@ -11,6 +11,8 @@ import type {
   Target,
 } from '../../src/connectors/connector.js'
 import type { Log } from '../../src/log.js'
+import type { GatewayError } from '../../src/protocol/errors.js'
+import { Turns } from '../../src/sessions/turns.js'
 import { until } from './until.js'
 
 /** What a connector's factory is given in tests; `logged` has its lines as `[level, fields, message]`. */
@@ -44,6 +46,8 @@ export class ConnectorHost implements Inlet {
   readonly received: IncomingMessage[] = []
   identity: string | null = null
   isConnected = false
+  /** What it has said last that it lacks. */
+  trouble: GatewayError | null = null
   /** How the last `listen` ended: null while it goes on, `undefined` when it resolved. */
   ended: { readonly error: unknown } | null = null
   /** What the next messages get; throw for what the gateway cannot take. */
@@ -53,6 +57,10 @@ export class ConnectorHost implements Inlet {
     runId: `run_${message.id}`,
     duplicate: false,
   })
+  readonly #turns = new Turns()
+  /** Which conversations have a session. */
+  knows: (target: Target) => Promise<boolean> = async ({ peer, thread }) =>
+    this.received.some((message) => message.peer === peer && message.thread === thread)
   #stop = new AbortController()
   #listening: Promise<void> = Promise.resolve()
 
@@ -63,10 +71,21 @@ export class ConnectorHost implements Inlet {
     this.isConnected = true
   }
 
-  async receive(message: IncomingMessage): Promise<Received> {
-    this.received.push(message)
-    return this.answer(message)
+  troubled(error: GatewayError | null): void {
+    this.trouble = error
   }
+
+  receive(message: IncomingMessage): Promise<Received> {
+    return this.#turns.take(message.peer, async () => {
+      const whole = await this.complete(message)
+      this.received.push(whole)
+      return this.answer(whole)
+    })
+  }
+
+  /** Fetches the files, as the gateway does of what it takes. */
+  complete: (message: IncomingMessage) => Promise<IncomingMessage> = async ({ files, ...message }) =>
+    files === undefined ? message : { ...message, ...(await files(this.#stop.signal)) }
 
   /** Listens, resolves once connected, and rejects with why it could not. */
   async start(): Promise<void> {

@@ -19,8 +19,9 @@ export interface Failure {
   readonly status: number
   readonly headers?: Record<string, string>
   readonly body?: unknown
-  /** The request is taken, and its answer is lost. */
+  /** The request is taken, and its answer is lost: the connection with it, or only the answer. */
   readonly hangUp?: boolean
+  readonly silent?: boolean
 }
 
 interface Session {
@@ -51,6 +52,10 @@ export class DiscordServer {
   acknowledgesHeartbeats = true
   remainingStarts = 1_000
   revoked = false
+  /** A server that lost its sessions and does not say so. */
+  refusesResumes = false
+  /** What becomes of calls, beyond `fail`; undefined: what they ask for. */
+  refuse: (route: string, channel: string) => Failure | undefined = () => undefined
   /** How sessions began: `identify` or `resume`, with where they go on. */
   readonly starts: string[] = []
   readonly heartbeats: unknown[] = []
@@ -91,7 +96,7 @@ export class DiscordServer {
 
   /** As if its machine died; `start` brings it back at the same port, with the sessions that it had. */
   async kill(): Promise<void> {
-    for (const ws of this.#sockets.clients) ws.terminate()
+    this.disconnect()
     const closed = new Promise((resolve) => this.#http.close(resolve))
     this.#http.closeAllConnections()
     await closed
@@ -134,6 +139,11 @@ export class DiscordServer {
 
   close(code: number): void {
     for (const ws of this.#sockets.clients) ws.close(code)
+  }
+
+  /** The connections end without a word. */
+  disconnect(): void {
+    for (const ws of this.#sockets.clients) ws.terminate()
   }
 
   forgetSessions(): void {
@@ -181,6 +191,10 @@ export class DiscordServer {
 
   #resume(ws: WebSocket, { session_id, seq }: { session_id: string; seq: number }): void {
     this.starts.push(`resume ${seq}`)
+    if (this.refusesResumes) {
+      ws.terminate()
+      return
+    }
     const session = this.#sessions.get(session_id)
     if (session === undefined) {
       ws.send(JSON.stringify({ op: 9, d: false, s: null, t: null }))
@@ -205,11 +219,11 @@ export class DiscordServer {
     const route = `${request.method} ${path.replace(/\/\d+/g, '')}`
     const { body, files } = await readBody(request.headers['content-type'] ?? '', Buffer.concat(chunks))
     this.calls.push({ route, body })
-    const failure = this.#failures.get(route)?.shift()
     const [, channel = '', message = ''] = /^\/channels\/(\d+)(?:\/messages\/(\d+))?/.exec(path) ?? []
-    if (failure?.hangUp) {
+    const failure = this.#failures.get(route)?.shift() ?? this.refuse(route, channel)
+    if (failure?.hangUp || failure?.silent) {
       this.#call(route, channel, message, body, files)
-      request.socket.destroy()
+      if (failure.hangUp) request.socket.destroy()
       return
     }
     const answer: Failure =

@@ -47,7 +47,7 @@ export async function startProsody(t: Test, options: ProsodyOptions): Promise<Pr
     'log = { warn = "*console" }',
     'use_libevent = false',
     'authentication = "internal_plain"',
-    `modules_enabled = { "roster", "saslauth", "disco", "ping", "smacks"${tls === undefined ? '' : ', "tls"'} }`,
+    `modules_enabled = { "roster", "saslauth", "disco", "ping", "smacks", "user_account_management"${tls === undefined ? '' : ', "tls"'} }`,
     'modules_disabled = { "s2s" }',
     `disable_sasl_mechanisms = { ${withoutMechanisms.map((name) => `"${name}"`).join(', ')} }`,
     'c2s_interfaces = { "127.0.0.1" }',
@@ -122,6 +122,12 @@ export class XmppPerson {
       xml('query', query, xml('x', { xmlns: 'jabber:x:data', type: 'submit' }, ...form)),
       room,
     )
+  }
+
+  /** Deletes their own account, and with that ends all connections of it (XEP-0077 §3.2). */
+  async deleteAccount(): Promise<void> {
+    const query = xml('query', { xmlns: 'jabber:iq:register' }, xml('remove'))
+    await this.client.send(xml('iq', { type: 'set', id: 'remove' }, query))
   }
 
   /** What the owner of a room may do to `nick`: `{ role: 'visitor' }` mutes them, `{ role: 'none' }` throws them out. */

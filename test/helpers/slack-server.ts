@@ -29,8 +29,9 @@ export interface Failure {
   readonly retryAfter?: number
   /** Sent as it is, with `status`. */
   readonly body?: string
-  /** The request is taken, and its answer is lost. */
+  /** The request is taken, and its answer is lost: the connection with it, or only the answer. */
   readonly hangUp?: boolean
+  readonly silent?: boolean
 }
 
 /**
@@ -59,6 +60,8 @@ export class SlackServer {
   /** How long Slack waits for an acknowledgement: 3 s there, less here. */
   ackTimeoutMs = 3_000
   revoked = false
+  /** What becomes of calls, beyond `fail`; undefined: what they ask for. */
+  refuse: (method: string, fields: Record<string, string>) => Failure | undefined = () => undefined
   readonly #failures = new Map<string, Failure[]>()
   readonly #pending = new Map<string, Pending>()
   readonly #tickets = new Set<string>()
@@ -196,10 +199,10 @@ export class SlackServer {
     const method = pathname.slice('/api/'.length)
     const fields = Object.fromEntries(new URLSearchParams(body.toString()))
     this.calls.push({ method, fields })
-    const failure = this.#failures.get(method)?.shift()
-    if (failure?.hangUp) {
+    const failure = this.#failures.get(method)?.shift() ?? this.refuse(method, fields)
+    if (failure?.hangUp || failure?.silent) {
       this.#call(method, fields)
-      request.socket.destroy()
+      if (failure.hangUp) request.socket.destroy()
       return
     }
     if (failure?.status !== undefined) {

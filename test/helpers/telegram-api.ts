@@ -7,9 +7,11 @@ import type { Test } from 'tap'
 export const TOKEN = '110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw'
 export const BOT = { id: 110201543, is_bot: true, first_name: 'Lurk', username: 'LurkTestBot' }
 
-interface Refusal {
+export interface Refusal {
   readonly error_code: number
   readonly description: string
+  /** The call is taken, and its answer is lost. */
+  readonly silent?: boolean
   readonly parameters?: { readonly retry_after?: number }
 }
 
@@ -34,7 +36,13 @@ export class TelegramApi {
   readonly files = new Map<string, Buffer | null>()
   /** The bot's messages, by id. */
   readonly messages = new Map<number, string>()
+  /** What the bot wrote, each message once, in order. */
+  readonly sent: { readonly chat: string; readonly text: string }[] = []
+  /** Kept over a stop. */
+  port = 0
   webhook = { url: '', pending_update_count: 0 }
+  /** What becomes of calls, beyond `refuse`; undefined: what they ask for. */
+  refusing: (method: string, params: Call['params']) => Refusal | undefined = () => undefined
   readonly #refusals = new Map<string, Refusal[]>()
   readonly #server = createServer((request, response) => {
     this.#answer(request, response).catch(() => response.destroy())
@@ -50,9 +58,11 @@ export class TelegramApi {
     return api
   }
 
-  async listen(port: number): Promise<void> {
+  /** At the port that it had before, unless there is another one given. */
+  async listen(port = this.port): Promise<void> {
     this.#server.listen(port, '127.0.0.1')
     await once(this.#server, 'listening')
+    this.port = (this.#server.address() as AddressInfo).port
   }
 
   async stop(): Promise<void> {
@@ -60,10 +70,6 @@ export class TelegramApi {
     this.#server.close()
     this.#server.closeAllConnections()
     await once(this.#server, 'close')
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port
   }
 
   get url(): string {
@@ -105,22 +111,22 @@ export class TelegramApi {
     const params = isJson && body.length > 0 ? JSON.parse(body.toString()) : {}
     const method = rest.join('/')
     this.calls.push({ method, params, body: body.toString('latin1') })
+    const refused = this.#refusals.get(method)?.shift() ?? this.refusing(method, params)
     let answer: object
     try {
-      answer = { ok: true, result: await this.#call(first.slice('bot'.length), method, params, response) }
+      checkToken(first.slice('bot'.length))
+      if (refused !== undefined && !refused.silent) throw refused
+      answer = { ok: true, result: await this.#call(method, params, response) }
     } catch (refusal) {
       if (refusal instanceof Error) throw refusal
       answer = { ok: false, ...(refusal as Refusal) }
     }
+    if (refused?.silent) return
     const status = 'error_code' in answer ? Number(answer.error_code) : 200
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(answer))
   }
 
-  async #call(token: string, method: string, params: Call['params'], response: ServerResponse) {
-    if (!/^\d+:[\w-]+$/.test(token)) throw refusal(404, 'Not Found')
-    if (token !== TOKEN) throw refusal(401, 'Unauthorized')
-    const refused = this.#refusals.get(method)?.shift()
-    if (refused !== undefined) throw refused
+  async #call(method: string, params: Call['params'], response: ServerResponse) {
     switch (method) {
       case 'getMe':
         return BOT
@@ -166,6 +172,7 @@ export class TelegramApi {
   #send({ chat_id, text = '' }: Call['params']): object {
     const message_id = ++this.#lastMessageId
     this.messages.set(message_id, String(text))
+    this.sent.push({ chat: String(chat_id), text: String(text) })
     return { message_id, date: 1_700_000_000, chat: { id: Number(chat_id) }, text }
   }
 
@@ -184,7 +191,12 @@ export class TelegramApi {
   }
 }
 
-function refusal(error_code: number, description: string): Refusal {
+function checkToken(token: string): void {
+  if (!/^\d+:[\w-]+$/.test(token)) throw refusal(404, 'Not Found')
+  if (token !== TOKEN) throw refusal(401, 'Unauthorized')
+}
+
+export function refusal(error_code: number, description: string): Refusal {
   return { error_code, description }
 }
 

@@ -35,7 +35,8 @@ t.test('a question reaches who watches, and the answer the agent', async (t) => 
   const other = await connect()
   t.strictSame(await other.call('agent.answer', { requestId, optionId: 'yes' }), { runId })
   t.strictSame(await answer, { optionId: 'yes' })
-  t.match((await socket.event('agent.permissionResolved')).payload, { runId, requestId, optionId: 'yes' })
+  const over = { runId, requestId, outcome: 'answered', optionId: 'yes' }
+  t.strictSame((await socket.event('agent.permissionResolved')).payload, over)
   t.strictSame(await socket.call('agent.questions'), { questions: [] })
   t.match(await other.refused('agent.answer', { requestId, optionId: 'yes' }), { code: 'NOT_FOUND' })
   run.reply()
@@ -46,7 +47,7 @@ t.test('nobody may choose: the agent is to go without', async (t) => {
   const { socket, answer, requestId } = await asking(t)
   await socket.call('agent.answer', { requestId, cancel: true }, KEY)
   t.strictSame(await answer, { optionId: null })
-  t.match((await socket.event('agent.permissionResolved')).payload, { optionId: null })
+  t.match((await socket.event('agent.permissionResolved')).payload, { outcome: 'declined', optionId: null })
 })
 
 t.test('an answer that is none leaves the question open', async (t) => {
@@ -99,9 +100,14 @@ t.test('a question ends', async (t) => {
   })
 
   t.test('with its run’s time', async (t) => {
-    const { socket, answer } = await asking(t, { agents: { scripted: { type: 'scripted', timeoutMs: 50 } } })
+    const { socket, answer, url } = await asking(t, {
+      agents: { scripted: { type: 'scripted', timeoutMs: 50 } },
+    })
     await t.rejects(answer, { code: 'CANCELLED' })
-    await socket.event('agent.permissionResolved')
+    t.match((await socket.event('agent.permissionResolved')).payload, { outcome: 'expired' })
+    const metrics = await (await fetch(`${url}/metrics`)).text()
+    t.match(metrics, /^gateway_questions_open 0$/m)
+    t.match(metrics, /^gateway_questions_total\{outcome="expired"\} 1$/m)
     await socket.event('agent.failed')
   })
 
@@ -109,7 +115,7 @@ t.test('a question ends', async (t) => {
     const { socket, answer, run } = await asking(t)
     run.reply()
     await t.rejects(answer, { code: 'CANCELLED' })
-    await socket.event('agent.permissionResolved')
+    t.match((await socket.event('agent.permissionResolved')).payload, { outcome: 'ended' })
     await t.rejects(run.context.ask(QUESTION), { code: 'CANCELLED' })
   })
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { ConfigError } from '../../src/config/problems.js'
 import { GatewayError } from '../../src/protocol/index.js'
-import { startApp } from '../helpers/app.js'
+import { startApp, temporaryFolder } from '../helpers/app.js'
 import { captureLog } from '../helpers/log.js'
 import { ScriptedConnector, startChannel } from '../helpers/scripted-connector.js'
 import { until } from '../helpers/until.js'
@@ -32,6 +32,22 @@ t.test('a conversation on a channel has its session, its order and its agent', a
       payload: { role: 'user', content: 'hello', sender: 'Ada' },
     },
   )
+})
+
+t.test('a connector is told of a conversation that has a session, after a restart too', async (t) => {
+  const home = await temporaryFolder(t)
+  const start = () => startChannel(t, { journal: { type: 'sqlite' } }, undefined, { home })
+  const thread = { peer: '9', thread: '5' }
+  const first = await start()
+  await until(() => first.connector.listens.length === 1)
+  t.equal(await first.connector.now.inlet.knows(thread), false)
+  await first.connector.receive('hello', thread)
+  t.equal(await first.connector.now.inlet.knows(thread), true)
+  await first.app.close()
+  const second = await start()
+  await until(() => second.connector.listens.length === 1)
+  t.equal(await second.connector.now.inlet.knows(thread), true)
+  t.equal(await second.connector.now.inlet.knows({ peer: '9', thread: '6' }), false)
 })
 
 t.test('the commands of the gateway work on the conversation', async (t) => {
@@ -192,4 +208,24 @@ t.test('whoever sends what a hook refuses is told so', async (t) => {
   t.match(await connector.receive('spam', { id: 's1' }), { accepted: false, reason: 'refused' })
   await until(() => connector.sent.length === 1)
   t.match(connector.sent[0], { text: 'This message cannot be taken: No spam here.', replyTo: 's1' })
+})
+
+t.test('who is rejected is told once, and hears nothing however often they ask', async (t) => {
+  const { connector, connect } = await startChannel(t, { connector: { allow: [], pairing: true } })
+  const socket = await connect()
+  await connector.receive('let me in')
+  await until(() => connector.sent.length === 1)
+  await socket.call('pairing.reject', { channel: 'scripted', peer: '7' })
+  await until(() => connector.sent.length === 2)
+  for (let times = 0; times < 3; times++) t.match(await connector.receive('please'), { reason: 'not_paired' })
+  await connector.receive('let me in', { sender: { id: '8' }, peer: '8' })
+  await until(() => connector.sent.length === 3)
+  t.match(connector.sent, [
+    { target: { peer: '7' }, text: /approve your code/ },
+    { target: { peer: '7' }, text: 'You have not been let in.' },
+    { target: { peer: '8' }, text: /approve your code/ },
+  ])
+  t.match(await socket.call('pairing.list', { state: 'rejected' }), { pairings: [{ peer: '7' }] })
+  await socket.call('pairing.approve', { channel: 'scripted', peer: '7' })
+  t.match(await connector.receive('hello'), { accepted: true })
 })

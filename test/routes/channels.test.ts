@@ -52,7 +52,7 @@ t.test('there is nothing to call at other names, ways or times', async (t) => {
   t.equal(await post('deaf'), 404)
   t.equal(await post('scripted'), 404)
   t.equal((await fetch(`${url}/channels/mine`)).status, 404)
-  t.equal(await post('mine', 'x'.repeat(3_000)), 400)
+  t.equal(await post('mine', 'x'.repeat(3_000)), 413)
   t.equal(await post('mine'), 202)
   await app.channels.get('scripted')!.stop()
   t.equal(await post('mine'), 503)
@@ -69,4 +69,49 @@ t.test('a connector that fails says nothing of the inside', async (t) => {
   const response = await fetch(`${url}/channels/mine`, { method: 'POST', body: 'x' })
   t.equal(response.status, 500)
   t.notMatch(await response.text(), /secret/)
+})
+
+t.test('a body that is too long is refused with the limit', async (t) => {
+  const { url } = await startChannel(t, { connection: { maxPayloadBytes: 2_048 } }, new CalledConnector())
+  const response = await fetch(`${url}/channels/mine`, { method: 'POST', body: 'x'.repeat(2_049) })
+  t.equal(response.status, 413)
+  t.match(await response.json(), {
+    error: { code: 'INVALID_REQUEST', message: /2048 bytes/, details: { maxBytes: 2_048 }, retryable: false },
+  })
+})
+
+t.test('requests are counted by their answer, the refused ones too', async (t) => {
+  const connector = new CalledConnector()
+  connector.endpoint = async ({ body: sent }) => {
+    return { status: sent.toString() === 'signed' ? 202 : 401, headers: { 'x-took': 'it' }, body: '' }
+  }
+  const { url, app } = await startChannel(
+    t,
+    { connection: { maxPayloadBytes: 2_048 }, rateLimit: { http: { max: 5, windowMs: 60_000 } } },
+    connector,
+  )
+  await until(() => app.channels.get('scripted')!.ready)
+  const post = async (name: string, body: string) => {
+    const response = await fetch(`${url}/channels/${name}`, { method: 'POST', body })
+    await response.arrayBuffer()
+    return response.status
+  }
+  t.strictSame(
+    [
+      await post('mine', 'signed'),
+      await post('mine', 'forged'),
+      await post('mine', 'x'.repeat(3_000)),
+      await post('none', 'x'),
+      await post('a-name-of-ones-own', 'x'),
+      await post('mine', 'signed'),
+    ],
+    [202, 401, 413, 404, 404, 429],
+  )
+  const counted = async () => {
+    const metric = await app.metrics.registry.getSingleMetric('gateway_channel_requests_total')!.get()
+    return metric.values.map(({ labels, value }) => `${labels.connector} ${labels.status} ${value}`).sort()
+  }
+  // A response is counted once it is sent, which its reader may notice first.
+  await until(async () => (await counted()).length === 5)
+  t.strictSame(await counted(), ['mine 202 1', 'mine 401 1', 'mine 413 1', 'mine 429 1', 'other 404 2'])
 })

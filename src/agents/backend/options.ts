@@ -1,9 +1,6 @@
 import { Type } from '@sinclair/typebox'
-import { found } from '../../config/expectation.js'
 import { formatPath } from '../../config/paths.js'
 import type { Problem } from '../../config/problems.js'
-
-export const VISIBLE_ASCII = '^[\\x21-\\x7e]+$'
 
 export const ms = (value: number, maximum: number, description: string) =>
   Type.Integer({ minimum: 1, maximum, default: value, description, unit: 'ms' })
@@ -63,25 +60,6 @@ export function* checkHeaders(
       yield { path, message: 'expected a valid HTTP header (its value is not shown)' }
     }
   }
-}
-
-/** @param instead where credentials belong */
-export function* checkUrl(path: string, text: string, expected: string, instead: string): Generator<Problem> {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    yield { path, message: `expected ${expected}, found ${found(text, false)}` }
-  } else if (url.username !== '' || url.password !== '') {
-    yield { path, message: `expected no credentials in the URL; use ${instead}` }
-  }
-}
-
-/**
- * The option that names the environment variable of a secret. Whoever mistakes it for the secret itself, which may look like
- * a name, must not find that in a log.
- */
-export function* checkVariable(path: string, name: string): Generator<Problem> {
-  if (/^(?!whsec_)[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return
-  yield { path, message: 'expected the name of an environment variable (what was found is not shown)' }
 }
 
 /** Of the configured headers, what must not get out: short values such as `true` are no secrets, and may be part of any text. */

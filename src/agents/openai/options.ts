@@ -1,18 +1,25 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { checkHttpUrl } from '../../config/http-url.js'
 import type { Problem } from '../../config/problems.js'
+import { secretOption } from '../../config/secret-option.js'
 import {
   checkHeaders,
-  checkUrl,
-  checkVariable,
   headers,
   historyLimit,
   historyMaxChars,
   maxResponseBytes,
   ms,
-  VISIBLE_ASCII,
 } from '../backend/options.js'
 
 const BASE_URL = 'an http or https URL such as http://127.0.0.1:11434/v1'
+
+export const apiKey = secretOption('apiKey', {
+  is: 'the API key',
+  more: 'Left out: no key is sent.',
+  pattern: '^[\\x21-\\x7e]+$',
+  expected: 'visible ASCII characters without blanks',
+  mayBeUnset: true,
+})
 
 export const OpenAiOptions = Type.Object(
   {
@@ -21,19 +28,7 @@ export const OpenAiOptions = Type.Object(
       description: 'Where the API begins; `/chat/completions` is appended to its path, a query stays.',
     }),
     model: Type.String({ minLength: 1, description: 'The model, as the endpoint names it.' }),
-    apiKeyEnv: Type.Optional(
-      Type.String({
-        description: 'The environment variable that holds the API key. Left out: no key is sent.',
-      }),
-    ),
-    apiKey: Type.Optional(
-      Type.String({
-        pattern: VISIBLE_ASCII,
-        secret: true,
-        expected: 'visible ASCII characters without blanks',
-        description: 'The API key itself; `apiKeyEnv` keeps it out of the file.',
-      }),
-    ),
+    ...apiKey.schema,
     headers,
     systemPrompt: Type.Optional(Type.String({ description: 'Comes before the conversation.' })),
     temperature: Type.Optional(
@@ -66,26 +61,14 @@ export type OpenAiOptions = Static<typeof OpenAiOptions>
 
 /** What the schema cannot say. */
 export function* checkOptions(options: OpenAiOptions, env: NodeJS.ProcessEnv): Generator<Problem> {
-  const { baseUrl, apiKey, apiKeyEnv } = options
-  yield* checkUrl('baseUrl', baseUrl, BASE_URL, 'apiKeyEnv, or an authorization header in headers')
-  if (apiKeyEnv !== undefined) {
-    if (apiKey !== undefined) yield { path: 'apiKey', message: 'expected nothing beside apiKeyEnv' }
-    const problems = [...checkVariable('apiKeyEnv', apiKeyEnv)]
-    yield* problems
-    if (problems.length === 0 && !new RegExp(VISIBLE_ASCII).test(readKey(options, env) ?? 'unset')) {
-      yield {
-        path: 'apiKeyEnv',
-        message:
-          'expected a variable that holds visible ASCII characters without blanks (its value is not shown)',
-      }
-    }
-  }
+  yield* checkHttpUrl(
+    'baseUrl',
+    options.baseUrl,
+    BASE_URL,
+    'apiKeyEnv, or an authorization header in headers',
+  )
+  yield* apiKey.check(options, env)
   yield* checkHeaders(options.headers)
-}
-
-/** The API key; undefined: none is configured, or its variable is not set. */
-export function readKey({ apiKey, apiKeyEnv }: OpenAiOptions, env: NodeJS.ProcessEnv): string | undefined {
-  return apiKey ?? (apiKeyEnv === undefined ? undefined : env[apiKeyEnv]?.trim() || undefined)
 }
 
 /** `https://host/v1?x=y` → `https://host/v1/chat/completions?x=y` */

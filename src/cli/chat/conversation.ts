@@ -7,6 +7,8 @@ import type { EventName, Message } from '../../protocol/events.js'
 import { agentAbort, agentWait } from '../../protocol/methods/agents.js'
 import { eventsSubscribe } from '../../protocol/methods/events.js'
 import { sessionsHistory, sessionsReset, sessionsSend } from '../../protocol/methods/sessions.js'
+import { ChatQuestions } from './chat-questions.js'
+import { WorkLog } from './work-log.js'
 
 /** How long to wait before a refused request is made again, where the gateway does not say. */
 const RETRY_MS = 500
@@ -18,6 +20,14 @@ export interface ConversationView {
   /** An attempt begins; what was streamed of an earlier one no longer counts. */
   started(agent: string): void
   delta(text: string): void
+  /** A line of what the agent thinks. */
+  reasoning(line: string): void
+  /** A call of a tool begins, or has failed. */
+  tool(title: string, failed: boolean): void
+  /** The agent waits for an answer to what is asked; the options are numbered. */
+  question(text: string): void
+  /** What is asked is over; null: it was answered here. */
+  questionOver(how: string | null): void
   /** The connection was lost; of the running answer only the whole will come. */
   interrupted(): void
   /** Null: the agent had nothing to say. */
@@ -47,10 +57,22 @@ export class Conversation {
   /** The running attempt is seen from its beginning; else its deltas are pieces out of the middle. */
   #following = false
 
-  constructor(options: { client: GatewayClient; sessionKey: string; view: ConversationView }) {
+  /** What the agent asks. */
+  readonly questions: ChatQuestions
+  /** What else it tells of its work. */
+  readonly work: WorkLog
+
+  constructor(options: {
+    client: GatewayClient
+    sessionKey: string
+    view: ConversationView
+    reasoning?: boolean
+  }) {
     this.#client = options.client
     this.#sessionKey = options.sessionKey
     this.#view = options.view
+    this.questions = new ChatQuestions(options)
+    this.work = new WorkLog(options.view, options.reasoning ?? false)
     this.#listen()
   }
 
@@ -63,6 +85,7 @@ export class Conversation {
   async begin(): Promise<void> {
     const params = { patterns: ['session.message', 'agent.*'], sessionKeys: [this.#sessionKey] }
     await this.#persist(() => this.#client.request(eventsSubscribe, params))
+    await this.questions.find()
   }
 
   /** Resolves once the message is on the gateway's disk, which may be after a restart or two. */
@@ -116,6 +139,7 @@ export class Conversation {
     this.#closing.abort()
     for (const stop of this.#stops.splice(0)) stop()
     for (const resolve of this.#idleWaiters.splice(0)) resolve()
+    this.questions.close()
   }
 
   #listen(): void {
@@ -127,11 +151,20 @@ export class Conversation {
     on('agent.started', ({ payload }) => {
       this.#running = payload.runId
       this.#following = true
+      this.work.turn()
       this.#view.started(payload.agent)
     })
     on('agent.delta', ({ payload }) => {
+      this.work.flush()
       if (this.#following) this.#view.delta(payload.text)
     })
+    on('agent.reasoning', ({ payload }) => this.work.thinks(payload.text))
+    on('agent.tool', ({ payload }) => this.work.calls(payload))
+    on('agent.permission', ({ payload }) => {
+      this.work.flush()
+      this.questions.asked(payload)
+    })
+    on('agent.permissionResolved', ({ payload }) => this.questions.resolved(payload))
     on('agent.retrying', ({ payload: { error, retryInMs } }) =>
       this.#view.notice(`${error.code}: ${error.message}; next try in ${Math.ceil(retryInMs / 1000)} s`),
     )
@@ -153,6 +186,7 @@ export class Conversation {
         }
         if (state.status === 'open') {
           this.#view.notice('connected again')
+          void this.questions.find()
           if (!state.resumed) for (const runId of this.#own) void this.#ask(runId)
         }
       }),
@@ -171,7 +205,10 @@ export class Conversation {
   }
 
   #end(runId: string, show: () => void): void {
-    if (this.#running === runId) this.#running = null
+    if (this.#running === runId) {
+      this.#running = null
+      this.work.turn()
+    }
     show()
     this.#answers.delete(runId)
     if (this.#sending > 0) this.#ended.add(runId)

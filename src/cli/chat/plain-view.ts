@@ -1,5 +1,6 @@
 import type { ErrorShape } from '../../protocol/errors.js'
 import type { Message } from '../../protocol/events.js'
+import { oneLine, printable } from '../format.js'
 import type { ConversationView } from './conversation.js'
 
 /** For pipes and files: the answers and nothing else on `output`, the rest on `log`. */
@@ -22,6 +23,22 @@ export class PlainView implements ConversationView {
   started(): void {}
   delta(): void {}
   interrupted(): void {}
+
+  reasoning(line: string): void {
+    this.#log.write(`~ ${printable(line)}\n`)
+  }
+
+  tool(title: string, failed: boolean): void {
+    this.#log.write(`· ${printable(oneLine(title))}${failed ? ': failed' : ''}\n`)
+  }
+
+  question(text: string): void {
+    this.#log.write(`? ${printable(text)}\n`)
+  }
+
+  questionOver(how: string | null): void {
+    if (how !== null) this.#log.write(`${how}\n`)
+  }
 
   answered(message: Message | null): void {
     if (message !== null) this.#output.write(`${message.content}\n`)

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { GatewayClient } from '../../client/node.js'
 import { GatewayError } from '../../protocol/errors.js'
+import type { ChatQuestions } from './chat-questions.js'
 import { Conversation } from './conversation.js'
 import { type Terminal, TerminalView } from './terminal-view.js'
 
@@ -8,8 +9,10 @@ import { type Terminal, TerminalView } from './terminal-view.js'
 const HISTORY = 20
 
 const HELP = `/history  shows the last messages
+/answer   answers what the agent asks, as a bare number or name does: /answer 1
 /abort    stops what runs and waits in this session
 /reset    starts the conversation anew
+/reasoning  shows what the agent thinks, or hides it again
 /quit     ends the chat; Ctrl-C stops a running answer first
 //text    sends a message that begins with a slash`
 
@@ -18,9 +21,10 @@ export async function chatOnTerminal(
   client: GatewayClient,
   sessionKey: string,
   terminal: Terminal,
+  reasoning = false,
 ): Promise<void> {
   const view = new TerminalView(terminal)
-  const conversation = new Conversation({ client, sessionKey, view })
+  const conversation = new Conversation({ client, sessionKey, view, reasoning })
   const left = once(view.readline, 'close')
   void client.closed.then(() => view.close())
   handleLines(view, conversation)
@@ -43,6 +47,13 @@ function handleLines(view: TerminalView, conversation: Conversation): void {
     ['/help', () => view.notice(HELP)],
     ['/abort', async () => view.notice(`stopped: ${await conversation.abort()}`)],
     ['/quit', () => view.close()],
+    [
+      '/reasoning',
+      () => {
+        conversation.work.reasoning = !conversation.work.reasoning
+        view.notice(`reasoning is ${conversation.work.reasoning ? 'shown' : 'hidden'}`)
+      },
+    ],
   ])
   const inOrder = new Map<string, () => Promise<void>>([
     ['/history', async () => view.history(await conversation.history(HISTORY))],
@@ -67,12 +78,20 @@ function handleLines(view: TerminalView, conversation: Conversation): void {
   view.readline.on('line', (line) => {
     view.entered(line)
     const text = line.trim()
-    const urgent = atOnce.get(text)
+    const answer = answerIn(text, conversation.questions)
+    const urgent = answer === null ? atOnce.get(text) : () => conversation.questions.answer(answer)
     if (urgent) void run(urgent)
     // The rest one after the other, so that messages keep their order.
     else last = last.then(() => run(inOrder.get(text) ?? send(line)))
     view.prompt()
   })
+}
+
+/** What a line answers; null: it is none. Only `/answer` is one whatever is asked. */
+export function answerIn(line: string, questions: ChatQuestions): string | null {
+  const command = /^\/answer(?:\s+(.*))?$/.exec(line.trim())
+  if (command !== null) return command[1] ?? ''
+  return questions.choice(line) === null ? null : line.trim()
 }
 
 /** Ctrl-C stops the running answer; where none is running, or it is being stopped already, it leaves. */

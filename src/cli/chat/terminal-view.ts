@@ -2,13 +2,16 @@ import { clearScreenDown, createInterface, cursorTo, type Interface, moveCursor 
 import { Writable } from 'node:stream'
 import type { ErrorShape } from '../../protocol/errors.js'
 import type { Message } from '../../protocol/events.js'
-import { printable } from '../format.js'
+import { oneLine, printable } from '../format.js'
 import type { ConversationView } from './conversation.js'
 
 export interface Terminal {
   readonly input: NodeJS.ReadableStream
   readonly output: NodeJS.WritableStream & { readonly columns?: number }
 }
+
+const PROMPT = '> '
+const ANSWER_PROMPT = 'answer> '
 
 /**
  * For people: a prompt, with answers streamed above it. While an answer streams, what is typed is kept and not shown;
@@ -18,8 +21,10 @@ export class TerminalView implements ConversationView {
   readonly readline: Interface
   readonly #output: Terminal['output']
   #agent = 'agent'
-  /** What was streamed of the running answer; null: nothing yet, the prompt is on the screen. */
+  /** What was streamed of the running answer; null: nothing yet. */
   #streamed: string | null = null
+  /** The cursor is behind it, and the prompt not on the screen. */
+  #streaming = false
   /** Lines that were entered while an answer streamed. */
   #unshown: string[] = []
   #closed = false
@@ -28,13 +33,13 @@ export class TerminalView implements ConversationView {
     this.#output = output
     const echo = new Writable({
       write: (chunk, _encoding, done) => {
-        if (this.#streamed === null) output.write(chunk)
+        if (!this.#streaming) output.write(chunk)
         done()
       },
     })
     // Readline wraps long lines by it.
     Object.defineProperty(echo, 'columns', { get: () => output.columns })
-    this.readline = createInterface({ input, output: echo, terminal: true, prompt: '> ' })
+    this.readline = createInterface({ input, output: echo, terminal: true, prompt: PROMPT })
     this.readline.on('close', () => {
       this.#closed = true
       // The shell's prompt begins on a line of its own.
@@ -43,12 +48,12 @@ export class TerminalView implements ConversationView {
   }
 
   prompt(): void {
-    if (this.#streamed === null && !this.#closed) this.readline.prompt(true)
+    if (!this.#streaming && !this.#closed) this.readline.prompt(true)
   }
 
   /** A line was entered. */
   entered(line: string): void {
-    if (this.#streamed !== null) this.#unshown.push(line)
+    if (this.#streaming) this.#unshown.push(line)
   }
 
   message(message: Message): void {
@@ -71,13 +76,37 @@ export class TerminalView implements ConversationView {
   }
 
   delta(text: string): void {
-    if (this.#streamed === null) {
+    if (!this.#streaming) {
       this.#clearPrompt()
       this.#output.write(`${printable(this.#agent)}> `)
-      this.#streamed = ''
+      this.#streaming = true
     }
-    this.#streamed += text
+    this.#streamed = (this.#streamed ?? '') + text
     this.#output.write(printable(text))
+  }
+
+  reasoning(line: string): void {
+    this.#print(`~ ${line}`)
+  }
+
+  tool(title: string, failed: boolean): void {
+    this.#print(`· ${oneLine(title)}${failed ? ': failed' : ''}`)
+  }
+
+  /** The prompt comes back for the answer, and the streamed text goes on below. */
+  question(text: string): void {
+    this.#pause()
+    this.readline.setPrompt(ANSWER_PROMPT)
+    this.#print(`? ${text.replaceAll('\n', '\n  ')}`)
+  }
+
+  questionOver(how: string | null): void {
+    this.readline.setPrompt(PROMPT)
+    if (how !== null) this.notice(how)
+    else if (!this.#streaming && !this.#closed) {
+      this.#clearPrompt()
+      this.prompt()
+    }
   }
 
   interrupted(): void {
@@ -91,7 +120,10 @@ export class TerminalView implements ConversationView {
     }
     const content = message?.content ?? this.#streamed
     if (content.startsWith(this.#streamed)) {
-      this.#finish(content.slice(this.#streamed.length))
+      const rest = content.slice(this.#streamed.length)
+      if (!this.#streaming && rest !== '') this.delta(rest)
+      else this.#pause(rest)
+      this.#finish('')
     } else {
       // Deltas were dropped on the way: the final message is what counts.
       this.#finish(' …')
@@ -121,16 +153,22 @@ export class TerminalView implements ConversationView {
 
   /** Ends the streamed answer, if there is one. */
   #finish(rest: string): void {
-    if (this.#streamed === null) return
-    this.#output.write(`${printable(rest)}\n`)
+    this.#pause(rest)
     this.#streamed = null
+  }
+
+  /** Ends the line of the streamed answer, and shows the prompt. */
+  #pause(rest = ''): void {
+    if (!this.#streaming) return
+    this.#output.write(`${printable(rest)}\n`)
+    this.#streaming = false
     for (const line of this.#unshown.splice(0)) this.#output.write(`> ${printable(line)}\n`)
     this.prompt()
   }
 
   #print(text: string): void {
     if (this.#closed) return
-    if (this.#streamed !== null) {
+    if (this.#streaming) {
       this.#output.write(`\n${printable(text)}\n`)
       return
     }

@@ -19,7 +19,7 @@ import { type DiscordOptions, intentBits } from './options.js'
 import { MAX_LENGTH, Outgoing } from './outgoing.js'
 import type { Session } from './session.js'
 
-/** Connections in a row that failed to resume; then one begins anew. */
+/** Tries to resume a session; then one begins anew. */
 const MAX_RESUMES = 3
 /** How long one call may take. */
 const CALL_TIMEOUT_MS = 20_000
@@ -44,6 +44,7 @@ export class DiscordConnector implements Connector {
   readonly #outgoing: Outgoing
   /** Of the last connection, resumed by the next. */
   #session: Session | null = null
+  /** Tries to resume it since it held. */
   #resumes = 0
 
   constructor(options: DiscordOptions, token: string, context: ConnectorFactoryContext) {
@@ -69,11 +70,9 @@ export class DiscordConnector implements Connector {
   async listen(inlet: Inlet, signal: AbortSignal): Promise<void> {
     const stop = new AbortController()
     const until = AbortSignal.any([signal, stop.signal])
-    // The server that kept the session may be gone for good.
-    if (this.#resumes++ >= MAX_RESUMES) this.#session = null
-    const incoming = new Incoming({ maxBytes: this.#context.maxAttachmentBytes, signal: until }, inlet)
+    const incoming = new Incoming({ maxBytes: this.#context.maxAttachmentBytes }, inlet)
     try {
-      const url = this.#session?.url ?? (await this.#gatewayUrl(until))
+      const url = await this.#url(until)
       if (signal.aborted) return
       const gateway = new Gateway({
         url,
@@ -122,18 +121,32 @@ export class DiscordConnector implements Connector {
     this.#rest.clearHandlerSweeper()
   }
 
-  async #gatewayUrl(signal: AbortSignal): Promise<string> {
+  /**
+   * Where to connect to. After a first failure Discord itself has to answer before it is held against the session: an outage
+   * costs no session, a server of theirs that is gone for good does.
+   */
+  async #url(signal: AbortSignal): Promise<string> {
+    if (this.#session !== null && this.#resumes === 0) {
+      this.#resumes = 1
+      return this.#session.url
+    }
+    const { url, session_start_limit: limit } = await this.#ask(signal)
+    if (this.#session !== null && this.#resumes < MAX_RESUMES) {
+      this.#resumes++
+      return this.#session.url
+    }
+    this.#session = null
+    if (limit.remaining > 0) return url
+    // Discord resets the token of a bot that goes on.
+    throw new GatewayError('RATE_LIMITED', 'The bot has connected to Discord too often today.', {
+      retryAfterMs: limit.reset_after,
+    })
+  }
+
+  async #ask(signal: AbortSignal) {
     this.#rest.setToken(this.#token)
     try {
-      const { url, session_start_limit: limit } = await abortable(
-        this.#api.gateway.getBot({ signal }),
-        signal,
-      )
-      if (limit.remaining > 0) return url
-      // Discord resets the token of a bot that goes on.
-      throw new GatewayError('RATE_LIMITED', 'The bot has connected to Discord too often today.', {
-        retryAfterMs: limit.reset_after,
-      })
+      return await abortable(this.#api.gateway.getBot({ signal }), signal)
     } catch (error) {
       throw discordError(error, 'signing in')
     }

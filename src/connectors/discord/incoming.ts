@@ -2,11 +2,8 @@ import type { Static } from '@sinclair/typebox'
 import type { Attachment } from '../../protocol/index.js'
 import type { IncomingMessage, Inlet } from '../connector.js'
 import { download } from '../download.js'
-import { InOrder } from '../in-order.js'
 import { type DiscordFile, type DiscordMessage, nameOf, plainText } from './message.js'
 
-/** More end the connection; they come again when it is resumed. */
-const MAX_WAITING = 1_000
 /** As many as a message may have in the journal; Discord has ten. */
 const MAX_FILES = 32
 const FILE_TIMEOUT_MS = 15_000
@@ -14,14 +11,12 @@ const FILE_TIMEOUT_MS = 15_000
 export interface IncomingOptions {
   /** The longest attachment, in bytes. */
   readonly maxBytes: number
-  readonly signal: AbortSignal
 }
 
-/** What comes in over one connection: translated, and handed over in its order. */
+/** What comes in, translated and handed over in its order. */
 export class Incoming {
   readonly #options: IncomingOptions
   readonly #inlet: Inlet
-  readonly #order = new InOrder(MAX_WAITING)
 
   constructor(options: IncomingOptions, inlet: Inlet) {
     this.#options = options
@@ -30,18 +25,13 @@ export class Incoming {
 
   /** Resolves once Discord need not send the message again. */
   async take(message: DiscordMessage, me: string): Promise<void> {
-    await this.#order.run(
-      message.channel_id,
-      () => this.#translate(message, me),
-      (translated) => this.#inlet.receive(translated),
-    )
+    await this.#inlet.receive(this.#translate(message, me))
   }
 
-  async #translate(message: DiscordMessage, me: string): Promise<IncomingMessage> {
+  #translate(message: DiscordMessage, me: string): IncomingMessage {
     const { id, channel_id, guild_id, author, member, mentions, referenced_message, timestamp } = message
     const group = guild_id !== undefined
     const named = mentions.some((user) => user.id === me) || referenced_message?.author.id === me
-    const attachments = await this.#files(message)
     const at = Date.parse(timestamp)
     return {
       // A thread is a channel of its own on Discord.
@@ -52,22 +42,25 @@ export class Incoming {
       group,
       mentioned: group && named,
       text: plainText(message, me),
-      ...(attachments.length > 0 && { attachments }),
+      ...(message.attachments.length > 0 && { files: (signal: AbortSignal) => this.#files(message, signal) }),
       ...(Number.isFinite(at) && { at }),
       ...(group && { metadata: { guildId: guild_id } }),
     }
   }
 
-  async #files({ attachments }: DiscordMessage): Promise<Static<typeof Attachment>[]> {
-    const files = []
+  async #files({ attachments }: DiscordMessage, signal: AbortSignal) {
+    const files: Static<typeof Attachment>[] = []
     // One after the other: a message is to cost a bounded memory more than it holds.
-    for (const file of attachments.slice(0, MAX_FILES)) files.push(await this.#file(file))
-    return files
+    for (const file of attachments.slice(0, MAX_FILES)) files.push(await this.#file(file, signal))
+    return { attachments: files }
   }
 
   /** With its content where that can be had, else with a link that Discord lets expire. */
-  async #file({ filename, content_type, size, url }: DiscordFile): Promise<Static<typeof Attachment>> {
-    const { maxBytes, signal } = this.#options
+  async #file(
+    { filename, content_type, size, url }: DiscordFile,
+    signal: AbortSignal,
+  ): Promise<Static<typeof Attachment>> {
+    const { maxBytes } = this.#options
     const attachment = {
       type: content_type?.slice(0, 128) || 'application/octet-stream',
       name: filename.slice(0, 256),

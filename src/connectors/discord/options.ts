@@ -1,20 +1,21 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { checkHttpUrl } from '../../config/http-url.js'
 import type { Problem } from '../../config/problems.js'
-import { checkApiUrl, checkSecret, readSecret } from '../secrets.js'
+import { secretOption } from '../../config/secret-option.js'
 
-const TOKEN = /^[A-Za-z0-9_.-]{20,}$/
+const token = secretOption('token', {
+  is: 'the token of the bot',
+  pattern: '^[A-Za-z0-9_.-]{20,}$',
+  expected: 'the token of a bot',
+  required: true,
+})
 
 /** https://discord.com/developers/docs/events/gateway#gateway-intents */
 const INTENTS = { GuildMessages: 1 << 9, DirectMessages: 1 << 12, MessageContent: 1 << 15 }
 
 export const DiscordOptions = Type.Object(
   {
-    tokenEnv: Type.Optional(
-      Type.String({ description: 'The environment variable that holds the token of the bot.' }),
-    ),
-    token: Type.Optional(
-      Type.String({ secret: true, description: 'The token itself; `tokenEnv` keeps it out of the file.' }),
-    ),
+    ...token.schema,
     apiUrl: Type.String({
       default: 'https://discord.com/api',
       expected: 'an http or https URL',
@@ -41,18 +42,16 @@ export type DiscordOptions = Static<typeof DiscordOptions>
 
 /** What the schema cannot say. */
 export function* checkOptions(options: DiscordOptions, env: NodeJS.ProcessEnv): Generator<Problem> {
-  yield* checkSecret(secret(options), env, TOKEN, 'the token of a bot')
-  yield* checkApiUrl('apiUrl', options.apiUrl)
+  yield* token.check(options, env)
+  yield* checkHttpUrl('apiUrl', options.apiUrl, 'an http or https URL')
 }
 
 /** Of options that were checked. */
 export function readToken(options: DiscordOptions, env: NodeJS.ProcessEnv): string {
-  return readSecret(secret(options), env)!
+  return token.read(options, env)!
 }
 
 /** As the gateway of Discord takes them. */
 export function intentBits({ intents }: DiscordOptions): number {
   return intents.reduce((bits, intent) => bits | INTENTS[intent], 0)
 }
-
-const secret = ({ token, tokenEnv }: DiscordOptions) => ({ name: 'token', value: token, variable: tokenEnv })

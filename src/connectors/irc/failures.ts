@@ -3,16 +3,21 @@ import { GatewayError } from '../../protocol/errors.js'
 /** What a server says is shown to operators; it says it in a line. */
 const quoted = (text: string | undefined) => `“${(text ?? '').slice(0, 200)}”`
 
-const NO_SUCH_TARGET = new Set(['401', '403', '406'])
+const NO_SUCH_NICK = '401'
+const NO_SUCH_TARGET = new Set([NO_SUCH_NICK, '403', '406'])
 /** Not in RFC 1459: many servers’ `Message target change too fast`. */
 const TARGET_TOO_FAST = '439'
 const SLOW_DOWN_MS = 30_000
 /** Servers count connections of an address in a minute or two. */
 const THROTTLED_MS = 60_000
 
-/** What a numeric reply to our message means. */
-export function refusal(numeric: string, text: string | undefined): GatewayError {
+/**
+ * What a numeric reply to our message means.
+ * @param mayReturn whether we have come so lately that others are still coming, as after a restart of the server
+ */
+export function refusal(numeric: string, text: string | undefined, mayReturn: boolean): GatewayError {
   const message = `The IRC server refused the message (${numeric} ${quoted(text)}).`
+  if (numeric === NO_SUCH_NICK && mayReturn) return new GatewayError('UNAVAILABLE', message)
   if (numeric === TARGET_TOO_FAST) {
     return new GatewayError('RATE_LIMITED', message, { retryAfterMs: SLOW_DOWN_MS })
   }

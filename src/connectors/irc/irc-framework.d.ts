@@ -61,6 +61,8 @@ declare module 'irc-framework' {
     pong: (event: { message: string }) => void
     join: (event: { nick: string; channel: string }) => void
     part: (event: { nick: string; channel: string; message: string }) => void
+    /** `error`: there is nobody of that nick. */
+    whois: (event: { nick: string; error?: string }) => void
     kick: (event: { kicked: string; nick: string; channel: string; message: string }) => void
   }
 

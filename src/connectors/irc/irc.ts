@@ -2,7 +2,7 @@ import { parseOptions } from '../../agents/options.js'
 import type { Log } from '../../log.js'
 import { GatewayError } from '../../protocol/errors.js'
 import type { Capabilities, Connector, ConnectorFactory, Inlet, OutgoingPart, Sent } from '../connector.js'
-import { readPassword } from '../password.js'
+import { password } from '../password.js'
 import { readAuthorities } from '../tls-authorities.js'
 import { IrcLink, type LinkSettings } from './link.js'
 import { lengthCounter, toLines } from './messages.js'
@@ -26,6 +26,8 @@ class IrcConnector implements Connector {
       threads: false,
       attachments: false,
       idempotent: false,
+      // Clients take a line that begins with a slash for one of their own commands.
+      commandPrefix: '!',
       // All of them take their turns in the same pace.
       concurrency: 1,
       trusted: false,
@@ -55,8 +57,8 @@ export const createIrcConnector: ConnectorFactory = (given, { env, baseDir, log 
   const options = parseOptions(IrcOptions, given, (parsed) => checkOptions(parsed, env))
   const settings = {
     options,
-    password: readPassword(options, env),
-    saslPassword: options.sasl && readPassword(options.sasl, env),
+    password: password.read(options, env),
+    saslPassword: options.sasl && password.read(options.sasl, env),
     ca: readAuthorities(options.ca, baseDir),
   }
   return new IrcConnector(settings, log)

@@ -3,6 +3,7 @@ import { abortable } from '../../agents/abort.js'
 import type { Log } from '../../log.js'
 import { GatewayError } from '../../protocol/errors.js'
 import type { Inlet } from '../connector.js'
+import { unsent } from '../failure.js'
 import { Membership } from '../membership.js'
 import { Pacer } from '../pacer.js'
 import { broken, hangUp, refusal } from './failures.js'
@@ -43,6 +44,7 @@ export class IrcLink {
   #membership: Membership | null = null
   #failure: GatewayError | null = null
   #isReady = false
+  #readyAt = 0
   #isOver = false
   #nicksTried = 0
   #tokens = 0
@@ -98,7 +100,7 @@ export class IrcLink {
 
   /** Sends the lines one after the other; resolves once the server has taken them all. */
   async send(peer: string, lines: readonly string[], signal: AbortSignal): Promise<void> {
-    if (!this.#isReady) throw this.#lost()
+    if (!this.#isReady) throw unsent(this.#lost())
     if (!TARGET.test(peer)) throw new GatewayError('NOT_FOUND', 'There can be nobody of this name on IRC.')
     if (this.#membership?.isAwaited(peer)) {
       throw new GatewayError('UNAVAILABLE', 'The channel is not joined now; it will be joined again.')
@@ -187,11 +189,13 @@ export class IrcLink {
       maxRejoins,
       fold: (name) => this.#client.caseLower(name),
       join: (name) => this.#client.join(name, channelKeys[name]),
+      onTrouble: (error) => this.#inlet.troubled(error),
       log: this.#log,
     })
     await this.#membership.start()
     if (this.#isOver) return
     this.#isReady = true
+    this.#readyAt = performance.now()
     this.#inlet.connected(this.#client.user.nick)
   }
 
@@ -230,8 +234,9 @@ export class IrcLink {
     } else if (/^(?:[45]\d\d|716)$/.test(command)) {
       if (this.#membership?.isJoining(about)) this.#membership.lost(about, `${command} ${params.at(-1)}`)
       const target = this.#client.caseLower(about)
+      const mayReturn = performance.now() - this.#readyAt < this.#settings.options.returnGraceMs
       for (const pending of this.#pending) {
-        if (pending.target === target) pending.fail(refusal(command, params.at(-1)))
+        if (pending.target === target) pending.fail(refusal(command, params.at(-1), mayReturn))
       }
     }
   }
@@ -249,7 +254,7 @@ export class IrcLink {
     this.#isOver = true
     this.#isReady = false
     this.#membership?.close()
-    for (const pending of this.#pending) pending.fail(this.#lost())
+    for (const pending of this.#pending) pending.fail(unsent(this.#lost()))
   }
 
   #lost(): GatewayError {

@@ -1,26 +1,11 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { formatPath } from '../../config/paths.js'
 import type { Problem } from '../../config/problems.js'
-import { checkPassword } from '../password.js'
-
-const ms = (value: number, minimum: number, maximum: number, description: string) =>
-  Type.Integer({ minimum, maximum, default: value, description, unit: 'ms' })
+import { ms } from '../kinds.js'
+import { password, requiredPassword } from '../password.js'
 
 /** What IRC names a channel: no blank, comma, bell or colon, and nothing that ends a line. */
 const CHANNEL = '^[#&+!][^\\s,:\\u0000\\u0007]{1,199}$'
-
-const password = {
-  password: Type.Optional(
-    Type.String({
-      minLength: 1,
-      secret: true,
-      description: 'The password; `passwordEnv` keeps it out of the file.',
-    }),
-  ),
-  passwordEnv: Type.Optional(
-    Type.String({ description: 'The environment variable that holds the password.' }),
-  ),
-}
 
 export const IrcOptions = Type.Object(
   {
@@ -61,7 +46,7 @@ export const IrcOptions = Type.Object(
       default: 'LurkBot Gateway',
       description: 'Shown by WHOIS.',
     }),
-    ...password,
+    ...password.schema,
     sasl: Type.Optional(
       Type.Object(
         {
@@ -70,7 +55,7 @@ export const IrcOptions = Type.Object(
             expected: 'a name without blanks',
             description: 'The account to log in to.',
           }),
-          ...password,
+          ...requiredPassword.schema,
         },
         { additionalProperties: false, description: 'Logs in to the network’s services (SASL PLAIN).' },
       ),
@@ -126,6 +111,12 @@ export const IrcOptions = Type.Object(
       default: 5,
       description: 'How often a lost channel is joined again until it held for an hour.',
     }),
+    returnGraceMs: ms(
+      120_000,
+      0,
+      3_600_000,
+      'How long after it has connected what is for someone who is not there is tried again: others may still be coming.',
+    ),
     pingIntervalMs: ms(30_000, 100, 600_000, 'How often the server is asked whether it is still there.'),
     pingTimeoutMs: ms(90_000, 100, 1_800_000, 'A server that was silent so long counts as lost.'),
   },
@@ -135,14 +126,9 @@ export type IrcOptions = Static<typeof IrcOptions>
 
 /** What the schema cannot say. */
 export function* checkOptions(options: IrcOptions, env: NodeJS.ProcessEnv): Generator<Problem> {
-  yield* checkPassword(options, env)
+  yield* password.check(options, env)
   const { sasl, channels, channelKeys, pingIntervalMs, pingTimeoutMs } = options
-  if (sasl !== undefined) {
-    if (sasl.password === undefined && sasl.passwordEnv === undefined) {
-      yield { path: 'sasl', message: 'expected a password or passwordEnv' }
-    }
-    yield* checkPassword(sasl, env, ['sasl'])
-  }
+  if (sasl !== undefined) yield* requiredPassword.check(sasl, env, ['sasl'])
   for (const [name, key] of Object.entries(channelKeys)) {
     const path = formatPath(['channelKeys', name])
     if (!channels.includes(name)) yield { path, message: 'expected one of the channels' }

@@ -25,7 +25,7 @@ const FOR_GOOD = new Set(['INVALID_REQUEST', 'FORBIDDEN'])
  */
 export function createMqttConnector(given: JsonObject, context: ConnectorFactoryContext): Connector {
   const { name, log } = context
-  const options = parseOptions(MqttOptions, given, checkOptions)
+  const options = parseOptions(MqttOptions, given, (one) => checkOptions(one, context.env))
   const templates = templatesOf(options)
   const names = new PacketNames(options.receiveMaximum)
   const refused = new RefusedLog(log, name)

@@ -1,9 +1,14 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { found } from '../../config/expectation.js'
 import type { Problem } from '../../config/problems.js'
-import { text, variable } from '../kinds.js'
-import { createTemplate } from '../template.js'
+import { secretOption } from '../../config/secret-option.js'
+import { text } from '../kinds.js'
+import { checkTemplate, createTemplate } from '../template.js'
 import { isFilter } from './topics.js'
+
+const ANY = { pattern: '[^]', expected: 'text that is not empty', mayBeUnset: true }
+const username = secretOption('username', { is: 'the user name', ...ANY })
+const password = secretOption('password', { is: 'the password', ...ANY })
 
 const filters = (value: string[], minItems: number, description: string) =>
   Type.Array(Type.String({ minLength: 1 }), { minItems, maxItems: 256, default: value, description })
@@ -11,16 +16,8 @@ const filters = (value: string[], minItems: number, description: string) =>
 export const MqttOptions = Type.Object(
   {
     url: Type.String({ description: 'The broker: `mqtt://host:1883`, `mqtts://`, `ws://` or `wss://`.' }),
-    username: text('The user name. Default: none.'),
-    usernameEnv: variable('The environment variable that holds the user name.'),
-    passwordEnv: variable('The environment variable that holds the password.'),
-    password: Type.Optional(
-      Type.String({
-        minLength: 1,
-        secret: true,
-        description: 'The password; `passwordEnv` keeps it out of the file.',
-      }),
-    ),
+    ...username.schema,
+    ...password.schema,
     ca: text('A file with the certificates that the broker’s is signed by. Default: those of the system.'),
     cert: text('A file with the client’s own certificate.'),
     key: text('A file with its key.'),
@@ -70,7 +67,11 @@ export const MqttOptions = Type.Object(
       default: 'lurkbot/{{peer}}/out',
       description: 'Where answers go to messages without a response topic.',
     }),
-    responseTopics: filters(['#'], 0, 'Filters of the response topics that a message may name.'),
+    responseTopics: filters(
+      ['lurkbot/+/answers/#'],
+      0,
+      'Filters of the response topics that a message may name; `#`: all.',
+    ),
     format: Type.Union([Type.Literal('text'), Type.Literal('json')], {
       default: 'text',
       description: 'Whether an answer is its text alone, or JSON that says more.',
@@ -110,8 +111,8 @@ export function templatesOf({ peer, thread, sender, text, id, reply }: MqttOptio
 }
 
 /** What the schema cannot say. */
-export function* checkOptions(options: MqttOptions): Generator<Problem> {
-  const { url, username, usernameEnv, password, passwordEnv, cert, key } = options
+export function* checkOptions(options: MqttOptions, env: NodeJS.ProcessEnv): Generator<Problem> {
+  const { url, cert, key } = options
   const parsed = URL.canParse(url) ? new URL(url) : null
   const protocols = ['mqtt:', 'mqtts:', 'ws:', 'wss:']
   if (parsed === null || !protocols.includes(parsed.protocol) || parsed.hostname === '') {
@@ -121,12 +122,8 @@ export function* checkOptions(options: MqttOptions): Generator<Problem> {
   } else if (!['mqtts:', 'wss:'].includes(parsed.protocol) && (options.ca ?? cert ?? key) !== undefined) {
     yield { path: 'url', message: 'expected mqtts:// or wss:// with ca, cert or key' }
   }
-  if (username !== undefined && usernameEnv !== undefined) {
-    yield { path: 'username', message: 'expected nothing beside usernameEnv' }
-  }
-  if (password !== undefined && passwordEnv !== undefined) {
-    yield { path: 'password', message: 'expected nothing beside passwordEnv' }
-  }
+  yield* username.check(options, env)
+  yield* password.check(options, env)
   if ((cert === undefined) !== (key === undefined)) {
     yield { path: cert === undefined ? 'cert' : 'key', message: 'expected cert and key together' }
   }
@@ -135,11 +132,7 @@ export function* checkOptions(options: MqttOptions): Generator<Problem> {
 
 function* checkTopics(options: MqttOptions): Generator<Problem> {
   for (const name of ['peer', 'thread', 'sender', 'text', 'id', 'reply'] as const) {
-    try {
-      createTemplate(options[name] ?? '', name === 'reply' ? REPLY_ROOTS : MESSAGE_ROOTS)
-    } catch (error) {
-      yield { path: name, message: (error as Error).message }
-    }
+    yield* checkTemplate(name, options[name], name === 'reply' ? REPLY_ROOTS : MESSAGE_ROOTS)
   }
   for (const name of ['subscribe', 'responseTopics'] as const) {
     for (const [i, filter] of options[name].entries()) {
@@ -158,13 +151,9 @@ export interface Credentials {
 }
 
 export function readCredentials(options: MqttOptions, env: NodeJS.ProcessEnv): Credentials {
-  const { usernameEnv, passwordEnv } = options
-  const read = (variable: string | undefined) =>
-    variable === undefined ? undefined : env[variable] || undefined
-  const unset = [usernameEnv, passwordEnv].find((variable) => variable !== undefined && !read(variable))
-  return {
-    username: options.username ?? read(usernameEnv),
-    password: options.password ?? read(passwordEnv),
-    unset: unset ?? null,
-  }
+  const credentials = { username: username.read(options, env), password: password.read(options, env) }
+  const unset = (['username', 'password'] as const).find(
+    (name) => options[`${name}Env`] !== undefined && credentials[name] === undefined,
+  )
+  return { ...credentials, unset: unset === undefined ? null : options[`${unset}Env`]! }
 }

@@ -1,6 +1,7 @@
 import type { IClientPublishOptions } from 'mqtt'
 import { GatewayError } from '../../protocol/errors.js'
 import type { OutgoingPart } from '../connector.js'
+import { partAsJson } from '../part-json.js'
 import { decodeMessageId } from './message-id.js'
 import type { MqttOptions, templatesOf } from './options.js'
 import { isTopic, matches } from './topics.js'
@@ -36,27 +37,13 @@ export function createPublication(
   if (asked?.responseTopic && !responseTopics.some((filter) => matches(filter, topic))) {
     throw new GatewayError('FORBIDDEN', 'The response topic is none of responseTopics.')
   }
-  const { peer, thread } = target
-  const { attachments } = part
-  const message = {
-    type: 'message',
-    id,
-    peer,
-    thread,
-    text,
-    attachments,
-    runId,
-    replyTo,
-    part: number,
-    parts,
-  }
   const userProperties: Record<string, string> = { id }
   if (runId !== null) userProperties.runId = runId
   if (replyTo !== null) userProperties.replyTo = replyTo
   if (parts > 1) Object.assign(userProperties, { part: String(number), parts: String(parts) })
   return {
     topic,
-    payload: format === 'json' ? JSON.stringify(message) : text,
+    payload: format === 'json' ? JSON.stringify({ ...partAsJson(part), replyTo }) : text,
     options: {
       properties: {
         payloadFormatIndicator: true,

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { IClientPublishOptions, IConnackPacket, IPublishPacket, MqttClient } from 'mqtt'
 import { abortable } from '../../agents/abort.js'
 import { GatewayError } from '../../protocol/errors.js'
+import { unsent } from '../failure.js'
 import { connectFailure, disconnected, lost, refusal } from './reasons.js'
 import { withoutShare } from './topics.js'
 
@@ -83,7 +84,10 @@ export class MqttSession {
         else reject('code' in error && typeof error.code === 'number' ? refusal(error.code) : lost(error))
       })
     })
-    return abortable(abortable(published, this.#over.signal), signal)
+    const untilLost = abortable(published, this.#over.signal).catch((error: unknown) => {
+      throw error === this.#over.signal.reason ? unsent(this.#over.signal.reason) : error
+    })
+    return abortable(untilLost, signal)
   }
 
   /** Rejects when the connection is lost, or with why it ends; never resolves. */

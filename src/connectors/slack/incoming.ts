@@ -1,4 +1,4 @@
-import type { IncomingMessage, Inlet, Received } from '../connector.js'
+import type { IncomingMessage, Inlet, Received, Target } from '../connector.js'
 import { InOrder } from '../in-order.js'
 import type { Recent } from '../recent.js'
 import type { SlackApi } from './api.js'
@@ -17,7 +17,7 @@ export interface IncomingOptions extends FetchFileOptions {
   readonly api: SlackApi
   readonly botUserId: string
   readonly threads: boolean
-  /** The threads in which we were named or have spoken. */
+  /** The threads in which we have spoken, of those that have no session. */
   readonly joined: Recent<true>
 }
 
@@ -44,23 +44,15 @@ export class Incoming {
       .run(
         message.channel,
         () => this.#translate(message),
-        (translated) => this.#receive(translated),
+        (translated) => this.#inlet.receive(translated),
       )
       .finally(() => this.#inHand.delete(id))
     this.#inHand.set(id, received)
     return received
   }
 
-  async #receive(message: IncomingMessage): Promise<Received> {
-    const received = await this.#inlet.receive(message)
-    if (received.accepted && message.mentioned && message.thread !== null) {
-      this.#options.joined.set(threadId(message.peer, message.thread), true)
-    }
-    return received
-  }
-
   async #translate(message: SlackMessage): Promise<IncomingMessage> {
-    const { botUserId, joined } = this.#options
+    const { botUserId } = this.#options
     const { channel, channel_type, user, ts } = message
     const group = channel_type === undefined ? !channel.startsWith('D') : channel_type !== 'im'
     const thread = this.#threadOf(message, group)
@@ -70,12 +62,8 @@ export class Incoming {
       message.type === 'app_mention' ||
       text !== written ||
       message.parent_user_id === botUserId ||
-      (thread !== null && joined.has(threadId(channel, thread)))
-    const [name, plain, attachments] = await Promise.all([
-      this.#nameOf(user),
-      this.#plain(text),
-      this.#files(message),
-    ])
+      (group && thread !== null && thread !== ts && (await this.#isJoined({ peer: channel, thread })))
+    const [name, plain] = await Promise.all([this.#nameOf(user), this.#plain(text)])
     return {
       peer: channel,
       thread,
@@ -84,7 +72,7 @@ export class Incoming {
       group,
       mentioned: group && mentioned,
       text: plain,
-      ...(attachments.length > 0 && { attachments }),
+      ...(message.files?.length && { files: (signal: AbortSignal) => this.#files(message, signal) }),
       at: Math.floor(Number(ts) * 1000),
       ...(channel_type !== undefined && { metadata: { channelType: channel_type } }),
     }
@@ -93,6 +81,10 @@ export class Incoming {
   #threadOf({ ts, thread_ts }: SlackMessage, group: boolean): string | null {
     if (thread_ts !== undefined && thread_ts !== ts) return thread_ts
     return group && this.#options.threads ? ts : null
+  }
+
+  async #isJoined(target: Target): Promise<boolean> {
+    return this.#options.joined.has(threadId(target)) || (await this.#inlet.knows(target))
   }
 
   async #plain(text: string): Promise<string> {
@@ -108,14 +100,16 @@ export class Incoming {
     return this.#names.nameOf(user, api(signal))
   }
 
-  async #files({ files = [] }: SlackMessage) {
+  async #files({ files = [] }: SlackMessage, signal: AbortSignal) {
     const attachments = []
     // One after the other: a message is to cost a bounded memory more than it holds.
-    for (const file of files.slice(0, MAX_FILES)) attachments.push(await fetchFile(file, this.#options))
-    return attachments
+    for (const file of files.slice(0, MAX_FILES)) {
+      attachments.push(await fetchFile(file, { ...this.#options, signal }))
+    }
+    return { attachments }
   }
 }
 
-export function threadId(peer: string, thread: string): string {
+export function threadId({ peer, thread }: Target): string {
   return `${peer}:${thread}`
 }

@@ -1,33 +1,26 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { checkHttpUrl } from '../../config/http-url.js'
 import type { Problem } from '../../config/problems.js'
-import { checkApiUrl, checkSecret, readSecret } from '../secrets.js'
+import { secretOption } from '../../config/secret-option.js'
 
-const BOT_TOKEN = /^(xoxe\.)?xoxb-[\x21-\x7e]+$/
-const APP_TOKEN = /^xapp-[\x21-\x7e]+$/
+const botToken = secretOption('botToken', {
+  is: 'the bot token (`xoxb-…`)',
+  pattern: '^(xoxe\\.)?xoxb-[\\x21-\\x7e]+$',
+  expected: 'a bot token that begins with xoxb-',
+  required: true,
+})
+
+const appToken = secretOption('appToken', {
+  is: 'the app-level token (`xapp-…`) with the scope `connections:write`',
+  pattern: '^xapp-[\\x21-\\x7e]+$',
+  expected: 'an app-level token that begins with xapp-',
+  required: true,
+})
 
 export const SlackOptions = Type.Object(
   {
-    botTokenEnv: Type.Optional(
-      Type.String({ description: 'The environment variable that holds the bot token (`xoxb-…`).' }),
-    ),
-    botToken: Type.Optional(
-      Type.String({
-        secret: true,
-        description: 'The bot token itself; `botTokenEnv` keeps it out of the file.',
-      }),
-    ),
-    appTokenEnv: Type.Optional(
-      Type.String({
-        description:
-          'The environment variable that holds the app-level token (`xapp-…`) with the scope `connections:write`.',
-      }),
-    ),
-    appToken: Type.Optional(
-      Type.String({
-        secret: true,
-        description: 'The app-level token itself; `appTokenEnv` keeps it out of the file.',
-      }),
-    ),
+    ...botToken.schema,
+    ...appToken.schema,
     apiUrl: Type.String({
       default: 'https://slack.com/api/',
       expected: 'an http or https URL',
@@ -56,24 +49,12 @@ export interface SlackTokens {
 
 /** What the schema cannot say. */
 export function* checkOptions(options: SlackOptions, env: NodeJS.ProcessEnv): Generator<Problem> {
-  yield* checkSecret(botToken(options), env, BOT_TOKEN, 'a bot token that begins with xoxb-')
-  yield* checkSecret(appToken(options), env, APP_TOKEN, 'an app-level token that begins with xapp-')
-  yield* checkApiUrl('apiUrl', options.apiUrl)
+  yield* botToken.check(options, env)
+  yield* appToken.check(options, env)
+  yield* checkHttpUrl('apiUrl', options.apiUrl, 'an http or https URL')
 }
 
 /** Of options that were checked. */
 export function readTokens(options: SlackOptions, env: NodeJS.ProcessEnv): SlackTokens {
-  return { bot: readSecret(botToken(options), env)!, app: readSecret(appToken(options), env)! }
+  return { bot: botToken.read(options, env)!, app: appToken.read(options, env)! }
 }
-
-const botToken = ({ botToken, botTokenEnv }: SlackOptions) => ({
-  name: 'botToken',
-  value: botToken,
-  variable: botTokenEnv,
-})
-
-const appToken = ({ appToken, appTokenEnv }: SlackOptions) => ({
-  name: 'appToken',
-  value: appToken,
-  variable: appTokenEnv,
-})

@@ -16,7 +16,7 @@ import type { SlackOptions, SlackTokens } from './options.js'
 import { Outgoing } from './outgoing.js'
 import { type Envelope, holdSocket } from './socket.js'
 
-/** Threads that are remembered as ours; in one that is not we have to be named again. */
+/** Threads in which we have spoken; in one that is forgotten, and has no session, we have to be named again. */
 const MAX_JOINED = 10_000
 
 export class SlackConnector implements Connector {
@@ -44,6 +44,8 @@ export class SlackConnector implements Connector {
       attachments: true,
       // Slack's `client_msg_id` is for its own clients: https://github.com/slackapi/java-slack-sdk/issues/852
       idempotent: false,
+      // Slack takes every message that begins with a slash for one of its own commands.
+      commandPrefix: '!',
       // chat.update: 50 calls a minute.
       previewIntervalMs: 1_200,
       trusted: false,
@@ -86,8 +88,7 @@ export class SlackConnector implements Connector {
 
   async send(part: OutgoingPart, signal: AbortSignal): Promise<Sent> {
     const sent = await this.#outgoing.send(part, signal)
-    const { peer, thread } = part.target
-    if (thread !== null) this.#joined.set(threadId(peer, thread), true)
+    if (part.target.thread !== null) this.#joined.set(threadId(part.target), true)
     return sent
   }
 

@@ -1,23 +1,20 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { found } from '../../config/expectation.js'
+import { checkHttpUrl } from '../../config/http-url.js'
 import type { Problem } from '../../config/problems.js'
+import { secretOption } from '../../config/secret-option.js'
 
-/** It is part of every URL. */
-const TOKEN = '^[A-Za-z0-9:_-]+$'
+export const token = secretOption('token', {
+  is: 'the token of the bot',
+  // It is part of every URL.
+  pattern: '^[A-Za-z0-9:_-]+$',
+  expected: 'a token as @BotFather gives it',
+  required: true,
+  mayBeUnset: true,
+})
 
 export const TelegramOptions = Type.Object(
   {
-    tokenEnv: Type.Optional(
-      Type.String({ description: 'The environment variable that holds the token of the bot.' }),
-    ),
-    token: Type.Optional(
-      Type.String({
-        pattern: TOKEN,
-        secret: true,
-        expected: 'a token as @BotFather gives it',
-        description: 'The token itself; `tokenEnv` keeps it out of the file.',
-      }),
-    ),
+    ...token.schema,
     apiRoot: Type.String({
       default: 'https://api.telegram.org',
       expected: 'an http or https URL such as https://api.telegram.org',
@@ -81,39 +78,14 @@ export type TelegramOptions = Static<typeof TelegramOptions>
 export function* checkOptions(options: TelegramOptions, env: NodeJS.ProcessEnv): Generator<Problem> {
   yield* checkUrl('apiRoot', options.apiRoot)
   if (options.webhookUrl !== undefined) yield* checkUrl('webhookUrl', options.webhookUrl)
-  const { token, tokenEnv } = options
-  if (tokenEnv === undefined) {
-    if (token === undefined) yield { path: 'tokenEnv', message: 'expected it, or token; found neither' }
-    return
-  }
-  if (token !== undefined) yield { path: 'token', message: 'expected nothing beside tokenEnv' }
-  // Whoever mistakes it for the token itself must not find the token in a log.
-  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(tokenEnv)) {
-    yield {
-      path: 'tokenEnv',
-      message: 'expected the name of an environment variable (what was found is not shown)',
-    }
-  } else if (!new RegExp(TOKEN).test(readToken(options, env) ?? 'unset')) {
-    yield {
-      path: 'tokenEnv',
-      message: 'expected a variable that holds a token as @BotFather gives it (its value is not shown)',
-    }
-  }
+  yield* token.check(options, env)
 }
 
 function* checkUrl(path: 'apiRoot' | 'webhookUrl', text: string): Generator<Problem> {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    const { expected } = TelegramOptions.properties[path]
-    yield { path, message: `expected ${expected}, found ${found(text, false)}` }
-  } else if (url.username !== '' || url.password !== '') {
-    yield { path, message: 'expected no credentials in the URL' }
-  } else if (path === 'apiRoot' && (url.search !== '' || url.hash !== '')) {
+  const problems = [...checkHttpUrl(path, text, TelegramOptions.properties[path].expected!)]
+  yield* problems
+  if (problems.length > 0 || path !== 'apiRoot') return
+  const { search, hash } = new URL(text)
+  if (search !== '' || hash !== '')
     yield { path, message: 'expected no query: the methods are appended to it' }
-  }
-}
-
-/** Undefined: its variable is not set. */
-export function readToken({ token, tokenEnv }: TelegramOptions, env: NodeJS.ProcessEnv): string | undefined {
-  return token ?? (tokenEnv === undefined ? undefined : env[tokenEnv]?.trim() || undefined)
 }

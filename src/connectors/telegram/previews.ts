@@ -1,7 +1,7 @@
 import { GatewayError } from '../../protocol/errors.js'
 import type { Target } from '../connector.js'
+import { Recent } from '../recent.js'
 import type { Messages } from './messages.js'
-import { Recent } from './recent.js'
 
 /** Runs whose messages are known at the same time; the answer of an older one is a new message. */
 const MAX_PREVIEWS = 1_000

@@ -13,12 +13,12 @@ import type {
   Sent,
   Target,
 } from '../connector.js'
+import { Recent } from '../recent.js'
 import { type Client, createClient } from './client.js'
 import type { Bot } from './mentions.js'
 import { Messages } from './messages.js'
-import { checkOptions, readToken, TelegramOptions } from './options.js'
+import { checkOptions, TelegramOptions, token as tokenOption } from './options.js'
 import { Previews } from './previews.js'
-import { Recent } from './recent.js'
 import { Updates } from './updates.js'
 import { Webhook } from './webhook.js'
 
@@ -38,6 +38,7 @@ const COMMANDS = [
   { command: 'help', description: 'What can be said here' },
   { command: 'new', description: 'Begin a new conversation' },
   { command: 'stop', description: 'Stop the answer that is being written' },
+  { command: 'answer', description: 'Answer what the agent asks, by number' },
 ]
 
 /** Parts of several messages that may wait for their next attempt without doubling what was sent. */
@@ -50,7 +51,7 @@ const MAX_BEGUN = 1_000
  */
 export const createTelegramConnector: ConnectorFactory = (given, context) => {
   const options = parseOptions(TelegramOptions, given, (one) => checkOptions(one, context.env))
-  const token = readToken(options, context.env)
+  const token = tokenOption.read(options, context.env)
   if (token === undefined) {
     const fields = { variable: options.tokenEnv }
     context.log.warn(fields, 'the token of a Telegram bot is not set; it will not connect')

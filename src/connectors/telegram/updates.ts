@@ -4,7 +4,7 @@ import { abortable } from '../../agents/abort.js'
 import { GatewayError } from '../../protocol/errors.js'
 import type { ConnectorFactoryContext, IncomingMessage, Inlet } from '../connector.js'
 import type { Client } from './client.js'
-import { takeFile } from './files.js'
+import { type FileOf, takeFile } from './files.js'
 import { peerOf, type Understood, understand } from './incoming.js'
 import type { Bot } from './mentions.js'
 import type { TelegramOptions } from './options.js'
@@ -56,9 +56,8 @@ export class Updates {
     signal.throwIfAborted()
     const understood = this.#understand(update, bot)
     if (understood === null) return
-    const message = await this.#withFile(understood, signal)
     try {
-      await inlet.receive(message)
+      await inlet.receive(this.#withFile(understood))
     } catch (cause) {
       throw new GatewayError('UNAVAILABLE', 'A message could not be taken; Telegram will give it again.', {
         cause,
@@ -81,8 +80,11 @@ export class Updates {
     }
   }
 
-  async #withFile({ message, file }: Understood, signal: AbortSignal): Promise<IncomingMessage> {
-    if (file === null) return message
+  #withFile({ message, file }: Understood): IncomingMessage {
+    return file === null ? message : { ...message, files: (signal) => this.#fetch(file, message, signal) }
+  }
+
+  async #fetch(file: FileOf, message: IncomingMessage, signal: AbortSignal) {
     const { log, maxAttachmentBytes: maxBytes } = this.#context
     const { downloadTimeoutMs: timeoutMs } = this.#options
     const { attachment, missing } = await takeFile(
@@ -91,6 +93,6 @@ export class Updates {
       signal,
     )
     const metadata = missing === null ? message.metadata : { ...message.metadata, missing }
-    return { ...message, attachments: [attachment], metadata }
+    return { attachments: [attachment], metadata }
   }
 }

@@ -2,8 +2,9 @@ import { type Static, Type } from '@sinclair/typebox'
 import { found } from '../../config/expectation.js'
 import type { Problem } from '../../config/problems.js'
 import { bytes, ms } from '../../config/schema-kinds.js'
-import { text, variable } from '../kinds.js'
-import { createTemplate } from '../template.js'
+import { variable } from '../../config/secret-option.js'
+import { text } from '../kinds.js'
+import { checkTemplate, createTemplate } from '../template.js'
 
 const header = (value: string | undefined, description: string) =>
   Type.String({
@@ -164,14 +165,6 @@ function* checkTemplates(options: WebhookOptions): Generator<Problem> {
   const problems = [...checkTemplate('url', url, URL_ROOTS)]
   yield* problems
   if (url !== undefined && problems.length === 0) yield* checkUrl(url)
-}
-
-function* checkTemplate(path: string, template: string | undefined, roots: string[]): Generator<Problem> {
-  try {
-    createTemplate(template ?? '', roots)
-  } catch (error) {
-    yield { path, message: (error as Error).message }
-  }
 }
 
 function* checkUrl(url: string): Generator<Problem> {

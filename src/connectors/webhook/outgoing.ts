@@ -1,6 +1,7 @@
 import type { Webhook } from 'standardwebhooks'
 import { GatewayError } from '../../protocol/errors.js'
 import type { OutgoingPart, Target } from '../connector.js'
+import { partAsJson } from '../part-json.js'
 import type { Template } from '../template.js'
 
 /** Posts parts to a receiver, signed by Standard Webhooks (https://www.standardwebhooks.com). */
@@ -19,30 +20,11 @@ export class Sender {
 
   async send(part: OutgoingPart, signal: AbortSignal): Promise<void> {
     const now = new Date()
-    const body = JSON.stringify(this.#message(part, now))
+    const body = JSON.stringify({ ...partAsJson(part), channel: this.#channel, at: now.getTime() })
     const response = await this.#post(this.#urlFor(part.target), this.#headers(part, body, now), body, signal)
     // Nothing in it matters; unread, it would hold the connection.
     await response.body?.cancel().catch(() => {})
     if (!response.ok) throw refusal(response)
-  }
-
-  #message(part: OutgoingPart, now: Date): object {
-    const { idempotencyKey, target, text, attachments, runId, replyTo, part: number, parts } = part
-    const { peer, thread } = target
-    return {
-      type: 'message',
-      id: idempotencyKey,
-      channel: this.#channel,
-      peer,
-      thread,
-      text,
-      attachments,
-      runId,
-      replyTo,
-      part: number,
-      parts,
-      at: now.getTime(),
-    }
   }
 
   #headers({ idempotencyKey }: OutgoingPart, body: string, now: Date): Record<string, string> {
@@ -88,7 +70,7 @@ function refusal({ status, headers }: Response): GatewayError {
       details: { status },
       retryAfterMs: readRetryAfter(headers),
     })
-  if (status === 401) return fail('UNAUTHORIZED', 'does not accept the signature')
+  if (status === 401) return fail('FORBIDDEN', 'does not accept the signature')
   if (status === 403) return fail('FORBIDDEN', 'does not allow this')
   if (status === 404 || status === 410) return fail('NOT_FOUND', 'is gone')
   if (status === 429) return fail('RATE_LIMITED', 'asks for patience')

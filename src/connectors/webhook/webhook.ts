@@ -122,7 +122,8 @@ function receivedAnswer(received: Received): EndpointAnswer {
 }
 
 function tooLong(maxBytes: number): EndpointAnswer {
-  return errorAnswer(new GatewayError('INVALID_REQUEST', `The body is longer than ${maxBytes} bytes.`), 413)
+  const message = `The body is longer than ${maxBytes} bytes.`
+  return errorAnswer(new GatewayError('INVALID_REQUEST', message, { details: { maxBytes } }), 413)
 }
 
 function unknownType(): EndpointAnswer {

@@ -3,6 +3,7 @@ import { abortable } from '../../agents/abort.js'
 import type { Log } from '../../log.js'
 import { GatewayError } from '../../protocol/errors.js'
 import type { Inlet, OutgoingPart, Target } from '../connector.js'
+import { unsent } from '../failure.js'
 import { Acks } from './acks.js'
 import { createClient } from './client.js'
 import { conditionOf, lost, refusal } from './failures.js'
@@ -32,6 +33,7 @@ const CLOSE_GRACE_MS = 1_000
 export class XmppLink {
   readonly #client: Client
   readonly #settings: LinkSettings
+  readonly #domain: string
   readonly #inlet: Inlet
   readonly #log: Log
   readonly #rooms: Rooms
@@ -50,6 +52,7 @@ export class XmppLink {
   constructor(settings: LinkSettings, address: Address, inlet: Inlet, log: Log) {
     const { options, self, password, rooms } = settings
     this.#settings = settings
+    this.#domain = jid(self).domain
     this.#inlet = inlet
     this.#log = log
     const { client, offersAcks } = createClient(self, password, options.resource, address, () =>
@@ -57,7 +60,13 @@ export class XmppLink {
     )
     this.#client = client
     this.#offersAcks = offersAcks
-    this.#rooms = new Rooms(rooms, options, (stanza) => this.#send(stanza), log)
+    this.#rooms = new Rooms(
+      rooms,
+      options,
+      (stanza) => this.#send(stanza),
+      (error) => inlet.troubled(error),
+      log,
+    )
   }
 
   /** Resolves when `signal` has ended it, rejects with why it could not be made or was lost. */
@@ -95,7 +104,7 @@ export class XmppLink {
 
   /** Resolves with the message's id once the server, or the room, has taken it. */
   async send(part: OutgoingPart, signal: AbortSignal): Promise<string> {
-    if (!this.#isReady) throw this.#lost()
+    if (!this.#isReady) throw unsent(this.#lost())
     const { to, isRoom } = address(part.target, this.#rooms)
     if (isRoom && this.#rooms.membership.isAwaited(to)) {
       throw new GatewayError('UNAVAILABLE', 'The room is not joined now; it will be joined again.')
@@ -148,11 +157,11 @@ export class XmppLink {
   #ping(answered: () => void): void {
     const id = `ping-${++this.#pingCount}`
     this.#pings.set(id, answered)
-    this.#send(ping(jid(this.#settings.self).domain, id))
+    this.#send(ping(this.#domain, id))
   }
 
   #receive(stanza: Stanza): void {
-    const { id, type } = stanza.attrs
+    const { id, type, from } = stanza.attrs
     if (this.#isOver) return
     const handled = this.#acks.count()
     if (stanza.is('message')) {
@@ -162,12 +171,17 @@ export class XmppLink {
       return
     }
     if (stanza.is('presence')) this.#rooms.presence(stanza)
-    else if (type === 'result' || type === 'error') {
+    else if ((type === 'result' || type === 'error') && this.#isServer(from)) {
       const answered = this.#pings.get(id)
       this.#pings.delete(id)
       answered?.()
     }
     handled()
+  }
+
+  /** Others can guess the ids of pings. A server's own answers may come without an address (RFC 6120 §8.1.2.1). */
+  #isServer(from: string | undefined): boolean {
+    return from === undefined || from === this.#domain || from === this.#settings.self
   }
 
   /** False: the server shall keep it. */
@@ -226,7 +240,7 @@ export class XmppLink {
     this.#isReady = false
     clearTimeout(this.#keepalive)
     this.#rooms.membership.close()
-    for (const { fail } of this.#pending.values()) fail(this.#lost())
+    for (const { fail } of this.#pending.values()) fail(unsent(this.#lost()))
     // Whatever the library waits for, with a timer, waits for an error too.
     this.#client.emit('error', new Error('closed'))
   }

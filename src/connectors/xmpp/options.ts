@@ -2,25 +2,10 @@ import { type Static, Type } from '@sinclair/typebox'
 import { found } from '../../config/expectation.js'
 import { formatPath } from '../../config/paths.js'
 import type { Problem } from '../../config/problems.js'
-import { checkPassword } from '../password.js'
-
-const ms = (value: number, minimum: number, maximum: number, description: string) =>
-  Type.Integer({ minimum, maximum, default: value, description, unit: 'ms' })
+import { ms } from '../kinds.js'
+import { password, requiredPassword } from '../password.js'
 
 const BARE_JID = '^[^\\s@/"&\'<>:]{1,256}@[^\\s@/"&\'<>:]{1,256}$'
-
-const password = {
-  password: Type.Optional(
-    Type.String({
-      minLength: 1,
-      secret: true,
-      description: 'The password; `passwordEnv` keeps it out of the file.',
-    }),
-  ),
-  passwordEnv: Type.Optional(
-    Type.String({ description: 'The environment variable that holds the password.' }),
-  ),
-}
 
 export const XmppOptions = Type.Object(
   {
@@ -29,7 +14,7 @@ export const XmppOptions = Type.Object(
       expected: 'an account such as lurk@example.org',
       description: 'The account.',
     }),
-    ...password,
+    ...requiredPassword.schema,
     service: Type.Optional(
       Type.String({
         expected: 'xmpp://host:port or xmpps://host:port',
@@ -72,7 +57,7 @@ export const XmppOptions = Type.Object(
               description: 'The name to go by in it. Default: the account’s.',
             }),
           ),
-          ...password,
+          ...password.schema,
         },
         { additionalProperties: false },
       ),
@@ -102,10 +87,7 @@ export type XmppOptions = Static<typeof XmppOptions>
 /** What the schema cannot say. */
 export function* checkOptions(options: XmppOptions, env: NodeJS.ProcessEnv): Generator<Problem> {
   const { service, rooms } = options
-  if (options.password === undefined && options.passwordEnv === undefined) {
-    yield { path: 'password', message: 'expected a password or passwordEnv' }
-  }
-  yield* checkPassword(options, env)
+  yield* requiredPassword.check(options, env)
   if (service !== undefined && parseService(service) === null) {
     const { expected } = XmppOptions.properties.service
     yield { path: 'service', message: `expected ${expected}, found ${found(service, false)}` }
@@ -115,7 +97,7 @@ export function* checkOptions(options: XmppOptions, env: NodeJS.ProcessEnv): Gen
   }
   const seen = new Set<string>()
   for (const [index, room] of rooms.entries()) {
-    yield* checkPassword(room, env, ['rooms', index])
+    yield* password.check(room, env, ['rooms', index])
     const jid = room.jid.toLowerCase()
     if (seen.has(jid)) yield { path: formatPath(['rooms', index, 'jid']), message: 'expected each room once' }
     seen.add(jid)

@@ -1,5 +1,6 @@
 import { jid } from '@xmpp/client'
 import type { Log } from '../../log.js'
+import type { GatewayError } from '../../protocol/errors.js'
 import { Membership } from '../membership.js'
 import { conditionOf } from './failures.js'
 import { joinRoom, occupantOf, type Stanza, unlockRoom } from './stanzas.js'
@@ -19,6 +20,17 @@ interface Room extends RoomSettings {
 
 const ALTERNATIVE_NICKS = 3
 
+/** XEP-0045 §15.6.2 */
+const REMOVALS: readonly (readonly [code: string, reason: string])[] = [
+  ['301', 'banned'],
+  ['307', 'thrown out'],
+  ['321', 'no longer a member'],
+  ['322', 'for members only now'],
+  ['332', 'the room’s server stops'],
+]
+
+const removal = (codes: ReadonlySet<string>) => REMOVALS.find(([code]) => codes.has(code))?.[1] ?? 'removed'
+
 /** The rooms of one connection. */
 export class Rooms {
   readonly #rooms: ReadonlyMap<string, Room>
@@ -29,6 +41,7 @@ export class Rooms {
     settings: readonly RoomSettings[],
     pace: { readonly rejoinDelayMs: number; readonly maxRejoins: number },
     send: (stanza: Stanza) => void,
+    onTrouble: (error: GatewayError | null) => void,
     log: Log,
   ) {
     this.#send = send
@@ -40,6 +53,7 @@ export class Rooms {
       rooms: [...this.#rooms.keys()],
       fold: (name) => name,
       join: (name) => this.#join(this.#rooms.get(name)!),
+      onTrouble,
       log,
     })
   }
@@ -64,7 +78,7 @@ export class Rooms {
     else if (type === 'unavailable') {
       room.realJids.delete(nick)
       // 303: only the nick has changed, and the new one's presence follows.
-      if (isUs && !codes.has('303')) this.membership.lost(room.jid, `removed (${[...codes].join(', ')})`)
+      if (isUs && !codes.has('303')) this.membership.lost(room.jid, removal(codes))
     } else if (isUs) {
       room.currentNick = nick
       if (codes.has('201')) this.#send(unlockRoom(room.jid, 'unlock'))

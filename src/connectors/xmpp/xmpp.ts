@@ -12,7 +12,7 @@ import type {
   Sent,
   Target,
 } from '../connector.js'
-import { readPassword } from '../password.js'
+import { password } from '../password.js'
 import { readAuthorities } from '../tls-authorities.js'
 import { findAddresses } from './addresses.js'
 import { type LinkSettings, XmppLink } from './link.js'
@@ -40,6 +40,8 @@ class XmppConnector implements Connector {
       threads: false,
       attachments: false,
       idempotent: false,
+      // Many clients have commands of their own that begin with a slash.
+      commandPrefix: '!',
       typingIntervalMs: TYPING_INTERVAL_MS,
       trusted: false,
     }
@@ -83,11 +85,11 @@ export const createXmppConnector: ConnectorFactory = (given, { env, baseDir, log
   const settings: LinkSettings = {
     options,
     self: account.toString(),
-    password: readPassword(options, env) ?? '',
+    password: password.read(options, env) ?? '',
     rooms: options.rooms.map((room) => ({
       jid: jid(room.jid).toString(),
       nick: room.nick ?? account.local,
-      password: readPassword(room, env),
+      password: password.read(room, env),
     })),
   }
   return new XmppConnector(settings, readAuthorities(options.ca, baseDir), log)

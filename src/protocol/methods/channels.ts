@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { ChannelStatus } from '../channels.js'
 import { contract } from '../contract.js'
 import { Attachment } from '../events.js'
-import { Id, SessionKey } from '../primitives.js'
+import { Id, IdempotencyKey, SessionKey } from '../primitives.js'
 
 const channel = Type.String({
   minLength: 1,
@@ -60,11 +60,15 @@ export const channelsSend = contract({
     thread: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
     text: Type.Optional(Type.String({ maxLength: 1_000_000 })),
     attachments: Type.Optional(Type.Array(Attachment, { maxItems: 32 })),
+    idempotencyKey: Type.Optional(IdempotencyKey),
     wait: Type.Optional(Type.Boolean({ description: 'Answer when it was delivered. Default: false.' })),
   }),
   result: Type.Object({
     deliveryId: Id,
     sessionKey: SessionKey,
     delivered: Type.Boolean({ description: 'False: nobody waited for it.' }),
+    duplicate: Type.Optional(
+      Type.Boolean({ description: 'This send was said before; nothing was said anew.' }),
+    ),
   }),
 })

@@ -52,7 +52,14 @@ export const eventsPublish = contract({
   session: 'required',
   params: Type.Object({
     type: Type.String({ minLength: 1, maxLength: 128 }),
-    source: Type.Optional(Type.String({ minLength: 1, maxLength: 64, description: 'Default: `ws`.' })),
+    source: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 64,
+        description:
+          'Where it comes from. Default: `ws`; that of a channel of this gateway needs scope `admin`.',
+      }),
+    ),
     payload: JsonObject,
     priority: Type.Optional(Priority),
     idempotencyKey: Type.Optional(IdempotencyKey),

@@ -21,7 +21,7 @@ const choice = {
 export const pairingList = contract({
   name: 'pairing.list',
   summary:
-    'Who asks to be let in, and who was. Devices are told to administrators only; those that were let in are in `devices.list`.',
+    'Who asks to be let in, who was, and who was refused lately. Devices that ask are told to administrators only; those that were let in are in `devices.list`.',
   scope: 'read',
   params: Type.Object({ state: Type.Optional(Pairing.properties.state) }),
   result: Type.Object({ pairings: Type.Array(AnyPairing) }),
@@ -47,7 +47,8 @@ export const pairingApprove = contract({
 
 export const pairingReject = contract({
   name: 'pairing.reject',
-  summary: 'Refuses someone who asked, or shuts out someone who was let in.',
+  summary:
+    'Refuses someone who asked, or shuts out someone who was let in; they cannot ask again for `channels.pairing.rejectedMs`.',
   scope: 'admin',
   params: Type.Object(choice),
   result: Type.Object({ rejected: Type.Literal(true) }),

@@ -18,6 +18,8 @@ export interface ChatGateway {
   readonly client: GatewayClient
   /** What was asked besides the small talk: `sessions.send`, `agent.abort`, … */
   readonly asked: Inbox<RequestFrame>
+  /** What agents ask, as `agent.questions` tells. */
+  readonly questions: JsonObject[]
   /** The present connection. */
   connection(): ScriptedConnection
   /** Accepts the next connection, of a client that comes back. */
@@ -39,9 +41,11 @@ export async function chatGateway(t: Test, history: JsonObject[] = []): Promise<
     await gateway.close()
   })
   const asked = new Inbox<RequestFrame>()
+  const questions: JsonObject[] = []
   let current!: ScriptedConnection
   const smallTalk = new Map<string, unknown>([
     ['events.subscribe', { subscriptions: [{ patterns: ['*'], sessionKeys: [SESSION] }] }],
+    ['agent.questions', { questions }],
     ['sessions.history', { messages: history, nextCursor: null }],
   ])
   async function serve(connection: ScriptedConnection): Promise<void> {
@@ -63,6 +67,7 @@ export async function chatGateway(t: Test, history: JsonObject[] = []): Promise<
     gateway,
     client,
     asked,
+    questions,
     accept,
     connection: () => current,
     event: (event, payload, seq, sessionKey = SESSION) => {

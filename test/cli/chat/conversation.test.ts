@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { ChatQuestions } from '../../../src/cli/chat/chat-questions.js'
 import { Conversation, type ConversationView } from '../../../src/cli/chat/conversation.js'
 import { Inbox } from '../../client/scripted-gateway.js'
 import { type ChatGateway, chatGateway, message, SESSION } from './chat-gateway.js'
@@ -15,6 +16,10 @@ async function talk(t: Test): Promise<Talk> {
     message: ({ content }) => seen.put(`message ${content}`),
     started: (agent) => seen.put(`started ${agent}`),
     delta: (text) => seen.put(`delta ${text}`),
+    reasoning: (line) => seen.put(`reasoning ${line}`),
+    tool: (title, failed) => seen.put(`tool ${title} ${failed}`),
+    question: (text) => seen.put(`question ${text}`),
+    questionOver: (how) => seen.put(`over ${how}`),
     interrupted: () => {},
     answered: (message) => seen.put(`answered ${message?.content ?? null}`),
     failed: ({ code }) => seen.put(`failed ${code}`),
@@ -125,4 +130,51 @@ t.test('after a gap it asks how its runs ended', async (t) => {
   fail(waits[2]!, { code: 'NOT_FOUND', retryable: false })
   t.equal(await seen.next(), 'failed NOT_FOUND')
   await conversation.idle()
+})
+
+t.test('what was asked before it began, or while the connection was lost, is asked', async (t) => {
+  const gateway = await chatGateway(t)
+  const question = (requestId: string) => ({
+    runId: 'r1',
+    requestId,
+    title: requestId,
+    options: [{ id: 'a', name: 'Allow', kind: 'allow_once' }],
+  })
+  gateway.questions.push(question('one'))
+  const seen: string[] = []
+  const view = {
+    question: (text: string) => seen.push(text.split('\n')[0]!),
+    questionOver: (how: string | null) => seen.push(`over ${how}`),
+  }
+  const questions = new ChatQuestions({ client: gateway.client, sessionKey: SESSION, view })
+  await questions.find()
+  await questions.find()
+  gateway.questions.splice(0, 1, question('two'))
+  await questions.find()
+  t.same(seen, ['one', 'over it is over', 'two'])
+})
+
+t.test('what is asked while an answer is on its way is shown when that has arrived, once', async (t) => {
+  const gateway = await chatGateway(t)
+  const question = (requestId: string) => ({
+    runId: 'r1',
+    requestId,
+    title: requestId,
+    options: [{ id: 'a', name: 'Allow', kind: 'allow_once' as const }],
+  })
+  const seen: string[] = []
+  const view = {
+    question: (text: string) => seen.push(text.split('\n')[0]!),
+    questionOver: (how: string | null) => seen.push(`over ${how}`),
+  }
+  const questions = new ChatQuestions({ client: gateway.client, sessionKey: SESSION, view })
+  questions.asked(question('one'))
+  const answering = questions.answer('1')
+  questions.asked(question('two'))
+  t.equal(questions.choice('1'), null, 'nobody has seen it yet')
+  questions.resolved({ requestId: 'one', outcome: 'answered', optionId: 'a' })
+  gateway.answer(await gateway.asked.next(), { runId: 'r1' })
+  await answering
+  t.same(seen, ['one', 'over null', 'two'])
+  t.ok(questions.choice('1'))
 })

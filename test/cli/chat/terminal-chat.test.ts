@@ -196,3 +196,116 @@ t.test('the chat ends with the client', async (t) => {
   await c.ended
   t.equal(c.client.state.status, 'closed')
 })
+
+const QUESTION = {
+  runId: 'r1',
+  requestId: 'ask_1',
+  title: 'Delete x?',
+  options: [
+    { id: 'allow', name: 'Allow', kind: 'allow_once' },
+    { id: 'reject', name: 'Reject', kind: 'reject_once' },
+  ],
+}
+const over = (fields: object) => ({
+  runId: 'r1',
+  requestId: 'ask_1',
+  outcome: 'answered',
+  optionId: null,
+  ...fields,
+})
+
+t.test(
+  'a question is shown with its options, answered by a bare number, and the answer goes on below',
+  async (t) => {
+    const c = await chat(t)
+    c.event('agent.started', { ...run, attempt: 1 })
+    c.event('agent.delta', { runId: 'r1', text: 'Let me see. ' })
+    await c.shows('echo> Let me see.')
+    c.event('agent.permission', {
+      ...QUESTION,
+      tool: { callId: 'c', status: 'started', input: { path: 'x' } },
+    })
+    await c.shows('echo> Let me see. \n')
+    await c.shows('? Delete x?\n  {"path":"x"}\n  1. Allow\n  2. Reject\nanswer> ')
+    c.type('2\r')
+    const answer = await c.asked.next()
+    t.match(answer, {
+      method: 'agent.answer',
+      sessionKey: SESSION,
+      params: { requestId: 'ask_1', optionId: 'reject' },
+    })
+    c.event('agent.permissionResolved', over({ optionId: 'reject' }))
+    c.answer(answer, { runId: 'r1' })
+    c.event('agent.delta', { runId: 'r1', text: 'I left ' })
+    await c.shows('echo> I left ')
+    c.event('session.message', message({ content: 'Let me see. I left it.' }), 1)
+    c.event('agent.completed', { ...run, messageId: 'm' }, 2)
+    await c.shows('echo> I left it.\n> ')
+    t.notMatch(c.text(), /elsewhere/)
+    t.equal(c.text().split('Let me see').length, 2, 'once')
+  },
+)
+
+t.test('a question is answered by name or command too, and all else is a message', async (t) => {
+  const c = await chat(t)
+  c.event('agent.permission', QUESTION)
+  await c.shows('answer> ')
+  for (const text of ['3', 'allow it', '//answer 1']) {
+    c.type(`${text}\r`)
+    const sent = await c.asked.next()
+    t.equal(sent.method, 'sessions.send', text)
+    c.answer(sent, accepted(text))
+  }
+  c.type('/answer 3\r')
+  await c.shows("(INVALID_REQUEST: '3' is none of the answers.)")
+  c.type('ALLOW\r')
+  t.match(await c.asked.next(), { method: 'agent.answer', params: { optionId: 'allow' } })
+})
+
+t.test('a question that is over elsewhere says so, and the next one is shown', async (t) => {
+  const c = await chat(t)
+  c.event('agent.permission', QUESTION)
+  c.event('agent.permission', { ...QUESTION, requestId: 'ask_2', title: 'Delete y?' })
+  await c.shows('Delete x?')
+  t.notMatch(c.text(), /Delete y/)
+  c.event('agent.permissionResolved', over({ optionId: 'allow' }))
+  await c.shows('(answered elsewhere: Allow)')
+  await c.shows('? Delete y?')
+  c.event('agent.permissionResolved', over({ requestId: 'ask_2', outcome: 'expired' }))
+  await c.shows('(nobody answered in time)\n> ')
+  c.type('/answer 1\r')
+  await c.shows('(NOT_FOUND: Nothing is asked.)')
+})
+
+t.test('an answer that comes too late says so', async (t) => {
+  const c = await chat(t)
+  c.event('agent.permission', QUESTION)
+  await c.shows('answer> ')
+  c.type('1\r')
+  c.fail(await c.asked.next(), { code: 'NOT_FOUND', message: 'It is over.', retryable: false })
+  await c.shows('(it was over already)')
+})
+
+t.test('calls of tools are a line each, and reasoning is hidden until it is asked for', async (t) => {
+  const c = await chat(t)
+  c.event('agent.started', { ...run, attempt: 1 })
+  c.event('agent.reasoning', { runId: 'r1', text: 'Secretly.\n' })
+  const call = (fields: object) =>
+    c.event('agent.tool', { runId: 'r1', callId: 'c1', status: 'updated', ...fields })
+  call({ status: 'started', title: 'Look\naround' })
+  call({})
+  call({ status: 'completed' })
+  call({ callId: 'c2', title: 'Dig', status: 'failed' })
+  await c.shows('· Look around\n')
+  await c.shows('· Dig\n')
+  await c.shows('· Dig: failed\n')
+  t.equal(c.text().split('· Look').length, 2, 'once')
+  c.type('/reasoning\r')
+  await c.shows('(reasoning is shown)')
+  c.event('agent.reasoning', { runId: 'r1', text: 'First one\nthen ' })
+  await c.shows('~ First one\n')
+  c.event('agent.reasoning', { runId: 'r1', text: 'another.' })
+  c.event('agent.delta', { runId: 'r1', text: 'Here.' })
+  await c.shows('~ then another.\n')
+  t.notMatch(c.text(), /Secretly/)
+})

@@ -123,14 +123,26 @@ t.test('a session that Discord forgot begins anew', async (t) => {
   t.strictSame(server.starts, ['identify', 'resume 1', 'identify', 'identify'])
 })
 
-t.test('a session whose server is gone for good is given up', async (t) => {
+t.test('an outage costs no session, however long it takes', async (t) => {
   const { server, host } = await connected(t)
   await server.kill()
   await until(() => host.ended !== null)
-  for (let i = 0; i < 3; i++) await t.rejects(host.start(), { code: 'UNAVAILABLE' })
+  server.say({ content: 'during the outage' })
+  for (let i = 0; i < 6; i++) await t.rejects(host.start(), { code: 'UNAVAILABLE' })
   await server.start()
   await host.start()
-  t.strictSame(server.starts, ['identify', 'identify'])
+  await until(() => host.received.length === 1)
+  t.strictSame(server.starts, ['identify', 'resume 1'])
+})
+
+t.test('a session whose server is gone for good, while Discord answers, is given up', async (t) => {
+  const { server, host } = await connected(t)
+  server.disconnect()
+  await until(() => host.ended !== null)
+  server.refusesResumes = true
+  for (let i = 0; i < 3; i++) await t.rejects(host.start(), { code: 'UNAVAILABLE' })
+  await host.start()
+  t.strictSame(server.starts, ['identify', 'resume 1', 'resume 1', 'resume 1', 'identify'])
 })
 
 t.test('it beats, and a server that no longer answers is left', async (t) => {

@@ -92,7 +92,12 @@ t.test('a server that is silent for too long counts as lost', async (t) => {
 t.test('it leaves when it is told to, in whatever state, and comes again', async (t) => {
   const { port, program } = await startNgircd(t)
   const { connector, host } = await connect(t, port, { quitMessage: 'see you', channels: ['#lobby'] })
-  const inlet = { connected: () => {}, receive: () => Promise.reject(new Error('nobody')) }
+  const inlet = {
+    connected: () => {},
+    troubled: () => {},
+    receive: () => Promise.reject(new Error('nobody')),
+    knows: async () => false,
+  }
   await connector.listen(inlet, AbortSignal.abort())
   const early = new AbortController()
   const listening = connector.listen(inlet, early.signal)
@@ -111,6 +116,23 @@ t.test('it leaves when it is told to, in whatever state, and comes again', async
   await connector.close?.()
 })
 
+t.test('what is being sent when it stops is given back, not left', async (t) => {
+  const { port, program } = await startNgircd(t)
+  const { connector, host } = await connect(t, port, { messagesPerSecond: 0.5, burst: 1 })
+  await host.start()
+  program.signal('SIGSTOP')
+  const part = { attachments: [], idempotencyKey: 'k', runId: null, replyTo: null, part: 1, parts: 1 }
+  const never = new AbortController().signal
+  const lines = ['waits for its answer', 'waits\nfor its turn']
+  const sending = lines.map((text) => connector.send({ ...part, target: target('alice'), text }, never))
+  const settled = Promise.allSettled(sending)
+  await host.stop()
+  program.signal('SIGCONT')
+  for (const result of await settled) {
+    t.match(result, { status: 'rejected', reason: { code: 'UNAVAILABLE', retryable: true } })
+  }
+})
+
 t.test('a channel that it was thrown out of is joined again, not for ever', async (t) => {
   const { port } = await startNgircd(t)
   const alice = await joinIrc(t, port, 'alice', ['#lobby'])
@@ -123,9 +145,11 @@ t.test('a channel that it was thrown out of is joined again, not for ever', asyn
   await host.start()
   alice.client.raw('KICK', '#lobby', 'lurk', 'out')
   await until(() => logged.some(([level]) => level === 'warn'))
+  t.match(host.trouble, { code: 'FORBIDDEN', message: 'Not in #lobby (kicked by alice: out).' })
   await t.rejects(host.send(target('#lobby'), 'hi'), { code: 'UNAVAILABLE', retryable: true })
   await until(() => host.send(target('#lobby'), 'back').then(Boolean, () => false))
   await until(() => alice.heard.length > 0)
+  t.equal(host.trouble, null)
   alice.client.raw('KICK', '#lobby', 'lurk', 'out')
   await until(() => logged.some(([level]) => level === 'error'))
   await t.rejects(host.send(target('#lobby'), 'hi'), { code: 'FORBIDDEN', retryable: false })

@@ -139,7 +139,7 @@ t.test('lines beyond the burst wait for their turn, and can be given up', async 
 
 t.test('who is not there, and what is no name, is refused for good', async (t) => {
   const { port } = await startNgircd(t)
-  const { host } = await connect(t, port)
+  const { host } = await connect(t, port, { returnGraceMs: 0 })
   await host.start()
   await t.rejects(host.send(target('ghost'), 'hi'), { code: 'NOT_FOUND', retryable: false })
   await t.rejects(host.send(target('#nowhere'), 'hi'), { code: 'NOT_FOUND', retryable: false })
@@ -147,6 +147,16 @@ t.test('who is not there, and what is no name, is refused for good', async (t) =
   await t.rejects(host.send(target('a\r\nQUIT'), 'hi'), { code: 'NOT_FOUND', retryable: false })
   const alice = await joinIrc(t, port, 'alice')
   await host.send(target('alice'), 'still here')
+  await until(() => alice.heard.length === 1)
+})
+
+t.test('who is not there may still be coming when it has just come itself', async (t) => {
+  const { port } = await startNgircd(t)
+  const { host } = await connect(t, port)
+  await host.start()
+  await t.rejects(host.send(target('alice'), 'hi'), { code: 'UNAVAILABLE', retryable: true, message: /401/ })
+  const alice = await joinIrc(t, port, 'alice')
+  await host.send(target('alice'), 'hi')
   await until(() => alice.heard.length === 1)
 })
 

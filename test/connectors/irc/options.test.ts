@@ -25,10 +25,10 @@ t.test('a host and a nick suffice', async (t) => {
 
 t.test('every problem names its path', async (t) => {
   t.same(problems({ host: 'irc://x', nick: '1st', prot: 1 }).paths.sort(), ['host', 'nick', 'prot'])
-  t.same(problems({ channels: ['#a b'] }).paths, ['channels.0'])
-  t.same(problems({ channels: ['#a,#b'] }).paths, ['channels.0'])
+  t.same(problems({ channels: ['#a b'] }).paths, ['channels[0]'])
+  t.same(problems({ channels: ['#a,#b'] }).paths, ['channels[0]'])
   t.same(problems({ channelKeys: { '#a': 'k' } }).paths, ['channelKeys["#a"]'])
-  t.same(problems({ sasl: { account: 'lurk' } }).paths, ['sasl'])
+  t.same(problems({ sasl: { account: 'lurk' } }).paths, ['sasl.passwordEnv'])
   t.same(problems({ sasl: { account: 'lurk', passwordEnv: 'UNSET' } }).paths, ['sasl.passwordEnv'])
   t.same(problems({ pingTimeoutMs: 1000 }).paths, ['pingTimeoutMs'])
   t.same(problems({ realname: 'a\r\nQUIT' }).paths, ['realname'])
@@ -39,14 +39,18 @@ t.test('no problem shows a secret', async (t) => {
   const wrong = problems(
     {
       passwordEnv: 'hunter2 itself',
-      channels: ['#a'],
-      channelKeys: { '#a': 'key, hunter2' },
       sasl: { account: 'lurk', password: 'hunter2\nQUIT' },
     },
     {},
   )
-  t.same(wrong.paths, ['passwordEnv', 'sasl.password', 'channelKeys["#a"]'])
+  t.same(wrong.paths, ['passwordEnv', 'sasl.password'])
   t.notMatch(wrong.text, /hunter2/)
+  const inside = problems(
+    { passwordEnv: 'P', channels: ['#a'], channelKeys: { '#a': 'key, hunter2' } },
+    { env: { P: 'hunter2\nQUIT' } },
+  )
+  t.same(inside.paths, ['passwordEnv', 'channelKeys["#a"]'])
+  t.notMatch(inside.text, /hunter2/)
 })
 
 t.test('a file of authorities has to be one', async (t) => {

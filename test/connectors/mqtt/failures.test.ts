@@ -66,9 +66,12 @@ t.test('gives way for good to another client that has taken over its id', async 
     }
   })
   await started
+  // What waits for the broker then is not refused by it: it waits on.
+  const kept = t.rejects(host.send(ALICE, 'hi'), { code: 'UNAVAILABLE', retryable: true })
   const takenOver = [0xe0, 2, 0x8e, 0]
   sockets[0]!.end(Buffer.from(takenOver))
   await until(() => host.ended !== null)
+  await kept
   t.match(host.ended!.error, { code: 'CONFLICT', message: /clientId/, retryable: false })
 })
 
@@ -135,7 +138,9 @@ t.test('stops at once while it waits for a broker that says nothing, and leaves 
   const control = new AbortController()
   const inlet = {
     connected: () => t.fail('connected'),
+    troubled: () => t.fail('troubled'),
     receive: () => Promise.reject(new Error('a message')),
+    knows: async () => false,
   }
   const listening = connector.listen(inlet, control.signal)
   await until(() => sockets.length === 1)

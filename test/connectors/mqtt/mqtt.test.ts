@@ -54,11 +54,11 @@ t.test(
     const host = hostAt(t, broker, options)
     await host.start()
     const person = await broker.client(t)
-    const got = await hear(person, 'answers/+')
+    const got = await hear(person, 'lurkbot/alice/answers/+')
     const correlationData = Buffer.from([0, 255, 1])
     await person.publishAsync('lurkbot/alice/in', '{"text":"2+2?","id":"q 1"}', {
       qos: 1,
-      properties: { responseTopic: 'answers/ä', correlationData },
+      properties: { responseTopic: 'lurkbot/alice/answers/ä', correlationData },
     })
     await until(() => host.received.length === 1)
     const { id } = host.received[0]!
@@ -72,8 +72,8 @@ t.test(
     t.match(
       got.map(({ topic, properties, payload }) => [topic, payload.toString(), properties?.correlationData]),
       [
-        ['answers/ä', '4', correlationData],
-        ['answers/ä', '.', correlationData],
+        ['lurkbot/alice/answers/ä', '4', correlationData],
+        ['lurkbot/alice/answers/ä', '.', correlationData],
       ],
     )
     t.match(got[1]!.properties?.userProperties, { replyTo: 'q 1', part: '2', parts: '2' })
@@ -95,23 +95,27 @@ t.test('the command that the page shows asks and prints the answer', async (t) =
   t.match(host.received, [{ peer: 'alice', text: 'How warm is it?' }])
 })
 
-t.test('keeps to the response topics that are allowed', async (t) => {
-  const broker = await startMosquitto(t)
-  const host = hostAt(t, broker, { responseTopics: ['answers/#'] })
-  await host.start()
-  const person = await broker.client(t)
-  const ask = (text: string, responseTopic: string) =>
-    person.publishAsync('lurkbot/alice/in', text, { qos: 1, properties: { responseTopic } })
-  await ask('no', 'home/door/set')
-  await ask('yes', 'answers/1')
-  await until(() => host.received.length === 1)
-  t.equal(host.received[0]!.text, 'yes')
-  const forged = `x:${Buffer.from('home/door/set').toString('base64url')}:`
-  await t.rejects(host.send(ALICE, 'ON', { replyTo: forged }), {
-    code: 'FORBIDDEN',
-    retryable: false,
+for (const [options, allowed] of [
+  [{}, 'lurkbot/alice/answers/1'],
+  [{ responseTopics: ['answers/#'] }, 'answers/1'],
+] as const)
+  t.test(`keeps to the response topics that are allowed, such as ${allowed}`, async (t) => {
+    const broker = await startMosquitto(t)
+    const host = hostAt(t, broker, options as JsonObject)
+    await host.start()
+    const person = await broker.client(t)
+    const ask = (text: string, responseTopic: string) =>
+      person.publishAsync('lurkbot/alice/in', text, { qos: 1, properties: { responseTopic } })
+    await ask('no', 'home/door/set')
+    await ask('yes', allowed)
+    await until(() => host.received.length === 1)
+    t.equal(host.received[0]!.text, 'yes')
+    const forged = `x:${Buffer.from('home/door/set').toString('base64url')}:`
+    await t.rejects(host.send(ALICE, 'ON', { replyTo: forged }), {
+      code: 'FORBIDDEN',
+      retryable: false,
+    })
   })
-})
 
 t.test('finds conversation, thread, sender, text and id where the templates say', async (t) => {
   const broker = await startMosquitto(t)

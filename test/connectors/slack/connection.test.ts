@@ -7,8 +7,8 @@ import { until } from '../../helpers/until.js'
 import { connected, DM, slackHost } from './helpers.js'
 
 t.test('options that do not fit are named, without their values', async (t) => {
-  const context = connectorContext({ env: { SLACK_APP: 'oops-secret' } })
-  const options = { botToken: 'secret', appTokenEnv: 'SLACK_APP', apiUrl: 'ftp://x', extra: 1 }
+  const context = connectorContext({ env: { SLACK_BOT: 'secret', SLACK_APP: 'oops-secret' } })
+  const options = { botTokenEnv: 'SLACK_BOT', appTokenEnv: 'SLACK_APP', apiUrl: 'ftp://x', extra: 1 }
   const make = async (given: object) => createSlackConnector({ ...given }, context)
   await t.rejects(make(options), /extra/)
   const { extra, ...others } = options
@@ -16,9 +16,10 @@ t.test('options that do not fit are named, without their values', async (t) => {
     () => t.fail('it was made'),
     (error: Error) => error.message,
   )
-  for (const path of ['botToken', 'appTokenEnv', 'apiUrl']) t.match(error, path)
+  for (const path of ['botTokenEnv', 'appTokenEnv', 'apiUrl']) t.match(error, path)
   t.notMatch(error, 'secret')
   await t.rejects(make({}), /botTokenEnv.*\n?.*appTokenEnv/)
+  await t.rejects(make({ botToken: 'secret' }), /^(?!.*secret)botToken: expected .* begins with xoxb-/)
   const mistaken = { botTokenEnv: 'xoxb-1-secret', appTokenEnv: 'xapp-1-secret' }
   await t.rejects(make(mistaken), /^(?!.*secret).*name of an environment variable/)
 })

@@ -54,6 +54,19 @@ t.test('a thread in which we have spoken is ours', async (t) => {
   t.equal(host.received[0]!.mentioned, true)
 })
 
+t.test('a thread that has a session from before a restart is ours, another one is not', async (t) => {
+  const { server, host } = await connected(t)
+  host.knows = async ({ peer, thread }) => peer === 'C1' && thread === '1.000200'
+  const say = (thread_ts: string) =>
+    server.say({ channel: 'C1', channel_type: 'channel', text: 'and then?', thread_ts }).acknowledged
+  await say('1.000200')
+  await say('1.000300')
+  t.strictSame(
+    host.received.map(({ mentioned }) => mentioned),
+    [true, false],
+  )
+})
+
 t.test('without threads a channel is one conversation, and a thread still one of its own', async (t) => {
   const { server, host } = await connected(t, { threads: false })
   await server.say({ channel: 'G1', channel_type: 'mpim', text: '<@UBOT> hi' }).acknowledged

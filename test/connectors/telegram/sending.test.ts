@@ -258,7 +258,15 @@ t.test('the next attempt goes on where the last one failed', async (t) => {
 t.test('a failing menu of commands is no harm', async (t) => {
   const { api, host } = await connect(t)
   t.match(api.callsOf('setMyCommands'), [
-    { commands: [{ command: 'start' }, { command: 'help' }, { command: 'new' }, { command: 'stop' }] },
+    {
+      commands: [
+        { command: 'start' },
+        { command: 'help' },
+        { command: 'new' },
+        { command: 'stop' },
+        { command: 'answer' },
+      ],
+    },
   ])
   await host.stop()
   api.refuse('setMyCommands', refused(429, 'Too Many Requests', 60))

@@ -1,24 +1,17 @@
 import { createServer as createHttpServer } from 'node:http'
-import { type AddressInfo, createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { TelegramServer } from 'telegram-test-api/lib/telegramServer.js'
 import { createTelegramConnector } from '../../../src/connectors/telegram/telegram.js'
 import type { JsonObject } from '../../../src/protocol/index.js'
 import { type ConnectorHost, connectorContext, hostOf } from '../../helpers/connector-host.js'
+import { freePort } from '../../helpers/free-port.js'
 import { until } from '../../helpers/until.js'
 
 // The bot of telegram-test-api is always called so, whatever the token.
 const NAME = 'TestNameBot'
 const TOKEN = '123456:telegram-test-api'
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 async function startTelegram(t: Test, port?: number): Promise<TelegramServer> {
   const server = new TelegramServer({ port: port ?? (await freePort()), host: '127.0.0.1' })

@@ -124,7 +124,7 @@ t.test('says what each refusal of the receiver means', async (t) => {
   const cases: [number, string, boolean][] = [
     [302, 'INVALID_REQUEST', false],
     [400, 'INVALID_REQUEST', false],
-    [401, 'UNAUTHORIZED', false],
+    [401, 'FORBIDDEN', false],
     [403, 'FORBIDDEN', false],
     [404, 'NOT_FOUND', false],
     [408, 'UNAVAILABLE', true],

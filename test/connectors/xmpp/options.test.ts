@@ -22,7 +22,7 @@ t.test('an account and a password suffice', async (t) => {
 })
 
 t.test('every problem names its path', async (t) => {
-  t.same(problems({}).paths, ['password'])
+  t.same(problems({}).paths, ['passwordEnv'])
   t.same(problems({ passwordEnv: 'UNSET' }).paths, ['passwordEnv'])
   t.same(problems({ jid: 'lurk', password: 'x', sevice: 'x' }).paths.sort(), ['jid', 'sevice'])
   t.same(problems({ jid: "l'>@x", password: 'x' }).paths, ['jid'])
@@ -37,6 +37,6 @@ t.test('every problem names its path', async (t) => {
 
 t.test('no problem shows a secret', async (t) => {
   const wrong = problems({ password: 'hunter2\n', passwordEnv: 'hunter2 itself' })
-  t.same(wrong.paths, ['password', 'passwordEnv', 'passwordEnv'])
+  t.same(wrong.paths.sort(), ['password', 'passwordEnv'])
   t.notMatch(wrong.text, /hunter2/)
 })

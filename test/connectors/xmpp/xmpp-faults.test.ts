@@ -165,14 +165,34 @@ t.test('a server that answers its pings is kept', async (t) => {
   t.equal(host.ended, null)
 })
 
-t.test('who logs in in its place ends it for good', async (t) => {
+t.test('who logs in in its place ends it for good, but not what it was sending', async (t) => {
   const first = await connect(t, insecure)
   await first.host.start()
   const second = await connect(t, insecure)
+  let isOver = false
+  const failed = (async () => {
+    while (!isOver) await first.host.send(target('alice@localhost'), 'hi')
+  })()
+  const kept = t.rejects(failed, { code: 'UNAVAILABLE', retryable: true })
   await second.host.start()
   await until(() => first.host.ended !== null)
+  await kept
+  isOver = true
   t.match(first.host.ended?.error, { code: 'CONFLICT', retryable: false })
   t.equal(second.host.ended, null)
+})
+
+t.test('what is being sent when it stops is given back, not left', async (t) => {
+  const { connector, host } = await connect(t, insecure)
+  await host.start()
+  plain.program.signal('SIGSTOP')
+  const part = { attachments: [], idempotencyKey: 'k', runId: null, replyTo: null, part: 1, parts: 1 }
+  const to = target('alice@localhost')
+  const sending = connector.send({ ...part, target: to, text: 'hi' }, new AbortController().signal)
+  const settled = t.rejects(sending, { code: 'UNAVAILABLE', retryable: true })
+  await host.stop()
+  plain.program.signal('SIGCONT')
+  await settled
 })
 
 t.test('a send can be given up', async (t) => {
@@ -197,7 +217,12 @@ t.test('a send can be given up', async (t) => {
 
 t.test('it leaves when it is told to, in whatever state, and comes again', async (t) => {
   const { connector, host } = await connect(t, insecure)
-  const inlet = { connected: () => {}, receive: () => Promise.reject(new Error('nobody')) }
+  const inlet = {
+    connected: () => {},
+    troubled: () => {},
+    receive: () => Promise.reject(new Error('nobody')),
+    knows: async () => false,
+  }
   await connector.listen(inlet, AbortSignal.abort())
   const early = new AbortController()
   const listening = connector.listen(inlet, early.signal)

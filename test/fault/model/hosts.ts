@@ -1,11 +1,11 @@
 import { writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { buildApp } from '../../../src/app.js'
 import { readPidFile } from '../../../src/cli/pid-file.js'
 import { type ConfigOverrides, testConfig } from '../../helpers/app.js'
+import { freePort } from '../../helpers/free-port.js'
 import { type GatewayProcess, startGateway } from '../../helpers/gateway-process.js'
 import { until } from '../../helpers/until.js'
 import { type History, type Life, type LifeEnd, now } from './history.js'
@@ -178,13 +178,4 @@ export class AppHost implements Host {
     await this.#app?.close()
     this.#app = null
   }
-}
-
-/** One that nothing listens on now; the system gives them out in turn, so it stays free for a while. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

@@ -37,6 +37,53 @@ t.test('something is said by channel and peer, or by session key', async (t) => 
   t.not(first.deliveryId, second.deliveryId)
 })
 
+t.test(
+  'what is said again with its key is said once, over a restart and where there is no room',
+  async (t) => {
+    const config = { journal: { type: 'sqlite' as const }, channels: { maxPendingDeliveries: 1 } }
+    const first = await startChannel(t, config)
+    const socket = await first.connect()
+    const params = { channel: 'scripted', peer: '9', text: 'hi', idempotencyKey: 'k' }
+    const { deliveryId } = await socket.call('channels.send', { ...params, wait: true })
+    const again = { deliveryId, sessionKey: 'scripted:9:main', duplicate: true }
+    t.strictSame(await socket.call('channels.send', { ...params, wait: true }), { ...again, delivered: true })
+    t.match(await socket.refused('channels.send', { ...params, text: 'other' }), {
+      code: 'CONFLICT',
+      details: { deliveryId },
+    })
+    const elsewhere = await socket.call('channels.send', { ...params, peer: '8', wait: true })
+    t.not(elsewhere.deliveryId, deliveryId)
+    t.notOk(elsewhere.duplicate)
+    const sent = await socket.call('sessions.send', { content: 'hi', idempotencyKey: 'k' }, 'scripted:9:main')
+    t.notOk(sent.duplicate, 'a key of a message is another one')
+    t.strictSame(
+      first.connector.sent.map(({ target, text }) => [target.peer, text]),
+      [
+        ['9', 'hi'],
+        ['8', 'hi'],
+      ],
+    )
+    await first.app.close()
+
+    const next = await startChannel(t, config, new ScriptedConnector(), { home: first.home })
+    next.connector.onSend = () => new Promise<never>(() => {})
+    const other = await next.connect()
+    await other.call('channels.send', { channel: 'scripted', peer: '7', text: 'stuck' })
+    t.strictSame(await other.call('channels.send', params), { ...again, delivered: false })
+    t.match(await other.refused('channels.send', { ...params, idempotencyKey: 'l' }), { code: 'UNAVAILABLE' })
+  },
+)
+
+t.test('sends with the same key at the same time are one', async (t) => {
+  const { connector, connect } = await startChannel(t)
+  const socket = await connect()
+  const params = { channel: 'scripted', peer: '9', text: 'hi', idempotencyKey: 'k', wait: true }
+  const all = await Promise.all(Array.from({ length: 20 }, () => socket.call('channels.send', params)))
+  t.equal(new Set(all.map(({ deliveryId }) => deliveryId)).size, 1)
+  t.equal(all.filter(({ duplicate }) => duplicate).length, 19)
+  t.equal(connector.sent.length, 1)
+})
+
 t.test('what cannot be said is refused with the reason', async (t) => {
   const connector = new ScriptedConnector({ attachments: false })
   const sending = new Promise<never>(() => {})
@@ -120,5 +167,5 @@ t.test('scopes and sessions confine who may do what', async (t) => {
   await admin.call('pairing.approve', { channel: 'scripted', peer: '7' })
   t.match(await admin.call('pairing.list', { state: 'approved' }), { pairings: [{ approvedBy: 'admin' }] })
   t.strictSame(await admin.call('pairing.reject', { channel: 'scripted', peer: '7' }), { rejected: true })
-  t.strictSame(await admin.call('pairing.list', {}), { pairings: [] })
+  t.match(await admin.call('pairing.list', {}), { pairings: [{ peer: '7', state: 'rejected', code: null }] })
 })

@@ -1,6 +1,8 @@
 import t from 'tap'
 import { startApp } from '../../helpers/app.js'
+import { startChannel } from '../../helpers/scripted-connector.js'
 import type { TestSocket } from '../../helpers/socket.js'
+import { until } from '../../helpers/until.js'
 
 const KEY = 'web:1:main'
 const OTHER = 'web:2:main'
@@ -120,4 +122,27 @@ t.test('events.publish: priority and idempotency as with messages, and the answe
   const other = { ...params, payload: { a: 2 } }
   t.match(await sender.refused('events.publish', other, KEY), { code: 'CONFLICT', details: { eventId } })
   t.match(await socket.call('agent.wait', { runId }), { status: 'completed', eventId })
+})
+
+t.test('a client does not speak for a channel, unless it may do anything', async (t) => {
+  const token = (name: string, scopes: string[]) => ({ name, token: `${name}-0123456789abcdef`, scopes })
+  const tokens = [token('writer', ['read', 'write']), token('admin', ['read', 'write', 'admin'])]
+  const { connect, connector, agent } = await startChannel(t, { auth: { enabled: true, tokens } } as never)
+  const as = (name: string) => connect({ auth: { token: `${name}-0123456789abcdef` } })
+  const key = 'scripted:7:main'
+  const said = { type: 'message.received', payload: { content: 'hi', origin: { senderId: '7' } } }
+  const writer = await as('writer')
+  t.match(await writer.refused('events.publish', { ...said, source: 'scripted' }, key), {
+    code: 'FORBIDDEN',
+    details: { source: 'scripted' },
+  })
+  agent.onRun = (run) => run.reply(`from ${run.event.source}`)
+  for (const source of ['ws', 'telegram', 'my-bridge']) {
+    const { runId } = await writer.call('events.publish', { ...said, source }, key)
+    t.match(await writer.call('agent.wait', { runId }), { message: { content: `from ${source}` } })
+  }
+  t.strictSame(connector.sent, [])
+  await (await as('admin')).call('events.publish', { ...said, source: 'scripted' }, key)
+  await until(() => connector.sent.length === 1)
+  t.match(connector.sent, [{ target: { peer: '7' }, text: 'from scripted' }])
 })

@@ -235,6 +235,14 @@ t.test('with the configured tokens replaced, those that lost theirs have to go',
   t.match(await stays.call('gateway.ping'), { pong: true })
 })
 
+t.test('a token without a name may change its place', async (t) => {
+  const running = await startApp(t, { auth: { tokens: [ROOT, 'the-second-token-here'] } })
+  const second = await withToken(running, 'the-second-token-here')
+  const { revoked, changed } = await running.app.auth.setTokens(['the-second-token-here'])
+  t.strictSame([revoked.map(({ name }) => name), changed], [['tokens[0]'], []])
+  t.match(await second.call('gateway.ping'), { pong: true })
+})
+
 t.test('with a first token, whoever came without one has to go', async (t) => {
   const running = await startApp(t)
   const nobody = await running.connect()
