@@ -13,6 +13,7 @@ import type { CredentialSource, Identities } from './identities.js'
 import { newPairingCode, normalPairingCode } from './pairing-code.js'
 import type { Principal } from './principal.js'
 import { covers, principalWith, type Rights } from './rights.js'
+import { notFound, notPaired, type StoredDevice, toDevice, toPairing } from './stored-device.js'
 
 const KIND = 'device'
 const PAGE = 200
@@ -20,28 +21,6 @@ const PAGE = 200
 const MAX_ADDRESSES = 10_000
 /** How exactly it is known when a device came last; ms. Each time would be a write otherwise. */
 const SEEN_GRANULARITY_MS = 3_600_000
-
-/** A device that asks to be let in, or was; as it is stored. */
-interface StoredDevice {
-  readonly deviceId: string
-  readonly requestId: string
-  readonly publicKey: string
-  readonly name: string
-  readonly clientId: string
-  readonly platform: string
-  readonly address: string
-  readonly code: string
-  readonly requestedAt: number
-  readonly expiresAt: number
-  readonly approval: {
-    readonly at: number
-    readonly by: string
-    readonly rights: Rights
-  } | null
-  /** SHA-256 of its own token, hexadecimal; null: it was not given one. */
-  readonly tokenDigest: string | null
-  readonly lastSeenAt: number | null
-}
 
 interface Row {
   device: StoredDevice
@@ -318,55 +297,4 @@ export class Devices implements CredentialSource {
       this.#options.log.warn({ err, deviceId }, 'it could not be noted when a device came')
     })
   }
-}
-
-function toPairing(device: StoredDevice): DevicePairing {
-  const { requestId, deviceId, name, clientId, platform, address, code, requestedAt, expiresAt, approval } =
-    device
-  const isPending = approval === null
-  return {
-    kind: 'device',
-    state: isPending ? 'pending' : 'approved',
-    requestId,
-    deviceId,
-    name,
-    clientId,
-    platform,
-    address,
-    code: isPending ? code : null,
-    requestedAt,
-    expiresAt: isPending ? expiresAt : null,
-    approvedAt: approval?.at ?? null,
-    approvedBy: approval?.by ?? null,
-  }
-}
-
-function toDevice(device: StoredDevice, connections: number): Device {
-  const { deviceId, name, publicKey, clientId, platform, tokenDigest, lastSeenAt } = device
-  const { at, by, rights } = device.approval!
-  const { role, scopes, sessions } = rights
-  return {
-    deviceId,
-    name,
-    role,
-    scopes: [...scopes],
-    sessions: sessions === null ? null : [...sessions],
-    publicKey,
-    clientId,
-    platform,
-    hasToken: tokenDigest !== null,
-    approvedAt: at,
-    approvedBy: by,
-    lastSeenAt,
-    connections,
-  }
-}
-
-function notPaired({ requestId, deviceId, code, expiresAt }: StoredDevice): GatewayError {
-  const message = 'This device is not known; an operator has to approve it.'
-  return new GatewayError('NOT_PAIRED', message, { details: { requestId, deviceId, code, expiresAt } })
-}
-
-function notFound(): GatewayError {
-  return new GatewayError('NOT_FOUND', 'Nobody asks so, or not any more; pairing.list names all.')
 }
