@@ -1,16 +1,20 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { FailedAttempts } from '../src/auth/attempts.js'
 import { ensureAutoToken, isAuthRequired } from '../src/auth/auto-token.js'
 import { isWebSocketUpgrade, readCredentials } from '../src/auth/credentials.js'
+import { Identities } from '../src/auth/identities.js'
 import { type OriginPolicy, originPolicyOf } from '../src/auth/origin.js'
 import { ANONYMOUS, type Principal } from '../src/auth/principal.js'
-import { TokenStore } from '../src/auth/tokens.js'
+import type { TokenChange } from '../src/auth/tokens.js'
 import type { LiveConfig } from '../src/config/live.js'
 import { isLoopbackHost } from '../src/config/loopback.js'
 import type { Config } from '../src/config/schema.js'
 import type { Scope } from '../src/protocol/contract.js'
 import { GatewayError, toErrorShape } from '../src/protocol/errors.js'
+
+/** Told of each failed authentication; `connId` is null for plain HTTP. */
+export type OnAuthFailed = (address: string, where: 'hello' | 'http', connId: string | null) => void
 
 export interface Auth {
   /** Off: everyone is the anonymous principal. */
@@ -18,12 +22,19 @@ export interface Auth {
   readonly anonymous: Principal
   readonly originPolicy: OriginPolicy
   readonly attempts: FailedAttempts
-  /** Who holds this secret; null: nobody. */
-  authenticate(secret: string): Principal | null
-  /** Whether the credentials that made it are not valid any more. */
-  isRevoked(principal: Principal): boolean
-  /** Told of those whose credentials are not valid any more, all at once. */
-  onRevoked(listener: (principals: ReadonlySet<Principal>) => void): void
+  readonly identities: Identities
+  /** Who holds this secret; null: nobody. A promise only for secrets that have to be asked about elsewhere. */
+  authenticate(secret: string): Principal | null | Promise<Principal | null>
+  /** Whether someone who came in meanwhile may not stay. */
+  hasEnded(principal: Principal): boolean
+  /**
+   * Replaces the configured tokens. Who had one that is gone (close 4401) or has other rights now (close 4410) is
+   * disconnected at once.
+   */
+  setTokens(tokens: Config['auth']['tokens']): Promise<TokenChange>
+  /** Credentials were refused: counts against the address. */
+  failed: OnAuthFailed
+  onFailed(listener: OnAuthFailed): void
   /** An `onRequest` hook that lets a request through when it may do `scope`, and sets `request.principal`. */
   require(scope: Scope): (request: FastifyRequest, reply: FastifyReply) => Promise<void>
 }
@@ -39,7 +50,7 @@ declare module 'fastify' {
 }
 
 /** Why a plain HTTP request was refused: a bounded set, for metrics. */
-export type AuthRefusal = 'origin' | 'unauthorized' | 'forbidden' | 'rate_limited'
+export type AuthRefusal = 'origin' | 'unauthorized' | 'forbidden' | 'rate_limited' | 'unavailable'
 
 export interface AuthOptions {
   readonly config: Pick<Config, 'host' | 'auth' | 'rateLimit'>
@@ -52,16 +63,29 @@ export interface AuthOptions {
 /** Knows the tokens and which web pages may ask; keeps foreign pages from plain HTTP (spec §5). */
 export default fp(
   async (app, { config, live, home, onRefused }: AuthOptions) => {
-    let enabled = isAuthRequired(config)
-    const autoToken = enabled && config.auth.tokens.length === 0 ? await ensureAutoToken(home) : undefined
-    if (autoToken !== undefined) {
-      const message = autoToken.created ? 'a token was made' : 'the token made at an earlier start is used'
-      app.log.info({ tokenFile: autoToken.path }, message)
+    const identities = await Identities.create({
+      tokens: config.auth.tokens,
+      isRequired: (tokens) => isAuthRequired({ host: config.host, auth: { ...config.auth, tokens } }),
+      autoToken: () => ownToken(home, app.log),
+    })
+    const warnOfShort = () => {
+      const { short } = identities.configured
+      if (isLoopbackHost(config.host) || short.length === 0) return
+      app.log.warn({ tokens: short }, 'tokens of fewer than 16 characters may be guessed')
     }
-    const tokens = new TokenStore(config.auth.tokens, autoToken?.token)
-    if (!isLoopbackHost(config.host) && tokens.short.length > 0) {
-      app.log.warn({ tokens: tokens.short }, 'tokens of fewer than 16 characters may be guessed')
+    warnOfShort()
+    const setTokens = async (tokens: Config['auth']['tokens']) => {
+      const apply = await identities.prepareTokens(tokens)
+      return () => {
+        const change = apply()
+        warnOfShort()
+        return change
+      }
     }
+    live?.onChange(['auth.tokens'], async ({ after }) => {
+      const apply = await setTokens(after.auth.tokens)
+      return { apply: () => void apply() }
+    })
     let originPolicy = originPolicyOf(config)
     live?.onChange(['auth.allowedOrigins', 'auth.allowedHosts'], ({ after }) => {
       const policy = originPolicyOf(after)
@@ -84,25 +108,14 @@ export default fp(
       },
     })
 
-    const revoked = new WeakSet<Principal>()
-    const listeners: ((principals: ReadonlySet<Principal>) => void)[] = []
-    live?.onChange(['auth.tokens'], async ({ after }) => {
-      const required = isAuthRequired(after)
-      const made = required && after.auth.tokens.length === 0 ? await ensureAutoToken(home) : undefined
-      return {
-        apply: () => {
-          const lost = new Set(tokens.replace(after.auth.tokens, made?.token))
-          // Who came in while nobody was asked for a token has none.
-          if (required && !enabled) lost.add(ANONYMOUS)
-          enabled = required
-          for (const principal of lost) if (principal !== ANONYMOUS) revoked.add(principal)
-          for (const tell of listeners) tell(lost)
-        },
-      }
-    })
+    const listeners: OnAuthFailed[] = []
+    const failed: OnAuthFailed = (address, where, connId) => {
+      attempts.failed(address)
+      for (const listener of listeners) listener(address, where, connId)
+    }
 
-    const identify = (request: FastifyRequest): Principal => {
-      if (!enabled) return ANONYMOUS
+    const identify = async (request: FastifyRequest): Promise<Principal> => {
+      if (!identities.enabled) return ANONYMOUS
       const retryAfterMs = attempts.isBlocked(request.ip)
       if (retryAfterMs > 0) {
         throw new GatewayError('RATE_LIMITED', 'Too many failed attempts from this address.', {
@@ -113,28 +126,31 @@ export default fp(
       if (secret === null) {
         throw new GatewayError('UNAUTHORIZED', 'Authentication is required: send Authorization: Bearer.')
       }
-      const principal = tokens.authenticate(secret)
+      const principal = await identities.authenticate(secret)
       if (principal !== null) return principal
-      attempts.failed(request.ip)
+      failed(request.ip, 'http', null)
       throw new GatewayError('UNAUTHORIZED', 'Authentication failed.')
     }
 
     app.decorateRequest('principal', null)
     app.decorate('auth', {
       get enabled() {
-        return enabled
+        return identities.enabled
       },
       anonymous: ANONYMOUS,
       get originPolicy() {
         return originPolicy
       },
       attempts,
-      authenticate: (secret) => tokens.authenticate(secret),
-      isRevoked: (principal) => (principal === ANONYMOUS ? enabled : revoked.has(principal)),
-      onRevoked: (listener) => void listeners.push(listener),
+      identities,
+      authenticate: (secret) => identities.authenticate(secret),
+      hasEnded: (principal) => identities.hasEnded(principal),
+      setTokens: async (tokens) => (await setTokens(tokens))(),
+      failed,
+      onFailed: (listener) => void listeners.push(listener),
       require: (scope) => async (request, reply) => {
         try {
-          request.principal = identify(request)
+          request.principal = await identify(request)
           if (request.principal.scopes.has(scope)) return
           throw new GatewayError('FORBIDDEN', `This needs the scope ${scope}.`)
         } catch (error) {
@@ -156,6 +172,14 @@ export default fp(
   },
   { name: 'auth', fastify: '5.x' },
 )
+
+/** The token that the gateway makes for itself. */
+async function ownToken(home: string, log: FastifyBaseLogger): Promise<string> {
+  const { token, path, created } = await ensureAutoToken(home)
+  const message = created ? 'a token was made' : 'the token made at an earlier start is used'
+  log.info({ tokenFile: path }, message)
+  return token
+}
 
 /** RFC 6750 §3: what was wrong with the token, if there was one. */
 function refuse(reply: FastifyReply, error: GatewayError, scope?: Scope): FastifyReply {

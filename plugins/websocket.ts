@@ -34,6 +34,8 @@ export default fp<WebsocketPluginOptions>(
       config,
       version,
       auth,
+      devices: app.devices,
+      usages: app.usages,
       journal,
       methodNames: () => methods.names,
       snapshot: (principal) => sessions.snapshot(principal),
@@ -45,6 +47,8 @@ export default fp<WebsocketPluginOptions>(
       config,
       broadcaster,
       methods,
+      audit: app.audit,
+      usages: app.usages,
       log,
       observeRequest: rpc,
       handshake: handshake.answer,
@@ -52,6 +56,8 @@ export default fp<WebsocketPluginOptions>(
       onRefused: (reason) => instruments.handshakesRefused.inc({ reason: reason.toLowerCase() }),
     })
     app.decorate('connections', connections)
+    // In the next turn, so that who has ended its own credentials still gets the answer.
+    auth.identities.onEnded((ended, reason) => setImmediate(() => connections.closeEnded(ended, reason)))
     await app.register(upgrades)
     // Not as a literal: the types of `ws` lack `closeTimeout`.
     const options = {
@@ -69,13 +75,6 @@ export default fp<WebsocketPluginOptions>(
     // The plugin's own `preClose` would wait for every peer.
     await app.register(websocket, { options, preClose: (done) => done() })
     measure(instruments, connections)
-    auth.onRevoked((principals) => {
-      for (const connection of [...connections]) {
-        if (connection.state === 'open' && principals.has(connection.principal)) {
-          connection.close('UNAUTHORIZED', 'The credentials are not valid any more.')
-        }
-      }
-    })
     live.onChanged(['rateLimit.frames'], () => {
       const { max, windowMs } = config.rateLimit.frames
       for (const connection of connections) connection.limitFrames(max, windowMs)
@@ -103,6 +102,7 @@ export default fp<WebsocketPluginOptions>(
       'overload',
       'lifecycle',
       'auth',
+      'identities',
       'journal',
       'events',
       'methods',

@@ -9,6 +9,7 @@ import events from '../plugins/events.js'
 import health from '../plugins/health.js'
 import hookSources from '../plugins/hook-sources.js'
 import hooks from '../plugins/hooks.js'
+import identities from '../plugins/identities.js'
 import journal from '../plugins/journal.js'
 import lanes from '../plugins/lanes.js'
 import lifecycle from '../plugins/lifecycle.js'
@@ -35,6 +36,7 @@ import deliveryMethods from '../routes/methods/deliveries.js'
 import eventMethods from '../routes/methods/events.js'
 import gatewayMethods from '../routes/methods/gateway.js'
 import hookMethods from '../routes/methods/hooks.js'
+import identityMethods from '../routes/methods/identity.js'
 import laneMethods from '../routes/methods/lanes.js'
 import pairingMethods from '../routes/methods/pairing.js'
 import sessionMethods from '../routes/methods/sessions.js'
@@ -197,6 +199,7 @@ async function compose(
   await app.register(journal, { config, home })
   await app.register(hooks, { config })
   await app.register(events)
+  await app.register(identities, { config })
   await app.register(lifecycle, { config })
   await app.register(skills, { config, home, baseDir })
   await app.register(agents, { config, live, baseDir, sources })
@@ -233,6 +236,7 @@ async function compose(
   await app.register(skillMethods)
   await app.register(cronMethods)
   await app.register(configMethods)
+  await app.register(identityMethods)
   await app.register(thirdParty, { config, baseDir })
 
   await app.register(

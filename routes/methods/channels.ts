@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import type { Principal } from '../../src/auth/principal.js'
+import { touchesChannel } from '../../src/auth/rights.js'
 import { sessionKeyOf, targetOf } from '../../src/connectors/address.js'
 import type { Channel } from '../../src/connectors/channel.js'
 import { newDeliveryId } from '../../src/journal/ids.js'
@@ -18,9 +19,15 @@ import {
 export default async function channelMethods(app: FastifyInstance): Promise<void> {
   const { channels, deliverer } = app
 
-  app.method(channelsList, () => ({ channels: channels.statuses() }))
+  app.method(channelsList, (_params, { principal }) => ({
+    channels: channels.statuses().filter(({ channel }) => touchesChannel(principal, channel)),
+  }))
 
-  app.method(channelsStatus, ({ channel }) => ({ channel: channels.require(channel).status() }))
+  app.method(channelsStatus, ({ channel }, { principal }) => {
+    const found = channels.require(channel)
+    if (!touchesChannel(principal, channel)) throw notCovered(channel)
+    return { channel: found.status() }
+  })
 
   app.method(channelsStart, ({ channel }, { principal }) => {
     const found = requireWhole(channel, principal)
@@ -76,10 +83,14 @@ export default async function channelMethods(app: FastifyInstance): Promise<void
   function requireWhole(channel: string, principal: Principal): Channel {
     const found = channels.require(channel)
     if (principal.allowsSession(`${channel}:*`)) return found
-    throw new GatewayError('FORBIDDEN', 'These credentials do not cover that channel.', {
-      details: { channel },
-    })
+    throw notCovered(channel)
   }
+}
+
+function notCovered(channel: string): GatewayError {
+  return new GatewayError('FORBIDDEN', 'These credentials do not cover that channel.', {
+    details: { channel },
+  })
 }
 
 interface Address {

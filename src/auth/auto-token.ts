@@ -7,7 +7,8 @@ import type { Config } from '../config/schema.js'
 
 /** Whether a token is asked for. A bind beyond loopback never runs open, whatever else is set (spec §5). */
 export function isAuthRequired({ host, auth }: Pick<Config, 'host' | 'auth'>): boolean {
-  return !isLoopbackHost(host) || (auth.enabled ?? auth.tokens.length > 0)
+  const isConfigured = auth.tokens.length > 0 || auth.jwt !== undefined || auth.pairing.enabled
+  return !isLoopbackHost(host) || (auth.enabled ?? isConfigured)
 }
 
 export interface AutoToken {

@@ -1,73 +1,83 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
-import { isDeepStrictEqual } from 'node:util'
+import { timingSafeEqual } from 'node:crypto'
 import type { Config } from '../config/schema.js'
-import { SCOPES, type Scope } from '../protocol/contract.js'
-import { createPrincipal, type Principal } from './principal.js'
+import { digestOf } from './digest.js'
+import type { Principal } from './principal.js'
+import { principalWith, ROLE_SCOPES } from './rights.js'
 
 type TokenEntry = Config['auth']['tokens'][number]
-type Role = NonNullable<Exclude<TokenEntry, string>['role']>
-
-/** What each role may do. `agent` takes runs and nothing else: a run carries the history that it needs. */
-export const ROLE_SCOPES: Readonly<Record<Role, readonly Scope[]>> = {
-  admin: SCOPES,
-  operator: ['read', 'write'],
-  viewer: ['read'],
-  agent: ['agent'],
-}
 
 /** A token below this length may be guessed over a network. */
 const SHORT_TOKEN = 16
+
+/** The name of the token that the gateway makes for itself. */
+export const AUTO_NAME = 'auto'
 
 interface Row {
   readonly digest: Buffer
   readonly principal: Principal
 }
 
-/** The tokens that may connect, as SHA-256 digests: the tokens themselves are not kept (spec §5). */
+/** Who is none of those of a new configuration any more. */
+export interface TokenChange {
+  /** Their tokens are gone. */
+  readonly revoked: readonly Principal[]
+  /** Their tokens are still good, for other rights. */
+  readonly changed: readonly Principal[]
+}
+
+/** The configured tokens, as SHA-256 digests: the tokens themselves are not kept (spec §5). */
 export class TokenStore {
-  #rows: readonly Row[] = []
-  #short: readonly string[] = []
-
-  /** @param autoToken the token that the gateway made for itself, with every scope. */
-  constructor(tokens: readonly TokenEntry[], autoToken?: string) {
-    this.replace(tokens, autoToken)
-  }
-
-  /** Other tokens from now on. Returns whose credentials are gone or give other rights; the others stay who they are. */
-  replace(tokens: readonly TokenEntry[], autoToken?: string): ReadonlySet<Principal> {
-    const entries = tokens.map(normalize)
-    if (autoToken !== undefined) entries.push({ name: 'auto', token: autoToken, role: 'admin' })
-    const before = this.#rows
-    this.#rows = entries.map((entry, index) => this.#row(entry, tokens[index]))
-    this.#short = entries.filter(({ token }) => token.length < SHORT_TOKEN).map(({ name }) => name)
-    const lost = new Set(before.map(({ principal }) => principal))
-    for (const { principal } of this.#rows) lost.delete(principal)
-    return lost
-  }
-
+  readonly #rows: readonly Row[]
   /** Names of the tokens of fewer than 16 characters. */
-  get short(): readonly string[] {
-    return this.#short
-  }
+  readonly short: readonly string[]
 
-  #row(entry: NamedEntry, given: TokenEntry | undefined): Row {
-    const row = { digest: digest(entry.token), principal: principalOf(entry) }
-    const same = this.#rows.find((old) => old.digest.equals(row.digest))
-    // One that is called by its place is the same at another place.
-    const named = typeof given === 'object' && given.name !== undefined
-    return same !== undefined && isSame(same.principal, row.principal, named) ? same : row
+  /**
+   * @param autoToken the token that the gateway made for itself, with every scope.
+   * @param before the store whose place this one takes: a token with the same rights stays the same principal.
+   */
+  constructor(tokens: readonly TokenEntry[], autoToken?: string, before?: TokenStore) {
+    const entries = tokens.map(normalize)
+    if (autoToken !== undefined) entries.push({ name: AUTO_NAME, token: autoToken, role: 'admin' })
+    this.#rows = entries.map((entry, index) => {
+      const digest = digestOf(entry.token)
+      const principal = principalOf(entry)
+      const earlier = before === undefined ? null : before.#find(digest)
+      const given = tokens[index]
+      // One that is called by its place is the same at another place.
+      const isNamed = typeof given === 'object' && given.name !== undefined
+      return { digest, principal: earlier && isSame(earlier, principal, isNamed) ? earlier : principal }
+    })
+    this.short = entries.filter(({ token }) => token.length < SHORT_TOKEN).map(({ name }) => name)
   }
 
   get size(): number {
     return this.#rows.length
   }
 
+  get principals(): Principal[] {
+    return this.#rows.map(({ principal }) => principal)
+  }
+
   /** Who holds this secret; null: nobody. Takes the same time whichever token matches, or none. */
   authenticate(secret: string): Principal | null {
-    const given = digest(secret)
+    return this.#find(digestOf(secret))
+  }
+
+  /** Who of this store ends with the coming of its successor. */
+  endedBy(next: TokenStore): TokenChange {
+    const ended = this.#rows.map(({ digest, principal }) => ({ principal, now: next.#find(digest) }))
+    return {
+      revoked: ended.filter(({ now }) => now === null).map(({ principal }) => principal),
+      changed: ended
+        .filter(({ principal, now }) => now !== null && now !== principal)
+        .map(({ principal }) => principal),
+    }
+  }
+
+  #find(digest: Buffer): Principal | null {
     let found: Principal | null = null
     for (const row of this.#rows) {
-      if (timingSafeEqual(row.digest, given)) found = row.principal
+      if (timingSafeEqual(row.digest, digest)) found = row.principal
     }
     return found
   }
@@ -81,17 +91,17 @@ function normalize(entry: TokenEntry, index: number): NamedEntry {
   return typeof entry === 'string' ? { name, token: entry } : { ...entry, name: entry.name ?? name }
 }
 
-function principalOf({ name, role, scopes, sessions }: NamedEntry): Principal {
-  if (scopes !== undefined) return createPrincipal({ name, role: role ?? 'custom', scopes, sessions })
+function principalOf({ name, role, scopes, limits, ...entry }: NamedEntry): Principal {
+  const sessions = entry.sessions ?? null
+  if (scopes !== undefined) return principalWith(name, { role: role ?? 'custom', scopes, sessions, limits })
   const granted = role ?? 'admin'
-  return createPrincipal({ name, role: granted, scopes: ROLE_SCOPES[granted], sessions })
+  return principalWith(name, { role: granted, scopes: ROLE_SCOPES[granted], sessions, limits })
 }
 
-function isSame(a: Principal, b: Principal, named: boolean): boolean {
-  const rights = ({ role, scopes, sessions }: Principal) => ({ role, scopes, sessions })
-  return (!named || a.name === b.name) && isDeepStrictEqual(rights(a), rights(b))
+function isSame(a: Principal, b: Principal, isNamed: boolean): boolean {
+  return (!isNamed || a.name === b.name) && describe(a) === describe(b)
 }
 
-function digest(secret: string): Buffer {
-  return createHash('sha256').update(secret, 'utf8').digest()
+function describe({ role, scopes, sessions, limits }: Principal): string {
+  return JSON.stringify([role, [...scopes].sort(), sessions, Object.entries(limits).sort()])
 }

@@ -12,6 +12,7 @@ import type { StartOptions } from './gateway-start.js'
 import type { StatusOptions } from './gateway-status.js'
 import type { StopOptions } from './gateway-stop.js'
 import type { TargetOptions } from './target.js'
+import type { NewTokenOptions, RotateTokenOptions, TokenOptions } from './token.js'
 
 // Each command's own modules are loaded when it runs, so that `lurkbot --help` does not wait for a web server to load.
 
@@ -81,6 +82,7 @@ talking('events')
   )
 
 addCronCommands(program.command('cron').description('Scheduled jobs.'), talking, finish)
+
 const config = program
   .command('config')
   .description('Look at the configuration, whether a gateway runs or not.')
@@ -104,9 +106,51 @@ config
   .description('print the JSON Schema of the configuration file')
   .action(finish(async () => (await import('./config.js')).schema()))
 
+const token = program.command('token').description('Make and end tokens, through the running gateway.')
+
+talking('new', token)
+  .description('make a token and print its secret, this once')
+  .argument('<name>', 'letters, digits, `.`, `_` and `-`')
+  .option('--role <role>', 'admin, operator (the default), viewer or agent')
+  .option('--scope <scopes...>', 'exactly these scopes: read, write, admin, agent')
+  .option('--session <patterns...>', 'session-key patterns to be confined to, such as telegram:*')
+  .option('--expires <duration>', 'such as 12h or 30d; else it does not expire', duration)
+  .option('--json', 'as JSON')
+  .action(
+    finish(async (name: string, options: NewTokenOptions) =>
+      (await import('./token.js')).newToken(name, options),
+    ),
+  )
+
+talking('list', token)
+  .description('list the tokens, without their secrets')
+  .option('--json', 'as JSON')
+  .action(finish(async (options: TokenOptions) => (await import('./token.js')).listTokens(options)))
+
+talking('revoke', token)
+  .description('end a token and every connection that came with it')
+  .argument('<token>', 'its name or its id')
+  .option('--json', 'as JSON')
+  .action(
+    finish(async (name: string, options: TokenOptions) =>
+      (await import('./token.js')).revokeToken(name, options),
+    ),
+  )
+
+talking('rotate', token)
+  .description('give a token a new secret and print it, this once')
+  .argument('<token>', 'its name or its id')
+  .option('--overlap <duration>', 'how long the secret before stays good, such as 1h; default: 24h', duration)
+  .option('--json', 'as JSON')
+  .action(
+    finish(async (name: string, options: RotateTokenOptions) =>
+      (await import('./token.js')).rotateToken(name, options),
+    ),
+  )
+
 /** A command that talks to a gateway: all of them find it in the same way. */
-function talking(name: string, parent = gateway): Command {
-  return parent
+function talking(name: string, group = gateway): Command {
+  return group
     .command(name)
     .option('--url <address>', 'the gateway, instead of that of the state folder')
     .option(
@@ -131,6 +175,12 @@ function seconds(text: string): number {
     throw new InvalidArgumentError('expected seconds, more than 0 and at most 86400')
   }
   return value
+}
+
+function duration(text: string): number {
+  const [, digits, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? []
+  if (digits === undefined) throw new InvalidArgumentError('expected a duration such as 90s, 15m, 12h or 30d')
+  return Number(digits) * { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }[unit as 's' | 'm' | 'h' | 'd']
 }
 
 /** Session keys have no blanks. */

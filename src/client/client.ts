@@ -5,6 +5,7 @@ import type { EventFrame, HelloFrame, HelloOkFrame, ResumePosition } from '../pr
 import type { eventsSubscribe } from '../protocol/methods/events.js'
 import { type JsonObject, PROTOCOL_VERSION } from '../protocol/primitives.js'
 import { backoffMs, type ReconnectPolicy } from './backoff.js'
+import { prove } from './device.js'
 import { EventHub } from './events.js'
 import { startHeartbeat } from './heartbeat.js'
 import { type Link, openLink, type WebSocketConstructor } from './link.js'
@@ -14,6 +15,7 @@ import { Subscriptions } from './subscriptions.js'
 import type { ClientOptions, ClientState, GatewayClient } from './types.js'
 
 export type { ReconnectPolicy } from './backoff.js'
+export { createWebKeyPair, type DeviceKey, type WebKeyPair, webDeviceKey } from './device.js'
 export type { EventOf } from './events.js'
 export type { WebSocketConstructor, WebSocketLike } from './link.js'
 export type { Listener } from './listeners.js'
@@ -152,13 +154,14 @@ class Client implements GatewayClient {
 
   #dial(): void {
     this.#enter({ status: 'connecting' })
-    const { url, token, client, caps, connectTimeoutMs = 10_000 } = this.#options
+    const { url, token, device, client, caps, connectTimeoutMs = 10_000 } = this.#options
     const hello: HelloFrame = {
       type: 'hello',
       minProtocol: PROTOCOL_VERSION,
       maxProtocol: PROTOCOL_VERSION,
       client,
       ...(caps === undefined ? {} : { caps: [...caps] }),
+      ...(device === undefined ? {} : { auth: { device: { publicKey: device.publicKey } } }),
       ...(token === undefined ? {} : { auth: { token } }),
       ...(this.position === null ? {} : { resume: this.position }),
     }
@@ -170,6 +173,7 @@ class Client implements GatewayClient {
         url,
         hello,
         timeoutMs: connectTimeoutMs,
+        ...(device === undefined ? {} : { prove: (challenge) => prove(device, client.id, challenge) }),
         onHello: (frame) => this.#welcome(link, frame),
         onFrame: (frame) => {
           if (frame.type === 'response') this.#requests.answer(frame)

@@ -1,6 +1,13 @@
 import { CLOSE, shouldReconnect } from '../protocol/close-codes.js'
 import { type ErrorCode, fromErrorShape, GatewayError } from '../protocol/errors.js'
-import type { EventFrame, HelloFrame, OutboundFrame, ResponseFrame } from '../protocol/frames.js'
+import type {
+  EventFrame,
+  HelloChallengeFrame,
+  HelloFrame,
+  HelloProofFrame,
+  OutboundFrame,
+  ResponseFrame,
+} from '../protocol/frames.js'
 
 /** What the client needs of a WebSocket: the browser's, and that of the `ws` package, have it. */
 export interface WebSocketLike {
@@ -19,6 +26,8 @@ export interface LinkOptions {
   readonly hello: HelloFrame
   /** From the start of the connection to `hello-ok`, in milliseconds. */
   readonly timeoutMs: number
+  /** Answers the challenge that a device gets; absent: this is none. */
+  readonly prove?: (challenge: HelloChallengeFrame) => Promise<HelloProofFrame>
   readonly onHello: (frame: Extract<OutboundFrame, { type: 'hello-ok' }>) => void
   readonly onFrame: (frame: ResponseFrame | EventFrame) => void
   /** Called once, whoever ended it, but not after `close()`. */
@@ -93,6 +102,16 @@ export function openLink(options: LinkOptions): Link {
       clearTimeout(timer)
       welcomed = true
       onHello(frame)
+    } else if (frame.type === 'hello-challenge' && options.prove !== undefined) {
+      options.prove(frame).then(
+        (proof) => {
+          if (!ended) socket.send(JSON.stringify(proof))
+        },
+        (cause) => {
+          const message = 'the device key cannot sign'
+          end(new GatewayError('UNAUTHORIZED', message, { cause }), false)
+        },
+      )
     } else if (frame.type === 'hello-error') {
       const error = fromErrorShape(frame.error)
       end(error, error.retryable)

@@ -3,6 +3,7 @@ import { type ClientOptions as SocketOptions, WebSocket } from 'ws'
 import { type ClientOptions, createClient, type GatewayClient } from './client.js'
 
 export * from './client.js'
+export { createDevicePem, deviceKeyOfPem } from './node-device.js'
 
 export interface NodeClientOptions extends Omit<ClientOptions, 'WebSocket'> {
   /** For `wss://`: whom to trust, as in `tls.connect`. Default: Node's own list of authorities. */

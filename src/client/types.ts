@@ -5,6 +5,7 @@ import type { EventName } from '../protocol/events.js'
 import type { ClientInfo, EventFrame, HelloOkFrame, ResumePosition } from '../protocol/frames.js'
 import type { JsonObject } from '../protocol/primitives.js'
 import type { ReconnectPolicy } from './backoff.js'
+import type { DeviceKey } from './device.js'
 import type { EventOf } from './events.js'
 import type { WebSocketConstructor } from './link.js'
 import type { Listener } from './listeners.js'
@@ -14,6 +15,8 @@ export interface ClientOptions {
   /** `ws://` or `wss://`, with the path. A token does not belong in it: addresses end up in logs. */
   readonly url: string
   readonly token?: string
+  /** In place of a token; `NOT_PAIRED` until an operator has approved it. */
+  readonly device?: DeviceKey
   readonly client: ClientInfo
   /** What it can do besides; `agent` for one that takes runs (`createWorker`). */
   readonly caps?: readonly string[]

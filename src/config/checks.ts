@@ -22,6 +22,7 @@ export const CHECKS: readonly Check[] = [
   { needs: ['tls'], find: tls },
   { needs: ['host', 'auth'], find: openBind },
   { needs: ['auth'], find: tokens },
+  { needs: ['auth'], find: jwksUri },
   { needs: ['agents', 'defaultAgent', 'routing'], find: agentNames },
   { needs: ['routing'], find: emptyRules },
 ]
@@ -74,6 +75,17 @@ function* tokens(config: Config): Generator<Finding> {
       }
     }
   }
+}
+
+/** Whoever can change the keys on their way can sign anything. */
+function* jwksUri({ auth }: Config): Generator<Finding> {
+  const { jwksUri } = auth.jwt ?? {}
+  if (jwksUri === undefined) return
+  const url = URL.canParse(jwksUri) ? new URL(jwksUri) : null
+  if (url?.protocol === 'https:') return
+  if (url?.protocol === 'http:' && isLoopbackHost(url.hostname)) return
+  const message = `expected an https address, or http on loopback, found ${JSON.stringify(jwksUri)}`
+  yield { path: ['auth', 'jwt', 'jwksUri'], message }
 }
 
 function* agentNames(config: Config): Generator<Finding> {

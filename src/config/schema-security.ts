@@ -1,9 +1,10 @@
 import { Type } from '@sinclair/typebox'
 import { SCOPES } from '../protocol/contract.js'
+import { ROLES } from '../protocol/identity.js'
+import { DefaultLimits, DevicePairing, Jwt, maxTokens, TokenLimits } from './schema-identity.js'
 import { closed, count, list, ms, section } from './schema-kinds.js'
 
-const ROLES = ['admin', 'operator', 'viewer', 'agent'] as const
-export type Role = (typeof ROLES)[number]
+export type { Role } from '../protocol/identity.js'
 
 const tokenText = (description: string) =>
   Type.String({
@@ -46,6 +47,7 @@ const Token = Type.Union([
           description: 'Session-key patterns that it is confined to.',
         }),
       ),
+      limits: Type.Optional(TokenLimits),
     },
     closed,
   ),
@@ -56,13 +58,17 @@ export const Auth = section(
     enabled: Type.Optional(
       Type.Boolean({
         description:
-          'Ask for a token. Default: true when a token is configured or the bind is beyond loopback.',
+          'Ask for a token. Default: true when a token, `jwt` or `pairing` is configured or the bind is beyond loopback.',
       }),
     ),
     tokens: Type.Array(Token, {
       default: [],
-      description: 'Tokens, or objects `{name, token, role, scopes, sessions}`.',
+      description: 'Tokens, or objects `{name, token, role, scopes, sessions, limits}`.',
     }),
+    maxTokens,
+    limits: DefaultLimits,
+    jwt: Type.Optional(Jwt),
+    pairing: DevicePairing,
     allowedOrigins: list(
       'Browser origins that may connect besides the same host and loopback, such as `https://app.example`.',
     ),

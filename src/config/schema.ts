@@ -4,6 +4,7 @@ import { Channels, Connector } from './schema-channels.js'
 import { ConfigFile } from './schema-config-file.js'
 import { Cron } from './schema-cron.js'
 import { AgentSkills, Hooks, Skills } from './schema-extensions.js'
+import { Audit } from './schema-identity.js'
 import { age, bytes, closed, count, ms, named, section } from './schema-kinds.js'
 import { Overload } from './schema-overload.js'
 import { Auth, RateLimits, Tls } from './schema-security.js'
@@ -271,6 +272,7 @@ export const ConfigSchema = Type.Object(
       'What is logged, to standard output.',
     ),
     auth: Auth,
+    audit: Audit,
     tls: Tls,
     connection: Connection,
     rateLimit: RateLimits,

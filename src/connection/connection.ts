@@ -1,23 +1,25 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { Principal } from '../auth/principal.js'
+import type { PrincipalUsage } from '../auth/usage.js'
 import type { Subscriber } from '../events/broadcaster.js'
 import { CLOSE, type CloseReason } from '../protocol/close-codes.js'
 import { GatewayError } from '../protocol/errors.js'
 import type { ClientInfo } from '../protocol/frames.js'
 import type { ConnectionServices } from './connections.js'
+import { Entrance } from './entrance.js'
+import { FrameLimits } from './frame-limits.js'
 import { readFrame, readFrameId, type UpgradeInfo } from './inbound.js'
 import { errorText, helloErrorText, responseText } from './outbound.js'
 import { Outbox, type OutboxOwner, type SharedFrame } from './outbox.js'
-import { RateBucket } from './rate-bucket.js'
 import { RequestTable } from './requests.js'
 import { reasonOfFailure } from './ws-failures.js'
 
-/** `new`: no hello yet; `handshaking`: being let in; `open`; `closed`: nothing is read or written any more. */
-export type ConnectionState = 'new' | 'handshaking' | 'open' | 'closed'
-
-const BAD_FRAMES = 20
-const BAD_FRAMES_WINDOW_MS = 10_000
+/**
+ * `new`: no hello yet; `handshaking`: being let in; `challenged`: it has to prove who it is; `open`; `closed`: nothing is
+ * read or written any more.
+ */
+export type ConnectionState = 'new' | 'handshaking' | 'challenged' | 'open' | 'closed'
 
 /** One WebSocket: reads frames, keeps the requests in flight, writes through a bounded outbox. */
 export class Connection implements Subscriber, OutboxOwner {
@@ -26,23 +28,23 @@ export class Connection implements Subscriber, OutboxOwner {
   state: ConnectionState = 'new'
   client: ClientInfo | null = null
   upgrade: UpgradeInfo | null
+  readonly address: string
   /** Pings since the peer last showed that it lives. */
   unansweredPings = 0
   /** The initial “everything” was not yet replaced by a subscription of its own. */
   subscribedByDefault = true
   /** Its hello said that it takes runs. */
   isWorker = false
+  /** What its principal uses on all of its connections; null: that is not limited. */
+  usage: PrincipalUsage | null = null
   #principal: Principal | null = null
   #requests: RequestTable | null = null
   /** Frames that wait: for the handshake's end, or for the reader to take what was sent. */
   #held: string[] | null = null
   #onEnd: (() => void) | null = null
-  #helloTimer: NodeJS.Timeout | null
-  #badFrames = 0
-  #badFramesSince = 0
-  readonly #bucket: RateBucket
-  /** Frames beyond the limit: as many again, then the connection ends. */
-  #excess: RateBucket | null = null
+  /** Null once it is open. */
+  #entrance: Entrance | null
+  readonly #limits: FrameLimits
 
   constructor(
     readonly id: string,
@@ -53,12 +55,12 @@ export class Connection implements Subscriber, OutboxOwner {
   ) {
     const { connection, rateLimit } = services.config
     this.upgrade = upgrade
+    this.address = upgrade.address
     this.outbox = new Outbox(stream, services.flusher, this, connection.maxBufferedBytes)
-    this.#bucket = new RateBucket(rateLimit.frames.max, rateLimit.frames.windowMs)
-    this.#helloTimer = setTimeout(() => {
-      const message = `No hello within ${connection.handshakeTimeoutMs} ms.`
-      this.refuse('HELLO_TIMEOUT', new GatewayError('INVALID_REQUEST', message, { retryable: true }))
-    }, connection.handshakeTimeoutMs)
+    this.#limits = new FrameLimits(rateLimit.frames)
+    this.#entrance = new Entrance(connection.handshakeTimeoutMs, (error) =>
+      this.refuse('HELLO_TIMEOUT', error),
+    )
   }
 
   get principal(): Principal {
@@ -81,7 +83,7 @@ export class Connection implements Subscriber, OutboxOwner {
       this.close('BINARY')
       return
     }
-    const waitMs = this.#bucket.take(performance.now())
+    const waitMs = this.#limits.take(performance.now())
     if (waitMs > 0) this.#limit(data, waitMs)
     else this.#take(data.toString())
   }
@@ -99,8 +101,7 @@ export class Connection implements Subscriber, OutboxOwner {
 
   /** Other limits of its frames. */
   limitFrames(max: number, windowMs: number): void {
-    this.#bucket.limit(max, windowMs)
-    this.#excess?.limit(max, windowMs)
+    this.#limits.change(max, windowMs)
   }
 
   sendEvent(frame: SharedFrame): void {
@@ -119,10 +120,21 @@ export class Connection implements Subscriber, OutboxOwner {
   /** Lets the peer in: from here on its requests are served. */
   open(principal: Principal, client: ClientInfo, helloOk: string): void {
     this.#principal = principal
+    this.services.opened(this)
     this.client = client
     this.upgrade = null
+    this.#entrance = null
     this.state = 'open'
     this.outbox.send(helloOk)
+  }
+
+  /** Sends a challenge; the next frame has to be its `hello-proof`. Not settled when the connection ends before. */
+  challenge(text: string): Promise<Record<string, unknown>> {
+    this.state = 'challenged'
+    this.outbox.send(text)
+    const proof = this.#entrance!.awaitProof()
+    this.#takeHeld()
+    return proof
   }
 
   /** Whom to tell when nothing is read or written any more; one listener at most. */
@@ -132,12 +144,7 @@ export class Connection implements Subscriber, OutboxOwner {
 
   /** Goes on with the frames that waited. */
   release(): void {
-    const held = this.#held
-    if (held === null || this.state !== 'open' || this.outbox.congested) return
-    this.#held = null
-    // What a frame sends may fill the outbox: then the rest waits again.
-    for (const text of held) this.#take(text)
-    if (this.#held === null) this.socket.resume()
+    if (this.state === 'open' && !this.outbox.congested) this.#takeHeld()
   }
 
   /** Says why in a `hello-error`, then closes. */
@@ -206,13 +213,8 @@ export class Connection implements Subscriber, OutboxOwner {
   /** A frame that is not of the protocol: an error, and the connection lives on, unless they come in numbers. */
   bad(id: string | null, error: GatewayError): void {
     this.services.stats.framesBad++
-    const now = performance.now()
-    if (now - this.#badFramesSince > BAD_FRAMES_WINDOW_MS) {
-      this.#badFramesSince = now
-      this.#badFrames = 0
-    }
     this.respondError(id, error)
-    if (++this.#badFrames > BAD_FRAMES) this.close('PROTOCOL_ABUSE')
+    if (this.#limits.bad(performance.now())) this.close('PROTOCOL_ABUSE')
   }
 
   #take(text: string): void {
@@ -233,25 +235,46 @@ export class Connection implements Subscriber, OutboxOwner {
       return
     }
     if (this.state === 'open') {
+      if (this.usage !== null && frame.type !== 'cancel' && this.#isBeyondLimits(this.usage, frame)) return
       if (frame.type === 'request') {
         this.#requests ??= new RequestTable(this)
         this.#requests.start(frame)
       } else if (frame.type === 'cancel') this.#cancel(frame)
       else if (frame.type === 'event') this.services.publish(this, frame)
       else this.#unexpected(frame)
+    } else if (this.state === 'challenged') {
+      if (frame.type === 'hello-proof') {
+        this.#shake()
+        this.#entrance!.proof(frame)
+      } else this.bad(readFrameId(frame), invalid('type: expected hello-proof after hello-challenge'))
     } else if (frame.type === 'hello') {
-      this.#hello(frame)
+      this.#shake()
+      this.services.handshake(this, frame)
     } else {
       this.bad(readFrameId(frame), invalid('type: expected hello as the first frame'))
     }
   }
 
-  #hello(frame: Record<string, unknown>): void {
+  /** What comes from here on waits for the end of the handshake. */
+  #shake(): void {
     this.state = 'handshaking'
-    clearTimeout(this.#helloTimer!)
-    this.#helloTimer = null
+    this.#entrance!.arrived()
     this.#hold()
-    this.services.handshake(this, frame)
+  }
+
+  #takeHeld(): void {
+    const held = this.#held
+    if (held === null) return
+    this.#held = null
+    // What a frame sends may fill the outbox, and it may begin a handshake: then the rest waits again.
+    for (const text of held) this.#take(text)
+    if (this.#held === null) this.socket.resume()
+  }
+
+  #isBeyondLimits(usage: PrincipalUsage, frame: Record<string, unknown>): boolean {
+    const refused = usage.refuseRequest(performance.now())
+    if (refused !== null) this.respondError(readFrameId(frame), refused)
+    return refused !== null
   }
 
   #cancel(frame: Record<string, unknown>): void {
@@ -276,7 +299,7 @@ export class Connection implements Subscriber, OutboxOwner {
   /** Control frames count as frames do, though nothing answers those that are too many. */
   #admitControl(): boolean {
     if (this.state === 'closed') return false
-    const admitted = this.#bucket.take(performance.now()) === 0
+    const admitted = this.#limits.take(performance.now()) === 0
     if (!admitted) this.#isAbusive()
     return admitted
   }
@@ -284,9 +307,7 @@ export class Connection implements Subscriber, OutboxOwner {
   /** One frame too many: whether there have been so many that the connection was closed. */
   #isAbusive(): boolean {
     this.services.stats.framesLimited++
-    const { max, windowMs } = this.services.config.rateLimit.frames
-    this.#excess ??= new RateBucket(max, windowMs)
-    if (this.#excess.take(performance.now()) === 0) return false
+    if (!this.#limits.exceeded(performance.now())) return false
     this.close('RATE_LIMITED')
     return true
   }
@@ -299,10 +320,12 @@ export class Connection implements Subscriber, OutboxOwner {
     // A socket that is not read never sees the peer's answer to the close frame.
     if (this.#held !== null) this.socket.resume()
     this.#held = null
-    if (this.#helloTimer !== null) clearTimeout(this.#helloTimer)
-    this.#helloTimer = null
+    this.#entrance?.close()
+    this.#entrance = null
     this.#requests?.abortAll()
     broadcaster.unsubscribe(this)
+    if (this.usage !== null) this.services.usages.leave(this.usage)
+    this.usage = null
     this.#onEnd?.()
     this.#onEnd = null
     this.upgrade = null

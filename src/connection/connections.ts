@@ -1,8 +1,13 @@
+import type { Audit } from '../auth/audit.js'
+import { Expiries } from '../auth/expiries.js'
+import type { EndReason } from '../auth/identities.js'
+import type { Principal } from '../auth/principal.js'
+import type { Usages } from '../auth/usage.js'
 import type { Config } from '../config/schema.js'
 import type { Broadcaster } from '../events/broadcaster.js'
 import type { Log } from '../log.js'
 import type { MethodRegistry, ObserveRequest } from '../methods/registry.js'
-import type { CloseReason } from '../protocol/close-codes.js'
+import { CLOSE, type CloseReason } from '../protocol/close-codes.js'
 import type { Connection } from './connection.js'
 import { Flusher } from './outbox.js'
 
@@ -20,6 +25,8 @@ export interface ConnectionsOptions {
   readonly config: Pick<Config, 'connection' | 'rateLimit'>
   readonly broadcaster: Broadcaster
   readonly methods: MethodRegistry
+  readonly audit: Audit
+  readonly usages: Usages
   readonly log: Log
   readonly observeRequest: ObserveRequest
   /** Answers a hello: opens the connection or refuses it. Must not throw. */
@@ -34,6 +41,8 @@ export interface ConnectionsOptions {
 export interface ConnectionServices extends ConnectionsOptions {
   readonly flusher: Flusher
   readonly stats: ConnectionStats
+  /** The connection was let in. */
+  opened(connection: Connection): void
   /** The connection's socket is gone. */
   forget(connection: Connection): void
 }
@@ -55,6 +64,8 @@ export class Connections implements ConnectionServices {
   readonly config: ConnectionsOptions['config']
   readonly broadcaster: Broadcaster
   readonly methods: MethodRegistry
+  readonly audit: Audit
+  readonly usages: Usages
   readonly log: Log
   readonly observeRequest: ObserveRequest
   readonly handshake: ConnectionsOptions['handshake']
@@ -65,6 +76,10 @@ export class Connections implements ConnectionServices {
   /** By turn of the heartbeat. */
   readonly #turns: Set<Connection>[] = Array.from({ length: HEARTBEAT_TURNS }, () => new Set())
   readonly #heartbeat: NodeJS.Timeout
+  /** Those whose credentials end by themselves. */
+  readonly #expiries = new Expiries<Connection>((connections) => {
+    for (const connection of connections) end(connection, 'expired')
+  })
   #turn = 0
   #size = 0
   #nextTurn = 0
@@ -75,6 +90,8 @@ export class Connections implements ConnectionServices {
     this.config = options.config
     this.broadcaster = options.broadcaster
     this.methods = options.methods
+    this.audit = options.audit
+    this.usages = options.usages
     this.log = options.log
     this.observeRequest = options.observeRequest
     this.handshake = options.handshake
@@ -103,7 +120,20 @@ export class Connections implements ConnectionServices {
     this.stats.accepted++
   }
 
+  opened(connection: Connection): void {
+    const { expiresAt } = connection.principal
+    if (expiresAt !== null) this.#expiries.set(connection, expiresAt)
+  }
+
+  /** Closes those that came with these credentials. Their requests end with them; what was accepted goes on. */
+  closeEnded(ended: ReadonlySet<Principal>, reason: EndReason): void {
+    for (const connection of [...this]) {
+      if (connection.state === 'open' && ended.has(connection.principal)) end(connection, reason)
+    }
+  }
+
   forget(connection: Connection): void {
+    this.#expiries.delete(connection)
     for (const turn of this.#turns) {
       if (turn.delete(connection)) {
         this.#size--
@@ -126,6 +156,7 @@ export class Connections implements ConnectionServices {
 
   async #closeAll(reason: 'SHUTTING_DOWN' | 'RESTARTING'): Promise<void> {
     clearInterval(this.#heartbeat)
+    this.#expiries.close()
     for (const connection of [...this]) connection.shutDown(reason)
     if (this.#size === 0) return
     await new Promise<void>((resolve) => {
@@ -143,4 +174,14 @@ export class Connections implements ConnectionServices {
       }
     }
   }
+}
+
+const END_MESSAGES: Readonly<Record<EndReason, string>> = {
+  revoked: 'These credentials were revoked.',
+  expired: 'These credentials have expired.',
+  changed: CLOSE.RIGHTS_CHANGED.description,
+}
+
+function end(connection: Connection, reason: EndReason): void {
+  connection.close(reason === 'changed' ? 'RIGHTS_CHANGED' : 'UNAUTHORIZED', END_MESSAGES[reason])
 }

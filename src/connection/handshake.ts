@@ -1,4 +1,9 @@
+import { randomBytes } from 'node:crypto'
+import { isPublicKey, isSignedBy } from '../auth/device-key.js'
+import type { Devices } from '../auth/devices.js'
 import type { Principal } from '../auth/principal.js'
+import { touchesChannel } from '../auth/rights.js'
+import type { Usages } from '../auth/usage.js'
 import type { Config } from '../config/schema.js'
 import { EVERYTHING, type Selection } from '../events/broadcaster.js'
 import { replay } from '../events/replay.js'
@@ -7,9 +12,12 @@ import type { CloseReason } from '../protocol/close-codes.js'
 import {
   type ChannelStatus,
   type ClientInfo,
+  deviceProof,
+  type ErrorCode,
   EVENTS,
   GatewayError,
   HelloFrame,
+  HelloProofFrame,
   PROTOCOL_VERSION,
 } from '../protocol/index.js'
 import { compileValidator } from '../protocol/validation.js'
@@ -21,20 +29,30 @@ export interface Authenticator {
   /** Off: everyone is the anonymous principal. */
   readonly enabled: boolean
   readonly anonymous: Principal
-  authenticate(secret: string): Principal | null
-  /** Whether its credentials have become invalid since. */
-  isRevoked(principal: Principal): boolean
+  authenticate(secret: string): Principal | null | Promise<Principal | null>
+  /** Whether someone who came in meanwhile may not stay. */
+  hasEnded(principal: Principal): boolean
   readonly attempts: {
     /** Milliseconds until this address may try again; 0: now. */
     isBlocked(address: string): number
-    failed(address: string): void
   }
+  /** Credentials were refused. */
+  failed(address: string, where: 'hello', connId: string): void
+}
+
+/** Who was let in, and what to tell it. */
+interface Admitted {
+  readonly principal: Principal
+  readonly deviceToken: string | null
 }
 
 export interface HandshakeOptions {
   readonly config: Pick<Config, 'connection'>
   readonly version: string
   readonly auth: Authenticator
+  /** Null: devices are not let in by their keys. */
+  readonly devices: Devices | null
+  readonly usages: Usages
   readonly journal: Journal
   readonly methodNames: () => string[]
   /** JSON text of the sessions that the principal may see, most recent first. */
@@ -53,10 +71,22 @@ class Refusal extends GatewayError {
   }
 }
 
+const NONCE_BYTES = 32
+
 /** Says in the hello's `caps` that a connection takes runs. */
 const AGENT_CAP = 'agent'
 
 const validateHello = compileValidator(HelloFrame, 'hello')
+const validateProof = compileValidator(HelloProofFrame, 'hello-proof')
+
+/** How a connection closes whose credentials are not taken. */
+const CLOSE_OF: Partial<Record<ErrorCode, CloseReason>> = {
+  UNAUTHORIZED: 'UNAUTHORIZED',
+  NOT_PAIRED: 'UNAUTHORIZED',
+  RATE_LIMITED: 'RATE_LIMITED',
+  UNAVAILABLE: 'OVERLOADED',
+  INVALID_REQUEST: 'PROTOCOL_ABUSE',
+}
 
 /** Lets connections in (spec §1): version, credentials, subscriptions, `hello-ok`, replay. */
 export class Handshake {
@@ -90,22 +120,22 @@ export class Handshake {
 
   async #answer(connection: Connection, frame: Record<string, unknown>): Promise<void> {
     const hello = this.#read(frame)
-    const principal = this.#authenticate(connection, hello)
-    const { journal, snapshot } = this.#options
+    const admitted = this.#admit(connection, hello)
+    const { principal, deviceToken } = admitted instanceof Promise ? await admitted : admitted
+    const { journal, snapshot, auth, usages } = this.#options
     const from = hello.resume ?? null
     const recovered = from !== null && from.epoch === journal.epoch && journal.holds(from.seq)
     // Taken before the snapshot: what happens while that is read is replayed.
     const seq = recovered ? from.seq : journal.head
     const sessions = principal.scopes.has('read') ? await snapshot(principal) : '[]'
     if (connection.state === 'closed') return
-    if (this.#options.auth.isRevoked(principal)) {
-      throw new Refusal('UNAUTHORIZED', 'UNAUTHORIZED', 'Authentication failed.')
-    }
+    if (auth.hasEnded(principal)) throw new Refusal('UNAUTHORIZED', 'UNAUTHORIZED', 'Authentication failed.')
+    connection.usage = asRefusal(() => usages.enter(principal))
 
     connection.open(
       principal,
       compact(hello.client),
-      this.#helloOk(connection, principal, sessions, seq, recovered),
+      this.#helloOk(connection, { principal, deviceToken }, sessions, seq, recovered),
     )
     connection.isWorker = hello.caps?.includes(AGENT_CAP) ?? false
     // What others say and are told is not for who takes runs, unless it asks.
@@ -136,11 +166,12 @@ export class Handshake {
     return hello
   }
 
-  #authenticate(connection: Connection, hello: HelloFrame): Principal {
+  /** Known tokens are looked up at once; a promise only where a key has to be fetched or a device has to answer. */
+  #admit(connection: Connection, hello: HelloFrame): Admitted | Promise<Admitted> {
     const { auth } = this.#options
-    if (!auth.enabled) return auth.anonymous
-    const { address, secret: fromUpgrade, problem } = connection.upgrade!
-    const retryAfterMs = auth.attempts.isBlocked(address)
+    if (!auth.enabled) return { principal: auth.anonymous, deviceToken: null }
+    const { secret: fromUpgrade, problem } = connection.upgrade!
+    const retryAfterMs = auth.attempts.isBlocked(connection.address)
     if (retryAfterMs > 0) {
       throw new Refusal('RATE_LIMITED', 'RATE_LIMITED', 'Too many failed handshakes from this address.', {
         retryAfterMs,
@@ -148,39 +179,94 @@ export class Handshake {
     }
     if (problem !== null) throw new Refusal('UNAUTHORIZED', 'UNAUTHORIZED', problem.message)
     const secret = hello.auth?.token || hello.auth?.password || fromUpgrade
-    const principal = secret ? auth.authenticate(secret) : null
-    if (principal !== null) return principal
-    // Guessing is limited; a client that merely does not know that it needs a token is not blocked.
-    if (secret) auth.attempts.failed(address)
-    throw new Refusal(
-      'UNAUTHORIZED',
-      'UNAUTHORIZED',
-      secret ? 'Authentication failed.' : 'Authentication is required: send auth.token in hello.',
+    if (!secret) {
+      const device = hello.auth?.device
+      // A client that merely does not know that it needs a token is not blocked.
+      if (!device) throw unauthorized('Authentication is required: send auth.token in hello.')
+      return this.#challenge(connection, hello.client, device)
+    }
+    const found = auth.authenticate(secret)
+    if (found instanceof Promise) return found.then((later) => this.#require(connection, later), refuse)
+    return this.#require(connection, found)
+  }
+
+  /** Guessing is limited. */
+  #require(connection: Connection, principal: Principal | null): Admitted {
+    if (principal !== null) return { principal, deviceToken: null }
+    this.#options.auth.failed(connection.address, 'hello', connection.id)
+    throw unauthorized('Authentication failed.')
+  }
+
+  /** Lets a device prove that it has its key (spec §5). The nonce is known to this connection alone, and for one try. */
+  async #challenge(
+    connection: Connection,
+    client: ClientInfo,
+    { publicKey, token }: { publicKey: string; token?: boolean },
+  ): Promise<Admitted> {
+    const { auth, devices, journal } = this.#options
+    if (devices === null) throw unauthorized('Devices are not paired here: send auth.token in hello.')
+    if (!isPublicKey(publicKey)) {
+      const message = 'hello.auth.device.publicKey: expected an Ed25519 key, 32 bytes as base64url'
+      throw new Refusal('PROTOCOL_ABUSE', 'INVALID_REQUEST', message)
+    }
+    const challenge = { nonce: randomBytes(NONCE_BYTES).toString('base64url'), epoch: journal.epoch }
+    const proof = await connection.challenge(
+      JSON.stringify({ type: 'hello-challenge', ...challenge, at: Date.now() }),
     )
+    asRefusal(() => validateProof(proof))
+    const { signature } = proof as unknown as HelloProofFrame
+    if (!isSignedBy(publicKey, deviceProof(challenge, publicKey, client.id), signature)) {
+      auth.failed(connection.address, 'hello', connection.id)
+      throw unauthorized('The signature is not that of the key.')
+    }
+    const { address } = connection
+    return devices.admit({ publicKey, client, address, wantsToken: token ?? false }).catch(refuse)
   }
 
   #helloOk(
     connection: Connection,
-    principal: Principal,
+    { principal, deviceToken }: Admitted,
     sessions: string,
     seq: number,
     recovered: boolean,
   ): string {
     const { version, journal, methodNames, channels, cronJobs } = this.#options
     const mayRead = principal.scopes.has('read')
-    const channelList = JSON.stringify(mayRead ? channels() : [])
+    const seen = mayRead ? channels() : []
+    const channelList = JSON.stringify(seen.filter(({ channel }) => touchesChannel(principal, channel)))
     const jobs = mayRead ? cronJobs(principal) : '[]'
     this.#features ??= JSON.stringify({
       methods: methodNames(),
       events: Object.values(EVENTS).map((event) => event.name),
     })
     const server = `{"version":${JSON.stringify(version)},"host":null,"connId":${JSON.stringify(connection.id)}}`
-    const auth = JSON.stringify({ role: principal.role, scopes: [...principal.scopes] })
+    const { role, scopes } = principal
+    const auth = JSON.stringify({ role, scopes: [...scopes], deviceToken: deviceToken ?? undefined })
     const resume = `{"epoch":${JSON.stringify(journal.epoch)},"seq":${seq},"recovered":${recovered}}`
     return (
       `{"type":"hello-ok","protocol":${PROTOCOL_VERSION},"server":${server},"features":${this.#features}` +
       `,"snapshot":{"sessions":${sessions},"cronJobs":${jobs},"channels":${channelList}},"policy":${this.#policy},"auth":${auth},"resume":${resume}}`
     )
+  }
+}
+
+function unauthorized(message: string): Refusal {
+  return new Refusal('UNAUTHORIZED', 'UNAUTHORIZED', message)
+}
+
+/** The connection closes with the code that says whether to come back. */
+function refuse(error: unknown): never {
+  const reason = error instanceof GatewayError ? CLOSE_OF[error.code] : undefined
+  if (reason === undefined) throw error
+  const { code, message, details, retryable, retryAfterMs } = error as GatewayError
+  throw new Refusal(reason, code, message, { details, retryable, retryAfterMs })
+}
+
+function asRefusal<T>(call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    return refuse(error)
   }
 }
 

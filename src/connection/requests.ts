@@ -8,6 +8,7 @@ import { isMethodName, isObject, isSessionKey, readFrameId } from './inbound.js'
 class PendingRequest implements RequestContext {
   readonly startedAt = performance.now()
   done: JsonObject | null = null
+  target: JsonObject | null = null
   #controller: AbortController | null = null
   #aborted = false
 
@@ -73,11 +74,12 @@ export class RequestTable {
           retryAfterMs: 100,
         })
       }
+      connection.usage?.requireRoomInFlight()
       if (method.contract.large) {
         this.#lastLarge = this.#track(request, this.#inTurn(method, frame.params, request))
         return
       }
-      result = invoke(method, frame.params, request)
+      result = this.#invoke(method, frame.params, request)
     } catch (error) {
       this.#fail(request, error)
       return
@@ -90,7 +92,7 @@ export class RequestTable {
   cancel(id: string): void {
     const request = this.#pending.get(id)
     if (request === undefined) return
-    this.#pending.delete(id)
+    this.#remove(request)
     request.abort()
     this.#fail(request, new GatewayError('CANCELLED', 'The request was cancelled.'))
   }
@@ -104,6 +106,7 @@ export class RequestTable {
 
   abortAll(): void {
     for (const request of this.#pending.values()) request.abort()
+    if (this.connection.usage !== null) this.connection.usage.inFlight -= this.#pending.size
     this.#pending.clear()
   }
 
@@ -129,12 +132,20 @@ export class RequestTable {
   async #inTurn(method: Method, params: unknown, request: PendingRequest): Promise<unknown> {
     await this.#lastLarge
     await this.connection.outbox.writable()
-    return this.#isPending(request) ? invoke(method, params, request) : undefined
+    return this.#isPending(request) ? this.#invoke(method, params, request) : undefined
+  }
+
+  /** What administrators do is recorded. */
+  #invoke(method: Method, params: unknown, request: PendingRequest): unknown {
+    if (method.contract.scope !== 'admin') return invoke(method, params, request)
+    const { audit } = this.connection.services
+    return audit.watch(request, params, () => invoke(method, params, request))
   }
 
   /** Resolves when the request is answered; never rejects. */
   #track(request: PendingRequest, result: Promise<unknown>): Promise<void> {
     this.#pending.set(request.requestId, request)
+    if (this.connection.usage !== null) this.connection.usage.inFlight++
     return result.then(
       (value) => {
         if (this.#end(request)) this.#succeed(request, value)
@@ -151,7 +162,12 @@ export class RequestTable {
 
   /** False when the request was answered before: cancelled, or its connection ended. */
   #end(request: PendingRequest): boolean {
-    return this.#isPending(request) && this.#pending.delete(request.requestId)
+    return this.#isPending(request) && this.#remove(request)
+  }
+
+  #remove(request: PendingRequest): boolean {
+    if (this.connection.usage !== null) this.connection.usage.inFlight--
+    return this.#pending.delete(request.requestId)
   }
 
   #succeed(request: PendingRequest, result: unknown): void {

@@ -24,16 +24,20 @@ export function sessionKeyOf(channel: string, { peer, thread }: Target): string 
   throw new GatewayError('INVALID_REQUEST', 'The name of this conversation is too long for a session key.')
 }
 
-/** Null: the key is of no conversation of a channel. */
+/**
+ * Null: the key is of no conversation of a channel. Another spelling of a key (`%31` for `1`) is another session, and whoever
+ * is confined to that one has nothing to say in this conversation.
+ */
 export function targetOf(sessionKey: string): (Target & { readonly channel: string }) | null {
   const [channel, peer, thread, ...rest] = sessionKey.split(':')
   if (!channel || !peer || !thread || rest.length > 0) return null
   try {
-    return {
+    const target = {
       channel,
       peer: decodeURIComponent(peer),
       thread: thread === MAIN ? null : decodeURIComponent(thread),
     }
+    return sessionKeyOf(channel, target) === sessionKey ? target : null
   } catch {
     return null
   }

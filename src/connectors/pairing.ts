@@ -1,4 +1,4 @@
-import { randomInt } from 'node:crypto'
+import { newPairingCode, normalPairingCode } from '../auth/pairing-code.js'
 import type { PeerRecord, Peers } from '../journal/peers.js'
 import type { Log } from '../log.js'
 import { GatewayError, type Pairing as PairingItem } from '../protocol/index.js'
@@ -17,10 +17,6 @@ export interface PairingOptions {
 
 /** Names one that asked or was let in: by its code, or by who it is. */
 export type PairingChoice = { readonly code: string } | { readonly channel: string; readonly peer: string }
-
-/** Crockford's base 32: nothing that is mistaken for something else when it is read out. */
-const DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
-const CODE_LENGTH = 8
 
 /** Strangers on the channels, and those who were let in (spec §5). In memory; the journal has it too. */
 export class Pairing {
@@ -63,7 +59,7 @@ export class Pairing {
       peer: sender.id,
       name: sender.name ?? null,
       target: { peer, thread },
-      code: this.#newCode(),
+      code: newPairingCode(new Set(this.#all().map(({ code }) => code))),
       requestedAt: now,
       expiresAt: now + codeTtlMs,
       approvedAt: null,
@@ -95,7 +91,7 @@ export class Pairing {
   find(choice: PairingChoice): PeerRecord {
     const record =
       'code' in choice
-        ? this.#all().find((record) => isPending(record) && record.code === normal(choice.code))
+        ? this.#all().find((record) => isPending(record) && record.code === normalPairingCode(choice.code))
         : this.#records.get(choice.channel)?.get(choice.peer)
     if (record !== undefined && isAlive(record)) return record
     throw unknown()
@@ -172,14 +168,6 @@ export class Pairing {
     const records = this.#records.get(record.channel)
     if (records?.get(record.peer) === record) records.delete(record.peer)
   }
-
-  #newCode(): string {
-    const taken = new Set(this.#all().map(({ code }) => code))
-    for (;;) {
-      const code = Array.from({ length: CODE_LENGTH }, () => DIGITS[randomInt(DIGITS.length)]).join('')
-      if (!taken.has(code)) return code
-    }
-  }
 }
 
 /** Whether it was let in, or may still be, or is refused. */
@@ -196,11 +184,6 @@ const isRejected = (record: PeerRecord): boolean => stateOf(record) === 'rejecte
 
 const unknown = (): GatewayError =>
   new GatewayError('NOT_FOUND', 'Nobody asks so, or not any more; pairing.list names all.')
-
-/** A code as it was made, from what someone typed. */
-function normal(code: string): string {
-  return code.toUpperCase().replace(/[\s-]/g, '').replaceAll('O', '0').replace(/[IL]/g, '1')
-}
 
 /** As clients see it; the code is for those who may approve. */
 export function toPairing(record: PeerRecord, withCode: boolean): PairingItem {

@@ -6,6 +6,9 @@ const MESSAGE = 'msg_'
 const DELIVERY = 'dlv_'
 const QUESTION = 'ask_'
 const JOB = 'job_'
+const TOKEN = 'tok_'
+const PAIRING = 'pair_'
+const AUDIT = 'aud_'
 
 const TIME_DIGITS = 9
 const COUNTER_DIGITS = 4
@@ -57,6 +60,12 @@ export const newDeliveryId = (): string => DELIVERY + nextSuffix()
 export const newQuestionId = (): string => QUESTION + nextSuffix()
 
 export const newJobId = (): string => JOB + nextSuffix()
+
+export const newTokenId = (): string => TOKEN + nextSuffix()
+
+export const newPairingId = (): string => PAIRING + nextSuffix()
+
+export const newAuditId = (): string => AUDIT + nextSuffix()
 
 /** The event that a run handles; null: that is no run id. */
 export const eventIdOfRun = (runId: string): string | null =>

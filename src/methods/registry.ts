@@ -17,6 +17,8 @@ export interface RequestContext {
   readonly signal: AbortSignal
   /** What is done already and stays so; told in the `details` of an error should the request not get its result. */
   done: JsonObject | null
+  /** Of an administrator's method: ids and names of what it is about, for the audit log; never secrets or contents. */
+  target: JsonObject | null
 }
 
 export type Handler<C extends Contract = Contract> = (

@@ -42,6 +42,11 @@ export const CLOSE = {
     reconnect: true,
     description: 'The client reads too slowly; come back and resume.',
   },
+  RIGHTS_CHANGED: {
+    code: 4410,
+    reconnect: true,
+    description: 'The rights of these credentials were changed; come back and resume.',
+  },
   RATE_LIMITED: {
     code: 4429,
     reconnect: true,

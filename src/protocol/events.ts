@@ -7,7 +7,7 @@ import { ErrorShape } from './errors.js'
 import { SessionSummary } from './frames.js'
 import { InboundEvent } from './inbound-event.js'
 import { ConfigChanged } from './methods/config.js'
-import { Pairing } from './pairing.js'
+import { AnyPairing } from './pairing.js'
 import { Id, JsonObject, Seq, Timestamp } from './primitives.js'
 import { GivenSkill } from './skills.js'
 
@@ -373,11 +373,11 @@ export const EVENTS = {
   }),
   pairingRequested: event({
     name: 'pairing.requested',
-    summary: 'A stranger asks to be let in.',
+    summary: 'A stranger or a device asks to be let in.',
     durable: false,
     scope: 'admin',
     session: false,
-    payload: Type.Object({ pairing: Pairing }),
+    payload: Type.Object({ pairing: AnyPairing }),
   }),
   pairingResolved: event({
     name: 'pairing.resolved',
@@ -385,7 +385,7 @@ export const EVENTS = {
     durable: false,
     scope: 'admin',
     session: false,
-    payload: Type.Object({ pairing: Pairing, approved: Type.Boolean() }),
+    payload: Type.Object({ pairing: AnyPairing, approved: Type.Boolean() }),
   }),
   skillsChanged: event({
     name: 'skills.changed',

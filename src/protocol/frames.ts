@@ -30,6 +30,14 @@ export const ResumePosition = Type.Object({
 })
 export type ResumePosition = Static<typeof ResumePosition>
 
+/** Of a device that comes with its key in place of a token. */
+const HelloDevice = Type.Object({
+  publicKey: Type.String({ pattern: '^[A-Za-z0-9_-]{43}$', description: 'Ed25519, 32 bytes, base64url.' }),
+  token: Type.Optional(
+    Type.Boolean({ description: 'Give it a token of its own anew; the one before ends. Default: false.' }),
+  ),
+})
+
 /** The first frame of a connection. */
 export const HelloFrame = Type.Object(
   {
@@ -41,8 +49,9 @@ export const HelloFrame = Type.Object(
     auth: Type.Optional(
       nullable(
         Type.Object({
-          token: Type.Optional(nullable(Type.String({ maxLength: 4096 }))),
+          token: Type.Optional(nullable(Type.String({ maxLength: 8192 }))),
           password: Type.Optional(nullable(Type.String({ maxLength: 4096 }))),
+          device: Type.Optional(nullable(HelloDevice)),
         }),
       ),
     ),
@@ -96,6 +105,9 @@ export const HelloOkFrame = Type.Object(
     auth: Type.Object({
       role: Type.String(),
       scopes: Type.Array(Type.Union(SCOPES.map((scope) => Type.Literal(scope)))),
+      deviceToken: Type.Optional(
+        Type.String({ description: 'The token that the device was given just now; it is told this once.' }),
+      ),
     }),
     resume: Type.Object({
       epoch: Type.String(),
@@ -108,6 +120,27 @@ export const HelloOkFrame = Type.Object(
   { $id: 'HelloOkFrame' },
 )
 export type HelloOkFrame = Static<typeof HelloOkFrame>
+
+/** Answers the hello of a device: it has to prove that it has the key. Good for one `hello-proof` on this connection. */
+export const HelloChallengeFrame = Type.Object(
+  {
+    type: Type.Literal('hello-challenge'),
+    nonce: Type.String({ description: '32 random bytes, base64url.' }),
+    epoch: Type.String({ description: 'The journal of the gateway; as in `resume`.' }),
+    at: Timestamp,
+  },
+  { $id: 'HelloChallengeFrame' },
+)
+export type HelloChallengeFrame = Static<typeof HelloChallengeFrame>
+
+export const HelloProofFrame = Type.Object(
+  {
+    type: Type.Literal('hello-proof'),
+    signature: Type.String({ pattern: '^[A-Za-z0-9_-]{86}$', description: 'Ed25519, 64 bytes, base64url.' }),
+  },
+  { $id: 'HelloProofFrame' },
+)
+export type HelloProofFrame = Static<typeof HelloProofFrame>
 
 export const HelloErrorFrame = Type.Object(
   { type: Type.Literal('hello-error'), error: ErrorShape },
@@ -179,5 +212,5 @@ export type InboundEventFrame = Static<typeof InboundEventFrame>
 export const CancelFrame = Type.Object({ type: Type.Literal('cancel'), id: Id }, { $id: 'CancelFrame' })
 export type CancelFrame = Static<typeof CancelFrame>
 
-export type InboundFrame = HelloFrame | RequestFrame | InboundEventFrame | CancelFrame
-export type OutboundFrame = HelloOkFrame | HelloErrorFrame | ResponseFrame | EventFrame
+export type InboundFrame = HelloFrame | HelloProofFrame | RequestFrame | InboundEventFrame | CancelFrame
+export type OutboundFrame = HelloOkFrame | HelloChallengeFrame | HelloErrorFrame | ResponseFrame | EventFrame

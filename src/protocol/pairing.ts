@@ -23,3 +23,32 @@ export const Pairing = Type.Object(
   { $id: 'Pairing' },
 )
 export type Pairing = Static<typeof Pairing>
+
+const text = Type.Union([Type.String(), Type.Null()])
+const time = Type.Union([Timestamp, Type.Null()])
+
+/** A device that asked to be let in, or was. */
+export const DevicePairing = Type.Object(
+  {
+    kind: Type.Literal('device', { description: 'Something with a key of its own.' }),
+    state: Type.Union([Type.Literal('pending'), Type.Literal('approved')]),
+    requestId: Type.String(),
+    deviceId: Type.String({ description: 'Made from its public key.' }),
+    name: Type.String(),
+    clientId: Type.String(),
+    platform: Type.String(),
+    address: Type.String({ description: 'From where it asked.' }),
+    code: Type.Union([Type.String(), Type.Null()], {
+      description: 'What the device was told, to be compared; null once it was approved.',
+    }),
+    requestedAt: Timestamp,
+    expiresAt: time,
+    approvedAt: time,
+    approvedBy: text,
+  },
+  { $id: 'DevicePairing' },
+)
+export type DevicePairing = Static<typeof DevicePairing>
+
+export const AnyPairing = Type.Union([Pairing, DevicePairing])
+export type AnyPairing = Static<typeof AnyPairing>

@@ -107,20 +107,24 @@ t.test('of replaced tokens only those lose their holders that are gone or give o
     held('may-do-less-now'),
     held('moves-to-another-place'),
   ]
-  const lost = store.replace([
-    'unnamed-by-its-place',
-    'moves-to-another-place',
-    { token: 'stays-as-it-is', name: 'stays', scopes: ['read'] },
-    { token: 'may-do-less-now', name: 'less', role: 'viewer' },
-    { token: 'is-a-new-one', name: 'new' },
-  ])
-  t.strictSame([...lost].map(({ name }) => name).sort(), ['gone', 'less'])
-  t.ok(lost.has(gone) && lost.has(less))
-  t.equal(held('unnamed-by-its-place'), unnamed)
-  t.equal(held('moves-to-another-place'), moves)
-  t.equal(held('stays-as-it-is'), stays)
-  t.equal(store.authenticate('is-taken-away'), null)
-  t.match(held('may-do-less-now'), { role: 'viewer' })
-  t.match(held('is-a-new-one'), { name: 'new' })
+  const next = new TokenStore(
+    [
+      'unnamed-by-its-place',
+      'moves-to-another-place',
+      { token: 'stays-as-it-is', name: 'stays', scopes: ['read'] },
+      { token: 'may-do-less-now', name: 'less', role: 'viewer' },
+      { token: 'is-a-new-one', name: 'new' },
+    ],
+    undefined,
+    store,
+  )
+  const after = (token: string) => next.authenticate(token)!
+  t.strictSame(store.endedBy(next), { revoked: [gone], changed: [less] })
+  t.equal(after('unnamed-by-its-place'), unnamed)
+  t.equal(after('moves-to-another-place'), moves)
+  t.equal(after('stays-as-it-is'), stays)
+  t.equal(next.authenticate('is-taken-away'), null)
+  t.match(after('may-do-less-now'), { role: 'viewer' })
+  t.match(after('is-a-new-one'), { name: 'new' })
   t.end()
 })

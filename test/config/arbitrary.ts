@@ -27,7 +27,9 @@ export function anyValue(schema: TSchema): fc.Arbitrary<unknown> {
       .filter((text) => text.length <= (schema.maxLength ?? 4096))
   }
   if (KindGuard.IsUnion(schema)) return fc.oneof(...schema.anyOf.map(anyValue))
-  if (KindGuard.IsArray(schema)) return fc.array(anyValue(schema.items), { maxLength: 4 })
+  if (KindGuard.IsArray(schema)) {
+    return fc.array(anyValue(schema.items), { minLength: schema.minItems ?? 0, maxLength: 4 })
+  }
   if (KindGuard.IsRecord(schema)) {
     const pattern = new RegExp(Object.keys(schema.patternProperties)[0]!)
     const key = fc
@@ -71,6 +73,7 @@ export const anyConfig: fc.Arbitrary<Config> = (anyValue(ConfigSchema) as fc.Arb
       })),
       auth: {
         ...config.auth,
+        ...(config.auth.jwt && { jwt: { ...config.auth.jwt, jwksUri: 'https://id.example/keys' } }),
         tokens: config.auth.tokens.filter((entry) => {
           const { token, name } = typeof entry === 'string' ? { token: entry, name: undefined } : entry
           if (seen.has(token) || (name !== undefined && names.has(name))) return false

@@ -42,6 +42,33 @@ t.test('the same token or name twice is refused by position', async (t) => {
   )
 })
 
+t.test('the keys for JSON Web Tokens come over https, or from this machine', async (t) => {
+  const jwt = (uri: string, more = '') =>
+    yaml(`auth: { jwt: { issuer: i, audience: [a], jwksUri: "${uri}"${more} } }`)
+  for (const uri of [
+    'https://id.example/keys',
+    'http://127.0.0.1:1/keys',
+    'http://[::1]/',
+    'http://localhost/',
+  ]) {
+    t.strictSame(await problemsOf(t, jwt(uri)), [], uri)
+  }
+  for (const uri of [
+    'http://id.example/keys',
+    'http://127.0.0.1.evil.example/',
+    'ftp://id.example/',
+    'keys',
+  ]) {
+    t.match(await problemsOf(t, jwt(uri)), [
+      { path: 'auth.jwt.jwksUri', message: /expected an https address, or http on loopback/ },
+    ])
+  }
+  for (const name of ['none', 'HS256']) {
+    const problems = await problemsOf(t, jwt('https://id.example/keys', `, algorithms: [${name}]`))
+    t.match(problems, [{ path: 'auth.jwt.algorithms[0]' }], name)
+  }
+})
+
 t.test('agents that are named somewhere have to exist', async (t) => {
   const problems = await problemsOf(
     t,

@@ -21,7 +21,7 @@ t.test('an answer goes back to the channel that asked, once it is in the journal
 
 t.test('the answer to a thread goes into it, to the message that came last', async (t) => {
   const { channel, agent, say, connect } = await startWithChannel(t, { lanes: { collect: { quietMs: 10 } } })
-  const key = 'chat:%23room:t%3A1'
+  const key = 'chat:#room:t%3A1'
   const socket = await connect()
   await socket.call('sessions.create', { queueMode: 'collect' }, key)
   await say('first', '1', key)

@@ -59,7 +59,26 @@ const choice: [object, string][] = [
   [{ peer: 'x' }, 'params.code'],
   [{ code: '' }, 'params.code'],
   [{ channel: 'x', peer: 5 }, 'params.peer'],
+  [{ requestId: '' }, 'params.requestId'],
 ]
+const grant: [object, string][] = [
+  [{ role: 'emperor' }, 'params.role'],
+  [{ scopes: ['all'] }, 'params.scopes.0'],
+  [{ scopes: 'read' }, 'params.scopes'],
+  [{ sessions: [] }, 'params.sessions'],
+  [{ sessions: [''] }, 'params.sessions.0'],
+  [{ sessions: ['*', 5] }, 'params.sessions.1'],
+  [{ limits: { connections: -1 } }, 'params.limits.connections'],
+]
+const token: [object, string][] = [
+  [{}, 'params.tokenId'],
+  [{ tokenId: 'x', name: 'x' }, 'params.tokenId'],
+  [{ tokenId: '' }, 'params.tokenId'],
+  [{ name: 5 }, 'params.name'],
+]
+
+const withAll = (common: object, cases: [object, string][]): [object, string][] =>
+  cases.map(([params, path]) => [{ ...common, ...params }, path])
 
 const schedule = { everyMs: 60_000 }
 const payload = { kind: 'agentTurn', message: 'x' }
@@ -278,9 +297,51 @@ const CASES: readonly Case[] = [
     method: 'pairing.approve',
     session: 'none',
     scope: 'admin',
-    bad: [...choice, [{ code: 'x', group: 'yes' }, 'params.group']],
+    bad: [
+      ...choice,
+      [{ code: 'x', group: 'yes' }, 'params.group'],
+      [{ code: 'x', name: '' }, 'params.name'],
+      ...withAll({ code: 'x' }, grant),
+    ],
   },
   { method: 'pairing.reject', session: 'none', scope: 'admin', bad: choice },
+  {
+    method: 'tokens.new',
+    session: 'none',
+    scope: 'admin',
+    bad: [
+      [{}, 'params.name'],
+      [{ name: '' }, 'params.name'],
+      [{ name: 'with blank' }, 'params.name'],
+      [{ name: 'jwt:alice' }, 'params.name'],
+      [{ name: long(64) }, 'params.name'],
+      [{ name: 'x', expiresInMs: 0 }, 'params.expiresInMs'],
+      [{ name: 'x', expiresInMs: '1d' }, 'params.expiresInMs'],
+      ...withAll({ name: 'x' }, grant),
+    ],
+  },
+  { method: 'tokens.list', session: 'none', scope: 'admin', bad: [...page, ...cursor] },
+  { method: 'tokens.revoke', session: 'none', scope: 'admin', bad: token },
+  {
+    method: 'tokens.rotate',
+    session: 'none',
+    scope: 'admin',
+    bad: [...token, [{ name: 'x', overlapMs: -1 }, 'params.overlapMs']],
+  },
+  { method: 'devices.list', session: 'none', scope: 'admin', bad: [...page, ...cursor] },
+  { method: 'devices.revoke', session: 'none', scope: 'admin', bad: id('deviceId') },
+  {
+    method: 'audit.list',
+    session: 'none',
+    scope: 'admin',
+    bad: [
+      ...page,
+      ...cursor,
+      [{ principal: '' }, 'params.principal'],
+      [{ method: 5 }, 'params.method'],
+      [{ since: -1 }, 'params.since'],
+    ],
+  },
   { method: 'agent.questions', session: 'optional', scope: 'read' },
   {
     method: 'agent.answer',
