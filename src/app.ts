@@ -25,10 +25,12 @@ import healthRoutes from '../routes/health.js'
 import infoRoutes from '../routes/info.js'
 import agentMethods from '../routes/methods/agents.js'
 import channelMethods from '../routes/methods/channels.js'
+import connectionMethods from '../routes/methods/connections.js'
 import deliveryMethods from '../routes/methods/deliveries.js'
 import eventMethods from '../routes/methods/events.js'
 import gatewayMethods from '../routes/methods/gateway.js'
 import laneMethods from '../routes/methods/lanes.js'
+import logMethods from '../routes/methods/logs.js'
 import pairingMethods from '../routes/methods/pairing.js'
 import sessionMethods from '../routes/methods/sessions.js'
 import workerMethods from '../routes/methods/workers.js'
@@ -38,6 +40,7 @@ import { AgentRegistry, isBuiltIn } from './agents/registry.js'
 import { loadTlsMaterial, secureContextOptions, type TlsMaterial } from './auth/tls-material.js'
 import type { Config } from './config/schema.js'
 import { ConnectorRegistry, isBuiltIn as isBuiltInConnector } from './connectors/registry.js'
+import { LogTap } from './logs/log-tap.js'
 import { VERSION } from './version.js'
 
 export interface AppOptions {
@@ -50,6 +53,8 @@ export interface AppOptions {
   readonly sources?: ReadonlyMap<string, string>
   /** A pino logger; default: silent. */
   readonly logger?: FastifyBaseLogger
+  /** What the logger writes, for `logs.tail`: its `write` is the logger's hook `streamWrite`. Default: there is nothing of it. */
+  readonly logs?: LogTap
   /** Validate what methods return as well; for tests. */
   readonly checkResults?: boolean
 }
@@ -162,7 +167,7 @@ async function loadTls({
 
 async function compose(
   app: FastifyInstance,
-  { config, home, baseDir, sources, checkResults }: AppOptions,
+  { config, home, baseDir, sources, logs = new LogTap(), checkResults }: AppOptions,
   material: TlsMaterial | null,
 ): Promise<void> {
   await app.register(closing, { config })
@@ -195,6 +200,8 @@ async function compose(
   await app.register(deliveryMethods)
   await app.register(channelMethods)
   await app.register(pairingMethods)
+  await app.register(connectionMethods)
+  await app.register(logMethods, { config, logs })
   await app.register(thirdParty, { config, baseDir })
 
   await app.register(

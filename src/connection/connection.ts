@@ -26,6 +26,10 @@ export class Connection implements Subscriber, OutboxOwner {
   state: ConnectionState = 'new'
   client: ClientInfo | null = null
   upgrade: UpgradeInfo | null
+  readonly address: string
+  /** Its place among all that ever were. */
+  number = 0
+  framesIn = 0
   /** Pings since the peer last showed that it lives. */
   unansweredPings = 0
   /** The initial “everything” was not yet replaced by a subscription of its own. */
@@ -53,6 +57,7 @@ export class Connection implements Subscriber, OutboxOwner {
   ) {
     const { connection, rateLimit } = services.config
     this.upgrade = upgrade
+    this.address = upgrade.address
     this.outbox = new Outbox(stream, services.flusher, this, connection.maxBufferedBytes)
     this.#bucket = new RateBucket(rateLimit.frames.max, rateLimit.frames.windowMs)
     this.#helloTimer = setTimeout(() => {
@@ -77,6 +82,7 @@ export class Connection implements Subscriber, OutboxOwner {
   receive(data: Buffer, isBinary: boolean): void {
     if (this.state === 'closed') return
     this.services.stats.framesReceived++
+    this.framesIn++
     if (isBinary) {
       this.close('BINARY')
       return

@@ -42,6 +42,11 @@ export const CLOSE = {
     reconnect: true,
     description: 'The client reads too slowly; come back and resume.',
   },
+  CLOSED_BY_OPERATOR: {
+    code: 4411,
+    reconnect: false,
+    description: 'An operator has closed this connection.',
+  },
   RATE_LIMITED: {
     code: 4429,
     reconnect: true,

@@ -5,6 +5,7 @@ import type { Scope } from './contract.js'
 import { ErrorShape } from './errors.js'
 import { SessionSummary } from './frames.js'
 import { InboundEvent } from './inbound-event.js'
+import { LogLine } from './log-line.js'
 import { Pairing } from './pairing.js'
 import { Id, JsonObject, Seq, Timestamp } from './primitives.js'
 
@@ -334,6 +335,14 @@ export const EVENTS = {
     scope: 'admin',
     session: false,
     payload: Type.Object({ pairing: Pairing, approved: Type.Boolean() }),
+  }),
+  log: event({
+    name: 'log',
+    summary: 'A line of the gateway’s log, sent to those connections alone that have asked by `logs.tail`.',
+    durable: false,
+    scope: 'admin',
+    session: false,
+    payload: LogLine,
   }),
   gatewayShutdown: event({
     name: 'gateway.shutdown',
