@@ -208,7 +208,7 @@ async function compose(
     async (routes) => {
       await routes.register(healthRoutes)
       await routes.register(metricsRoutes, { config })
-      await routes.register(infoRoutes)
+      await routes.register(infoRoutes, { config, version: VERSION })
       await routes.register(channelRoutes)
       await routes.register(websocketRoutes, { version: VERSION })
     },

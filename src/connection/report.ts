@@ -1,6 +1,6 @@
 import type { Static } from '@sinclair/typebox'
-import { decodeSeqCursor } from '../sessions/cursor.js'
 import type { ConnectionInfo } from '../protocol/index.js'
+import { decodeSeqCursor } from '../sessions/cursor.js'
 import type { Connection } from './connection.js'
 import type { Connections } from './connections.js'
 

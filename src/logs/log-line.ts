@@ -25,7 +25,8 @@ export function lineReader(config: Config, env: NodeJS.ProcessEnv): (text: strin
     const { level, time, msg, pid, hostname, ...fields } = parse(clean(text, secrets))
     return {
       at: typeof time === 'number' ? time : 0,
-      level: LOG_LEVELS[Math.min(Math.max(Math.floor(Number(level) / 10), 1), LOG_LEVELS.length) - 1] ?? 'info',
+      level:
+        LOG_LEVELS[Math.min(Math.max(Math.floor(Number(level) / 10), 1), LOG_LEVELS.length) - 1] ?? 'info',
       message: typeof msg === 'string' ? shorten(msg) : '',
       fields: redact(fields) as Record<string, unknown>,
     }
@@ -75,7 +76,8 @@ function shorten(text: string): string {
 function secretsOf(config: Config, env: NodeJS.ProcessEnv): string[] {
   const found = new Set<string>()
   const add = (secret: string | undefined) => {
-    if (secret !== undefined && secret.length >= SHORTEST_SECRET) found.add(JSON.stringify(secret).slice(1, -1))
+    if (secret !== undefined && secret.length >= SHORTEST_SECRET)
+      found.add(JSON.stringify(secret).slice(1, -1))
   }
   const compare = (value: unknown, redacted: unknown, key: string): void => {
     if (typeof value === 'string') {

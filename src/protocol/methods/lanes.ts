@@ -44,7 +44,9 @@ export const lanesList = contract({
   large: true,
   params: Type.Object({
     channel: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
-    running: Type.Optional(Type.Boolean({ description: 'Only those in which a run has begun, or none has.' })),
+    running: Type.Optional(
+      Type.Boolean({ description: 'Only those in which a run has begun, or none has.' }),
+    ),
     paused: Type.Optional(Type.Boolean({ description: 'Only those that are paused, or that are not.' })),
     limit: Type.Optional(PageLimit),
     cursor: Type.Optional(Cursor),
