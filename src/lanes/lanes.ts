@@ -3,7 +3,6 @@ import { within } from '../lifecycle/within.js'
 import { GatewayError, type InboundEvent } from '../protocol/index.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { LaneDispatcher } from './dispatcher.js'
-import type { Lane } from './lane.js'
 import {
   describe,
   fits,
