@@ -9,8 +9,8 @@ import { allContracts } from '../../src/docs/methods-doc.js'
 import * as protocol from '../../src/protocol/index.js'
 import { type JsonMap, SharedSchemas } from '../../src/published/schemas.js'
 
-/** The pinned wire, beside this file's source. */
-export const SNAPSHOT = join(dirname(docsFolder()), 'test/protocol/wire.snapshot.json')
+/** The pinned wire, beside this file's source: a line for each leaf, so that changes are read, and merged, line by line. */
+export const SNAPSHOT = join(dirname(docsFolder()), 'test/protocol/wire.snapshot.txt')
 
 /** Everything that goes over the wire, by its shape: texts for people are not part of it. */
 export function currentWire(): JsonMap {
@@ -43,7 +43,7 @@ function withoutTexts(this: unknown, key: string, value: unknown): unknown {
 }
 
 export function wireText(): string {
-  return `${JSON.stringify(currentWire(), null, 1)}\n`
+  return `${leavesOf(currentWire()).join('\n')}\n`
 }
 
 /** Each leaf as `path: value`. */

@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises'
-import { Parser } from '@asyncapi/parser'
 import type { TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { Ajv2020 } from 'ajv/dist/2020.js'
@@ -70,18 +69,6 @@ t.test('every example is what its schema says', async (t) => {
     t.strictSame(problems(events.get(name)!.payload, payload), [], name)
   t.strictSame(problems(HealthReport, HEALTH_EXAMPLE), [])
   t.strictSame(problems(ErrorShape, (ERROR_EXAMPLE as Document).error), [])
-})
-
-t.test('/asyncapi.json is a document of AsyncAPI, as its parser says', async (t) => {
-  const { url } = await startApp(t)
-  const text = await (await fetch(`${url}/asyncapi.json`)).text()
-  const diagnostics = await new Parser().validate(text)
-  t.strictSame(
-    diagnostics
-      .filter(({ severity }) => severity <= 1)
-      .map(({ code, message, path }) => `${code} ${path.join('/')}: ${message}`),
-    [],
-  )
 })
 
 t.test(
