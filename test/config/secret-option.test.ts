@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import t from 'tap'
-import { parseOptions } from '../../src/agents/options.js'
+import { parseOptions } from '../../src/config/parse-options.js'
 import { ConfigError } from '../../src/config/problems.js'
 import { type SecretRule, secretOption } from '../../src/config/secret-option.js'
 import type { JsonObject } from '../../src/protocol/index.js'

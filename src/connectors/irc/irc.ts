@@ -1,4 +1,4 @@
-import { parseOptions } from '../../agents/options.js'
+import { parseOptions } from '../../config/parse-options.js'
 import type { Log } from '../../log.js'
 import { GatewayError } from '../../protocol/errors.js'
 import type { Capabilities, Connector, ConnectorFactory, Inlet, OutgoingPart, Sent } from '../connector.js'

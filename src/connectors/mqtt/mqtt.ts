@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { IClientOptions, IPublishPacket } from 'mqtt'
-import { parseOptions } from '../../agents/options.js'
+import { parseOptions } from '../../config/parse-options.js'
 import { resolveConfigPath } from '../../config/paths.js'
 import { GatewayError, type JsonObject } from '../../protocol/index.js'
 import type { Connector, ConnectorFactoryContext, Inlet } from '../connector.js'

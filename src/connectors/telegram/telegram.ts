@@ -1,5 +1,5 @@
 import type { Update } from 'grammy/types'
-import { parseOptions } from '../../agents/options.js'
+import { parseOptions } from '../../config/parse-options.js'
 import type {
   Capabilities,
   Connector,

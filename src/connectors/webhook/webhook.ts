@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { parseOptions } from '../../agents/options.js'
+import { parseOptions } from '../../config/parse-options.js'
 import { GatewayError, type JsonObject, toErrorShape } from '../../protocol/index.js'
 import type { Connector, ConnectorFactoryContext, EndpointAnswer, Received } from '../connector.js'
 import type { Template } from '../template.js'

@@ -1,6 +1,6 @@
 import { jid } from '@xmpp/client'
 import { abortable } from '../../agents/abort.js'
-import { parseOptions } from '../../agents/options.js'
+import { parseOptions } from '../../config/parse-options.js'
 import type { Log } from '../../log.js'
 import { GatewayError } from '../../protocol/errors.js'
 import type {
