@@ -153,7 +153,13 @@ async function checkConnectors({
     maxAttachmentBytes,
     sources,
   })
-  for (const { connector } of entries) await connector.close?.()
+  for (const { name, connector } of entries) {
+    const { unset: variable } = connector
+    if (variable !== undefined) {
+      logger.warn({ connector: name, variable }, 'a secret is not set; its channel will not connect')
+    }
+    await connector.close?.()
+  }
 }
 
 /** Null: TLS is off. */

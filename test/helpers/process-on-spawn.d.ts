@@ -1,8 +1,4 @@
 declare module 'process-on-spawn' {
-  /** What a process is about to be started with; `env` may be replaced. */
-  interface StartingProcess {
-    env: NodeJS.ProcessEnv
-  }
-  const processOnSpawn: { addListener(listener: (child: StartingProcess) => void): void }
+  const processOnSpawn: { addListener: () => void }
   export default processOnSpawn
 }

@@ -4,6 +4,7 @@ import { GatewayError } from '../../src/protocol/errors.js'
 import { temporaryFolder } from '../helpers/app.js'
 import { type ScriptedRun, startScripted } from '../helpers/scripted-agent.js'
 import type { Frame, TestSocket } from '../helpers/socket.js'
+import { until } from '../helpers/until.js'
 
 type Gateway = Awaited<ReturnType<typeof startScripted>>
 
@@ -138,7 +139,8 @@ class History {
     for (const key of [0, 1, 2].map(keyOf)) await this.socket.request('lanes.resume', {}, key)
     const problems: string[] = []
     for (const { runId } of this.accepted.values()) await this.socket.call('agent.wait', { runId })
-    if (this.gateway.app.lanes.dispatcher.pending > 0) problems.push('something still waits')
+    // Its outcome is told from within the commit; the lane hears of it right after.
+    await until(() => this.gateway.app.lanes.dispatcher.pending === 0)
     if (this.overlaps > 0) problems.push('two runs at once in a lane')
     const { epoch } = this.gateway.app.journal
     const all = await this.gateway.connect({ resume: { epoch, seq: 0 } })

@@ -19,7 +19,6 @@ export const secret = secretOption('secret', {
   // Of a key of 24 to 64 bytes (Standard Webhooks, Signature scheme).
   pattern: '^whsec_(?=.{32,88}$)(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$',
   expected: '`whsec_` and base64, as Standard Webhooks has it',
-  mayBeUnset: true,
 })
 
 export const HttpOptions = Type.Object(
