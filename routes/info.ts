@@ -1,6 +1,56 @@
-import type { FastifyInstance } from 'fastify'
+import { createHash } from 'node:crypto'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Config } from '../src/config/schema.js'
 
-/** The catalogue of methods and events over HTTP. */
-export default async function infoRoutes(app: FastifyInstance): Promise<void> {
-  app.get('/methods', { onRequest: [app.auth.require('read')] }, async () => app.methods.catalogue())
+export interface InfoRoutesOptions {
+  config: Config
+  version: string
+}
+
+interface Document {
+  readonly text: string
+  readonly etag: string
+}
+
+/** The published contract over HTTP: the catalogue of methods and events, OpenAPI and AsyncAPI. Each is made when it is first asked for. */
+export default async function infoRoutes(
+  app: FastifyInstance,
+  { config, version }: InfoRoutesOptions,
+): Promise<void> {
+  const { basePath } = config
+
+  const publish = (path: string, make: () => Promise<object>) => {
+    let document: Promise<Document> | undefined
+    app.get(path, { onRequest: [app.auth.require('read')] }, async (request, reply) => {
+      document ??= make().then(encode)
+      return answer(await document, request, reply)
+    })
+  }
+
+  publish('/methods', async () => app.methods.catalogue())
+
+  publish('/openapi.json', async () => {
+    const { openApi } = await import('../src/published/openapi.js')
+    return openApi({ version, basePath, metricsAuth: config.metrics.auth })
+  })
+
+  publish('/asyncapi.json', async () => {
+    const { asyncApi } = await import('../src/published/asyncapi.js')
+    const contracts = app.methods.names.map((name) => app.methods.get(name).contract)
+    const host = `${config.host.includes(':') ? `[${config.host}]` : config.host}:${config.port}`
+    return asyncApi({ version, basePath, host, tls: config.tls.enabled, contracts })
+  })
+}
+
+function encode(document: object): Document {
+  const text = JSON.stringify(document)
+  return { text, etag: `"${createHash('sha256').update(text).digest('base64url').slice(0, 22)}"` }
+}
+
+/** A copy may be kept, but is asked for each time: the next gateway at this address may have other methods (RFC 9111 §5.2.2.4). */
+function answer({ text, etag }: Document, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  reply.headers({ etag, 'cache-control': 'private, no-cache' })
+  const known = request.headers['if-none-match']?.split(',').map((tag) => tag.trim().replace(/^W\//, ''))
+  if (known?.some((tag) => tag === etag || tag === '*')) return reply.code(304).send()
+  return reply.type('application/json; charset=utf-8').send(text)
 }

@@ -99,7 +99,14 @@ export default async function websocketRoutes(
       name: 'lurkbot-gateway',
       version,
       protocol: PROTOCOL_VERSION,
-      links: { websocket: 'ws', health: 'health', metrics: 'metrics', methods: 'methods' },
+      links: {
+        websocket: 'ws',
+        health: 'health',
+        metrics: 'metrics',
+        methods: 'methods',
+        openapi: 'openapi.json',
+        asyncapi: 'asyncapi.json',
+      },
     }),
     wsHandler: accept,
   })

@@ -31,6 +31,7 @@ import infoRoutes from '../routes/info.js'
 import agentMethods from '../routes/methods/agents.js'
 import channelMethods from '../routes/methods/channels.js'
 import configMethods from '../routes/methods/config.js'
+import connectionMethods from '../routes/methods/connections.js'
 import cronMethods from '../routes/methods/cron.js'
 import deliveryMethods from '../routes/methods/deliveries.js'
 import eventMethods from '../routes/methods/events.js'
@@ -38,6 +39,7 @@ import gatewayMethods from '../routes/methods/gateway.js'
 import hookMethods from '../routes/methods/hooks.js'
 import identityMethods from '../routes/methods/identity.js'
 import laneMethods from '../routes/methods/lanes.js'
+import logMethods from '../routes/methods/logs.js'
 import pairingMethods from '../routes/methods/pairing.js'
 import sessionMethods from '../routes/methods/sessions.js'
 import skillMethods from '../routes/methods/skills.js'
@@ -52,6 +54,7 @@ import { LiveConfig } from './config/live.js'
 import type { ConfigLoader } from './config/load.js'
 import type { Config } from './config/schema.js'
 import { ConnectorRegistry, isBuiltIn as isBuiltInConnector } from './connectors/registry.js'
+import { LogTap } from './logs/log-tap.js'
 import { VERSION } from './version.js'
 
 export interface AppOptions {
@@ -69,6 +72,8 @@ export interface AppOptions {
   readonly fileHash?: string
   /** A pino logger; default: silent. */
   readonly logger?: FastifyBaseLogger
+  /** What the logger writes, for `logs.tail`: its `write` is the logger's hook `streamWrite`. Default: there is nothing of it. */
+  readonly logs?: LogTap
   /** Validate what methods return as well; for tests. */
   readonly checkResults?: boolean
 }
@@ -168,7 +173,13 @@ async function checkConnectors({
     maxAttachmentBytes,
     sources,
   })
-  for (const { connector } of entries) await connector.close?.()
+  for (const { name, connector } of entries) {
+    const { unset: variable } = connector
+    if (variable !== undefined) {
+      logger.warn({ connector: name, variable }, 'a secret is not set; its channel will not connect')
+    }
+    await connector.close?.()
+  }
 }
 
 /** Null: TLS is off. */
@@ -185,7 +196,7 @@ async function compose(
   options: AppOptions,
   material: TlsMaterial | null,
 ): Promise<void> {
-  const { home, baseDir, sources, checkResults, logger } = options
+  const { home, baseDir, sources, logs = new LogTap(), checkResults, logger } = options
   const live = new LiveConfig(options)
   // What the plugins read is what is in effect.
   const { config } = live
@@ -237,13 +248,15 @@ async function compose(
   await app.register(cronMethods)
   await app.register(configMethods)
   await app.register(identityMethods)
+  await app.register(connectionMethods)
+  await app.register(logMethods, { live, logs })
   await app.register(thirdParty, { config, baseDir })
 
   await app.register(
     async (routes) => {
       await routes.register(healthRoutes)
       await routes.register(metricsRoutes, { config })
-      await routes.register(infoRoutes)
+      await routes.register(infoRoutes, { config, version: VERSION })
       await routes.register(channelRoutes)
       await routes.register(websocketRoutes, { version: VERSION })
     },

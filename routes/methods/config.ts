@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { requireUnconfined } from '../../src/auth/rights.js'
 import type { Origin } from '../../src/config/control.js'
 import { ConfigError } from '../../src/config/problems.js'
 import { ConfigSchema } from '../../src/config/schema.js'
@@ -16,7 +17,10 @@ import {
 export default async function configMethods(app: FastifyInstance): Promise<void> {
   const control = app.configControl
 
-  app.method(configGet, ({ path }) => control.get(path))
+  app.method(configGet, ({ path }, { principal }) => {
+    requireUnconfined(principal)
+    return control.get(path)
+  })
 
   app.method(configSchema, () => ({ schema: ConfigSchema }))
 
@@ -33,7 +37,10 @@ export default async function configMethods(app: FastifyInstance): Promise<void>
   )
 }
 
-const originOf = ({ principal }: RequestContext): Origin => ({ source: 'rpc', by: principal.name })
+function originOf({ principal }: RequestContext): Origin {
+  requireUnconfined(principal)
+  return { source: 'rpc', by: principal.name }
+}
 
 /** Problems of a configuration are the client's to mend: all of them, with where each comes from. */
 async function explained<T>(change: () => Promise<T>): Promise<T> {

@@ -18,11 +18,13 @@ const DEFAULT_PAGE = 50
 export default async function laneMethods(app: FastifyInstance): Promise<void> {
   const { lanes, journal } = app
 
-  app.method(lanesList, ({ limit = DEFAULT_PAGE }, { principal }) =>
-    lanes.list(limit, (key) => principal.allowsSession(key)),
+  app.method(lanesList, ({ limit = DEFAULT_PAGE, ...query }, { principal }) =>
+    lanes.list({ limit, ...query }, (key) => principal.allowsSession(key)),
   )
 
-  app.method(lanesGet, (_params, { sessionKey }) => lanes.report(sessionKey!))
+  app.method(lanesGet, ({ limit = DEFAULT_PAGE, cursor }, { sessionKey }) =>
+    lanes.inspect(sessionKey!, { limit, cursor }),
+  )
 
   app.method(lanesPause, (_params, { sessionKey }) => lanes.pause(sessionKey!))
 

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import type { ContentBlock } from '@agentclientprotocol/sdk'
+import { parseOptions } from '../config/parse-options.js'
 import { resolveConfigPath } from '../config/paths.js'
 import { ConfigError } from '../config/problems.js'
 import type { JsonObject } from '../protocol/index.js'
@@ -14,7 +15,6 @@ import { prompt } from './acp/prompt.js'
 import type { Agent, AgentFactoryContext, RunContext } from './agent.js'
 import { newest } from './backend/history.js'
 import { secretsOf } from './backend/options.js'
-import { parseOptions } from './options.js'
 
 /**
  * An agent that speaks the Agent Client Protocol on its standard input and output: one process, started at the first run, and

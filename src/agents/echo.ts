@@ -1,8 +1,8 @@
 import { Type } from '@sinclair/typebox'
+import { parseOptions } from '../config/parse-options.js'
 import type { JsonObject } from '../protocol/index.js'
 import { abortError } from './abort.js'
 import type { Agent } from './agent.js'
-import { parseOptions } from './options.js'
 
 export const EchoOptions = Type.Object({}, { additionalProperties: false })
 

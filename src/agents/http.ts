@@ -1,4 +1,5 @@
 import { Webhook } from 'standardwebhooks'
+import { parseOptions } from '../config/parse-options.js'
 import { GatewayError, type InboundEvent, type JsonObject } from '../protocol/index.js'
 import { givenSkills } from '../skills/given.js'
 import { abortable, abortError } from './abort.js'
@@ -10,7 +11,6 @@ import { post } from './backend/post.js'
 import { ACCEPT, readAnswer, WHO } from './http/answer.js'
 import { failure } from './http/failures.js'
 import { checkOptions, HttpOptions, secret as secretOption } from './http/options.js'
-import { parseOptions } from './options.js'
 
 /** How long a connection may take to end after an answer is done; one that ended serves the next run. */
 const LINGER_MS = 50

@@ -2,12 +2,12 @@ import { stat } from 'node:fs/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { Type } from '@sinclair/typebox'
+import { parseOptions } from '../config/parse-options.js'
 import { resolveConfigPath } from '../config/paths.js'
 import { ConfigError } from '../config/problems.js'
 import { GatewayError, type InboundEvent, JsonObject } from '../protocol/index.js'
 import { abortable, abortError } from './abort.js'
 import type { Agent, AgentFactoryContext, AgentReply, HistoryMessage, RunContext } from './agent.js'
-import { parseOptions } from './options.js'
 
 export const ModuleOptions = Type.Object(
   {

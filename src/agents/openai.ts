@@ -1,3 +1,4 @@
+import { parseOptions } from '../config/parse-options.js'
 import { GatewayError, type JsonObject } from '../protocol/index.js'
 import { abortable, abortError } from './abort.js'
 import type { Agent, AgentFactoryContext, AgentReply, RunContext } from './agent.js'
@@ -8,7 +9,6 @@ import { readAnswer, WHO } from './openai/answer.js'
 import { failure } from './openai/failures.js'
 import { type ChatMessage, chatMessages } from './openai/messages.js'
 import { apiKey, checkOptions, completionsUrl, OpenAiOptions } from './openai/options.js'
-import { parseOptions } from './options.js'
 
 /** How long a connection may take to end after an answer is done; one that ended serves the next run. */
 const LINGER_MS = 50

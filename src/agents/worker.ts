@@ -1,6 +1,6 @@
+import { parseOptions } from '../config/parse-options.js'
 import type { JsonObject } from '../protocol/index.js'
 import type { AgentFactoryContext } from './agent.js'
-import { parseOptions } from './options.js'
 import { WorkerOptions } from './worker/options.js'
 import { WorkerPool } from './worker/pool.js'
 

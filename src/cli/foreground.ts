@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import { type ConfigDraft, type LoadedConfig, loadConfig } from '../config/load.js'
 import { ConfigError, formatProblem } from '../config/problems.js'
 import type { Config } from '../config/schema.js'
+import { LogTap } from '../logs/log-tap.js'
 import { VERSION } from '../version.js'
 import { localAddress } from './address.js'
 import { CliError } from './cli-error.js'
@@ -33,6 +34,7 @@ export class Foreground {
   readonly #options: ForegroundOptions
   #loaded: LoadedConfig | null = null
   #log: Logger | null = null
+  readonly #logs = new LogTap()
   #app: FastifyInstance | null = null
   /** Where it listens, as the pid file says. */
   #place: Place | null = null
@@ -126,13 +128,19 @@ export class Foreground {
   async #open(loaded: LoadedConfig, port: number): Promise<void> {
     const { config } = loaded
     if (this.#log === null || config.log.format !== this.#loaded?.config.log.format) {
-      this.#log = await createLogger(config.log)
+      this.#log = await createLogger(config.log, this.#logs)
     }
     this.#log.level = config.log.level
+    this.#logs.keep(config.log.keepLines)
     this.#loaded = loaded
     const { buildApp } = await import('../app.js')
     if (this.#stopping) return
-    const app = await buildApp({ ...loaded, logger: this.#log, load: (draft) => this.#load(draft) })
+    const app = await buildApp({
+      ...loaded,
+      logger: this.#log,
+      logs: this.#logs,
+      load: (draft) => this.#load(draft),
+    })
     this.#app = app
     if (this.#stopping) return
     try {

@@ -268,6 +268,12 @@ export const ConfigSchema = Type.Object(
           default: 'auto',
           description: '`auto`: pretty on a terminal, JSON otherwise.',
         }),
+        keepLines: Type.Integer({
+          minimum: 1,
+          maximum: 10_000,
+          default: 500,
+          description: 'How many of the newest lines are kept in memory, for `logs.tail`.',
+        }),
       },
       'What is logged, to standard output.',
     ),

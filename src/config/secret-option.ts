@@ -12,8 +12,6 @@ export interface SecretRule {
   /** The same in words. */
   readonly expected: string
   readonly required?: boolean
-  /** A variable that is not set is no problem of the options: whoever uses the secret says `NOT_LINKED`. */
-  readonly mayBeUnset?: boolean
 }
 
 /** Options that hold a secret under `<name>`, or under `<name>Env` the name of the environment variable that does. */
@@ -26,6 +24,11 @@ export interface SecretOption<N extends string> {
   /** The secret; undefined: none is configured, or its variable is not set. */
   read(options: HoldsSecret<N>, env: NodeJS.ProcessEnv): string | undefined
   /**
+   * The variable that is to hold the secret and is not set. No problem of the options, which would keep the whole gateway
+   * from starting: whoever needs the secret answers `NOT_LINKED`.
+   */
+  unset(options: HoldsSecret<N>, env: NodeJS.ProcessEnv): string | undefined
+  /**
    * What the schema cannot say, without showing what was found.
    * @param steps where the options are
    */
@@ -33,7 +36,7 @@ export interface SecretOption<N extends string> {
 }
 
 export function secretOption<N extends string>(name: N, rule: SecretRule): SecretOption<N> {
-  const { is, more = '', pattern, expected, required = false, mayBeUnset = false } = rule
+  const { is, more = '', pattern, expected, required = false } = rule
   const nameEnv = `${name}Env` as const
   const value = Type.String({
     pattern,
@@ -48,6 +51,8 @@ export function secretOption<N extends string>(name: N, rule: SecretRule): Secre
   return {
     schema: properties as SecretOption<N>['schema'],
     read: (options, env) => options[name] ?? readVariable(options[nameEnv], env),
+    unset: (options, env) =>
+      readVariable(options[nameEnv], env) === undefined ? options[nameEnv] : undefined,
     *check(options, env, steps = []) {
       const variable = options[nameEnv]
       const problem = (key: string, message: string) => ({ path: formatPath([...steps, key]), message })
@@ -62,10 +67,7 @@ export function secretOption<N extends string>(name: N, rule: SecretRule): Secre
       }
       if (options[name] !== undefined) yield problem(name, `expected nothing beside ${nameEnv}`)
       const found = readVariable(variable, env)
-      if (found === undefined) {
-        if (!mayBeUnset)
-          yield problem(nameEnv, 'expected a variable that is set (what was found is not shown)')
-      } else if (!new RegExp(pattern).test(found)) {
+      if (found !== undefined && !new RegExp(pattern).test(found)) {
         yield problem(nameEnv, `expected a variable that holds ${expected} (its value is not shown)`)
       }
     },

@@ -29,6 +29,9 @@ export class Connection implements Subscriber, OutboxOwner {
   client: ClientInfo | null = null
   upgrade: UpgradeInfo | null
   readonly address: string
+  /** Its place among all that ever were. */
+  number = 0
+  framesIn = 0
   /** Pings since the peer last showed that it lives. */
   unansweredPings = 0
   /** The initial “everything” was not yet replaced by a subscription of its own. */
@@ -79,6 +82,7 @@ export class Connection implements Subscriber, OutboxOwner {
   receive(data: Buffer, isBinary: boolean): void {
     if (this.state === 'closed') return
     this.services.stats.framesReceived++
+    this.framesIn++
     if (isBinary) {
       this.close('BINARY')
       return

@@ -113,11 +113,16 @@ export class Connections implements ConnectionServices {
     for (const turn of this.#turns) yield* turn
   }
 
+  find(id: string): Connection | undefined {
+    for (const connection of this) if (connection.id === id) return connection
+    return undefined
+  }
+
   add(connection: Connection): void {
     this.#turns[this.#nextTurn]!.add(connection)
     this.#nextTurn = (this.#nextTurn + 1) % HEARTBEAT_TURNS
     this.#size++
-    this.stats.accepted++
+    connection.number = ++this.stats.accepted
   }
 
   opened(connection: Connection): void {

@@ -86,6 +86,7 @@ const NOTHING: Outgoing[] = []
  * because frames are whole and compression is off; `ws` itself writes only control frames.
  */
 export class Outbox {
+  framesOut = 0
   #queue: Outgoing[] = NOTHING
   #queuedBytes = 0
   /** At most this much of what is unread the peer has asked for. */
@@ -167,6 +168,7 @@ export class Outbox {
     const bytes = this.flusher.encode(queue)
     const { stats } = this.flusher
     stats.framesSent += queue.length
+    this.framesOut += queue.length
     stats.bytesSent += bytes.length
     stats.writes++
     const much = this.maxBytes / 2

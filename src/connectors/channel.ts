@@ -210,6 +210,10 @@ export class Channel {
       const message = `The connector did not end ${MAX_ABANDONED} connections when it was told to; restart the gateway.`
       return { error: new GatewayError('UNAVAILABLE', message, { retryable: false }), heldMs: null }
     }
+    if (entry.connector.unset !== undefined) {
+      const message = `The variable ${entry.connector.unset} is not set.`
+      return { error: new GatewayError('NOT_LINKED', message), heldMs: null }
+    }
     const attempt = new Attempt({
       connectTimeoutMs: config.reconnect.connectTimeoutMs,
       graceMs: config.stopGraceMs,

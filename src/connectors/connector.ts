@@ -23,6 +23,11 @@ export interface IncomingMessage extends Target {
   readonly text: string
   readonly attachments?: readonly Static<typeof Attachment>[]
   /**
+   * Asks for names of people, its sender's and those in the text. Called once it is decided that the message is taken, or that a
+   * stranger is to be told a code; takes the place of what is given here. Rejects as `files`.
+   */
+  readonly names?: (signal: AbortSignal) => Promise<Pick<IncomingMessage, 'sender' | 'text'>>
+  /**
    * Fetches attachments that have to be asked for. Called once it is decided that the message is taken, and by whom it may be
    * written, so that strangers cost no download; what it resolves with takes the place of what is given here. Rejects only for
    * what the platform has to send again.
@@ -128,6 +133,11 @@ export interface Capabilities {
 export interface Connector {
   readonly type: string
   readonly capabilities: Capabilities
+  /**
+   * The environment variable that is to hold a secret of it, and is not set: then `listen` is not called, and the status of the
+   * channel is `failed` with `NOT_LINKED`.
+   */
+  readonly unset?: string
   /**
    * Connects, and receives until `signal` aborts; then resolves. Rejects when it cannot connect or the connection is lost:
    * it does not reconnect by itself but is called again after a backoff, unless the error is not retryable. One call at a

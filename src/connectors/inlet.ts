@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
 import { createPrincipal, type Principal } from '../auth/principal.js'
 import { idsOfSuffix, suffixOfEvent } from '../journal/ids.js'
 import type { AcceptedEvent, Incoming } from '../lanes/intake.js'
+import { ownKey } from '../lanes/own-key.js'
 import type { Log } from '../log.js'
 import { GatewayError, type JsonObject, MESSAGE_RECEIVED } from '../protocol/index.js'
 import { Turns } from '../sessions/turns.js'
@@ -50,8 +50,6 @@ type Refusal = Extract<Received, { accepted: false }>
 
 /** What the protocol takes of a sender's id or name; a longer name is cut. */
 const MAX_SENDER_LENGTH = 256
-/** Longer ids of messages become keys by their digest. */
-const MAX_KEY_LENGTH = 128
 
 /** What a channel's messages pass before the gateway's door (spec §3 and §5): who may write, is it for us, is there room. */
 export class ChannelInlet {
@@ -90,7 +88,7 @@ export class ChannelInlet {
     const deadline = performance.now() + this.#options.limits.receiveTimeoutMs
     const refusal = this.#refusal(message)
     if (refusal !== null) return refusal
-    if (!this.#isAllowed(message)) return this.#refuseStranger(message)
+    if (!this.#isAllowed(message)) return this.#refuseStranger(message, signal)
     const parsed = parseCommand(message.text)
     if (parsed === null || !this.#isForUs(parsed.addressee)) {
       return this.#inTurn(message, () => this.#accept(message, deadline, signal))
@@ -157,11 +155,12 @@ export class ChannelInlet {
     return pairing.isPaired(entry.channel, sender.id) || pairing.isPaired(entry.channel, peer)
   }
 
-  async #refuseStranger(message: IncomingMessage): Promise<Refusal> {
+  async #refuseStranger(message: IncomingMessage, signal: AbortSignal): Promise<Refusal> {
     const { entry, pairing, codeTtlMs } = this.#options
     if (!entry.access.pairing) return { accepted: false, reason: 'not_allowed' }
     // In a group nobody is spoken to who did not ask for it.
-    const code = message.group && !message.mentioned ? null : await pairing.request(entry.channel, message)
+    const isSpokenTo = !message.group || message.mentioned
+    const code = isSpokenTo ? await pairing.request(entry.channel, await withNames(message, signal)) : null
     if (code !== null) {
       await this.#tell(message, TEXTS.pairing(code, Math.ceil(codeTtlMs / 60_000)), message.id)
     }
@@ -184,7 +183,7 @@ export class ChannelInlet {
 
   async #accept(given: IncomingMessage, deadline: number, signal: AbortSignal): Promise<Received> {
     const { entry, hasRoom, accept, log } = this.#options
-    const message = given.files === undefined ? given : await withFiles(given, given.files, signal)
+    const message = await withFiles(await withNames(given, signal), signal)
     try {
       const incoming = toIncoming(entry, message)
       const accepted = await patiently({ deadline, signal, hasRoom }, () => accept(incoming, this.#principal))
@@ -225,12 +224,13 @@ export class ChannelInlet {
   }
 }
 
-async function withFiles(
-  message: IncomingMessage,
-  files: NonNullable<IncomingMessage['files']>,
-  signal: AbortSignal,
-): Promise<IncomingMessage> {
-  const fetched = await files(signal)
+async function withNames(message: IncomingMessage, signal: AbortSignal): Promise<IncomingMessage> {
+  return message.names === undefined ? message : { ...message, ...(await message.names(signal)) }
+}
+
+async function withFiles(message: IncomingMessage, signal: AbortSignal): Promise<IncomingMessage> {
+  if (message.files === undefined) return message
+  const fetched = await message.files(signal)
   // What was cut off comes again with the next connection.
   signal.throwIfAborted()
   return { ...message, ...fetched }
@@ -242,7 +242,7 @@ function toIncoming({ type, channel }: ConnectorEntry, message: IncomingMessage)
     type: MESSAGE_RECEIVED,
     source: channel,
     sessionKey: sessionKeyOf(channel, message),
-    idempotencyKey: keyOf(type, id),
+    idempotencyKey: ownKey(type, id),
     payload: {
       // A conversation has no empty messages: one of attachments alone says what they are.
       content:
@@ -255,12 +255,6 @@ function toIncoming({ type, channel }: ConnectorEntry, message: IncomingMessage)
       origin: { messageId: id, senderId: sender.id, senderName: sender.name, group, at },
     } as JsonObject,
   }
-}
-
-function keyOf(type: string, id: string): string {
-  const key = `${type}:${id}`
-  if (key.length <= MAX_KEY_LENGTH) return key
-  return `${type}:${createHash('sha256').update(id).digest('base64url')}`
 }
 
 /** The platform's message again, in other words: its sender's name or the address of its picture may have changed. */

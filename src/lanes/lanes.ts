@@ -1,15 +1,22 @@
-import type { Static } from '@sinclair/typebox'
 import type { Journal } from '../journal/journal.js'
 import { within } from '../lifecycle/within.js'
-import { GatewayError, type InboundEvent, type LaneState } from '../protocol/index.js'
+import { GatewayError, type InboundEvent } from '../protocol/index.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { LaneDispatcher } from './dispatcher.js'
-import type { Lane } from './lane.js'
+import {
+  describe,
+  fits,
+  type LanePage,
+  type LaneQuery,
+  type LaneReport,
+  listLanes,
+  listWaiting,
+  type PageOptions,
+  type WaitingPage,
+} from './lane-report.js'
 import type { Outcomes } from './outcomes.js'
 import { type AbortCause, QueuedEvent } from './queued-event.js'
 import type { Runner } from './runner.js'
-
-export type LaneReport = Static<typeof LaneState>
 
 export interface LanesOptions {
   readonly dispatcher: LaneDispatcher<QueuedEvent>
@@ -81,11 +88,15 @@ export class Lanes {
       : describe(lane)
   }
 
+  /** The report of a session's lane with what waits in it. */
+  inspect(key: string, page: PageOptions): LaneReport & WaitingPage {
+    return { ...this.report(key), ...listWaiting(this.dispatcher.lane(key), page) }
+  }
+
   /** The lanes that `accept` lets through, longest waiting first. */
-  list(limit: number, accept: (key: string) => boolean): { lanes: LaneReport[]; total: number } {
-    const lanes = [...this.dispatcher.lanes()].filter((lane) => accept(lane.key))
-    const reports = lanes.map(describe).sort((a, b) => since(a) - since(b))
-    return { lanes: reports.slice(0, limit), total: reports.length }
+  list(query: LaneQuery, accept: (key: string) => boolean): LanePage {
+    const lanes = [...this.dispatcher.lanes()].filter((lane) => accept(lane.key) && fits(lane, query))
+    return listLanes(lanes.map(describe), query)
   }
 
   /**
@@ -151,31 +162,4 @@ export class Lanes {
 
 function queued(event: InboundEvent, crashes = 0): QueuedEvent {
   return new QueuedEvent(event, JSON.stringify(event.payload).length, null, crashes)
-}
-
-function describe(lane: Lane<QueuedEvent>): LaneReport {
-  const { running } = lane
-  let oldestAt: number | null = null
-  // Not that of the head alone: a more urgent event may have come later.
-  for (const { event } of lane) oldestAt = Math.min(event.at, oldestAt ?? event.at)
-  return {
-    sessionKey: lane.key,
-    waiting: lane.waiting,
-    paused: lane.paused,
-    oldestAt,
-    running:
-      running === null
-        ? null
-        : {
-            runId: running.event.runId,
-            eventId: running.event.id,
-            agent: running.agent,
-            attempt: running.attempt,
-            startedAt: running.startedAt,
-          },
-  }
-}
-
-function since(report: LaneReport): number {
-  return report.oldestAt ?? report.running?.startedAt ?? Number.MAX_SAFE_INTEGER
 }

@@ -47,6 +47,11 @@ export const CLOSE = {
     reconnect: true,
     description: 'The rights of these credentials were changed; come back and resume.',
   },
+  CLOSED_BY_OPERATOR: {
+    code: 4411,
+    reconnect: false,
+    description: 'An operator has closed this connection.',
+  },
   RATE_LIMITED: {
     code: 4429,
     reconnect: true,

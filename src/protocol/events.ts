@@ -6,6 +6,7 @@ import { CronJob, CronRun } from './cron.js'
 import { ErrorShape } from './errors.js'
 import { SessionSummary } from './frames.js'
 import { InboundEvent } from './inbound-event.js'
+import { LogLine } from './log-line.js'
 import { ConfigChanged } from './methods/config.js'
 import { AnyPairing } from './pairing.js'
 import { Id, JsonObject, Seq, Timestamp } from './primitives.js'
@@ -406,6 +407,14 @@ export const EVENTS = {
     scope: 'admin',
     session: false,
     payload: ConfigChanged,
+  }),
+  log: event({
+    name: 'log',
+    summary: 'A line of the gateway’s log, sent to those connections alone that have asked by `logs.tail`.',
+    durable: false,
+    scope: 'admin',
+    session: false,
+    payload: LogLine,
   }),
   gatewayShutdown: event({
     name: 'gateway.shutdown',

@@ -16,11 +16,15 @@ export const SessionKey = Type.String({
   description: 'A session key such as `telegram:123456789:main`.',
 })
 
+/** What the keys of the gateway's own events begin with (`ownKey`), and no client's. */
+export const OWN_KEY_PREFIX = 'gateway:'
+
 export const IdempotencyKey = Type.String({
   minLength: 1,
   maxLength: 128,
-  description:
-    'Makes a repeated send harmless: within 24 h the same key in the same session answers with the first one’s ids.',
+  pattern: `^(?!${OWN_KEY_PREFIX})`,
+  expected: `a key of at most 128 characters that does not begin with ${OWN_KEY_PREFIX}`,
+  description: `Makes a repeated send harmless: within 24 h the same key in the same session answers with the first one’s ids. Not \`${OWN_KEY_PREFIX}…\`.`,
 })
 
 export const Id = Type.String({ minLength: 1, maxLength: 128 })

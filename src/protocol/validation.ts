@@ -32,7 +32,9 @@ function invalid(root: string, error: ValueError | undefined): GatewayError {
 /** TypeBox says “Expected string length greater or equal to 1”: the rest of the sentence is what was expected. */
 function describe(error: ValueError): string {
   if (error.schema.pattern !== undefined && typeof error.value === 'string') {
-    return error.schema.description ?? `a string that matches ${error.schema.pattern}`
+    return (
+      error.schema.expected ?? error.schema.description ?? `a string that matches ${error.schema.pattern}`
+    )
   }
   if (Array.isArray(error.schema.anyOf)) {
     const literals = error.schema.anyOf.map((member: TSchema) =>

@@ -1,6 +1,7 @@
 import type { Principal } from '../auth/principal.js'
 import type { Journal } from '../journal/journal.js'
 import type { AcceptedEvent, Incoming } from '../lanes/intake.js'
+import { ownKey } from '../lanes/own-key.js'
 import type { Log } from '../log.js'
 import { type CronRun, GatewayError, toErrorShape } from '../protocol/index.js'
 import type { Clock } from './clock.js'
@@ -100,7 +101,7 @@ export class Firing {
       throw new GatewayError('UNAVAILABLE', `${job.running.length} runs of this job have not ended.`)
     }
     const dueAt = clock.now()
-    const key = `cron:${job.jobId}:manual:${job.runs}:${dueAt}`
+    const key = ownKey('cron', `${job.jobId}:manual:${job.runs}:${dueAt}`)
     const accepted = await accept(incomingOf(job, dueAt, key), principalOf(job))
     const fire: Fire = { dueAt, trigger: 'manual', nextRunAt: job.nextRunAt }
     const run = this.#runOf(job, fire, accepted)

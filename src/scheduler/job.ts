@@ -2,6 +2,7 @@ import { createPrincipal, type Principal } from '../auth/principal.js'
 import type { DocumentRecord } from '../journal/documents.js'
 import type { Entry } from '../journal/journal.js'
 import type { Incoming } from '../lanes/intake.js'
+import { ownKey } from '../lanes/own-key.js'
 import type { Scope } from '../protocol/contract.js'
 import { CRON_SOURCE, type CronOrigin, SYSTEM_EVENT } from '../protocol/cron.js'
 import {
@@ -113,7 +114,7 @@ export function incomingOf(job: Job, dueAt: number, key: string): Incoming {
 }
 
 /** Makes an event that is sent twice be accepted once. */
-export const dueKey = ({ jobId }: Job, dueAt: number): string => `cron:${jobId}:${dueAt}`
+export const dueKey = ({ jobId }: Job, dueAt: number): string => ownKey('cron', `${jobId}:${dueAt}`)
 
 export function jobEntry(name: 'cron.added' | 'cron.updated', job: Job): Entry {
   return entry(name, job.sessionKey, job.updatedAt, { job: describe(job) })

@@ -21,7 +21,7 @@ export function decodeSeqCursor(cursor: string): number {
   throw invalidCursor()
 }
 
-function invalidCursor(): GatewayError {
+export function invalidCursor(): GatewayError {
   const path = 'params.cursor'
   const expected = 'a nextCursor of this list'
   return new GatewayError('INVALID_REQUEST', `${path}: expected ${expected}`, { details: { path, expected } })

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { generate } from 'selfsigned'
 import t from 'tap'
-import { gatewayPing, sessionsSend } from '../../src/protocol/index.js'
+import { gatewayPing, logsTail, sessionsSend } from '../../src/protocol/index.js'
 import { runCli, spawnCli } from '../helpers/gateway-process.js'
 import { connected, gateway, newHome } from './running.js'
 
@@ -28,6 +28,14 @@ t.test('where nothing runs every command says so and how to start it', async (t)
     t.equal(code, 69)
     t.match(stderr, /not running at .*\n.*lurkbot gateway start/)
   }
+})
+
+t.test('the log of the program is there for logs.tail, and goes on to standard output', async (t) => {
+  const running = await gateway(t)
+  const client = await connected(t, running)
+  const { lines } = await client.request(logsTail, { limit: 1_000 })
+  t.match(lines.find(({ message }) => message === 'gateway started')?.fields, { home: running.home })
+  t.match(running.output(), '"msg":"gateway started"')
 })
 
 t.test('call prints the result as JSON, and an error with its code', async (t) => {

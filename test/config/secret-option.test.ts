@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import t from 'tap'
-import { parseOptions } from '../../src/agents/options.js'
+import { parseOptions } from '../../src/config/parse-options.js'
 import { ConfigError } from '../../src/config/problems.js'
 import { type SecretRule, secretOption } from '../../src/config/secret-option.js'
 import type { JsonObject } from '../../src/protocol/index.js'
@@ -34,13 +34,19 @@ t.test('what is missing, doubled or of another form is told without its value', 
   t.strictSame(parse({ token: 'abc', tokenEnv: 'T' }, { T: 'abc' }), {
     token: 'expected nothing beside tokenEnv',
   })
-  const unset = { tokenEnv: 'expected a variable that is set (what was found is not shown)' }
-  t.strictSame(parse({ tokenEnv: 'T' }), unset)
-  t.strictSame(parse({ tokenEnv: 'T' }, { T: ' \n' }), unset)
-  t.equal(parse({ tokenEnv: 'T' }, {}, { mayBeUnset: true }), undefined)
   t.strictSame(parse({ tokenEnv: 'T' }, { T: 'Secret' }), {
     tokenEnv: 'expected a variable that holds small letters and digits (its value is not shown)',
   })
+})
+
+t.test('a variable that is not set is named, and no problem of the options', async (t) => {
+  const token = secretOption('token', { ...RULE, required: true })
+  for (const env of [{}, { T: '' }, { T: ' \n' }]) {
+    t.equal(parse({ tokenEnv: 'T' }, env, { required: true }), undefined)
+    t.equal(token.unset({ tokenEnv: 'T' }, env), 'T')
+  }
+  t.equal(token.unset({ tokenEnv: 'T' }, { T: 'abc' }), undefined)
+  t.equal(token.unset({ token: 'abc' }, {}), undefined)
 })
 
 t.test('a secret in the wrong place is told with every other problem', async (t) => {

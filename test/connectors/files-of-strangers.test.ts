@@ -36,18 +36,32 @@ t.test('Telegram’s files of strangers, and of what is not meant for us, are no
   t.equal(api.callsOf('getFile').length, 1)
 })
 
-t.test('Slack’s files of strangers are not downloaded', async (t) => {
+t.test('Slack’s files of strangers are not downloaded, nor is anybody’s name asked for', async (t) => {
   const server = await slackServer(t)
   server.files.set('/files/a', { type: 'text/plain', bytes: Buffer.from('x') })
   const { botToken, appToken, apiUrl } = server
   const { outcomes } = await connected(t, { type: 'slack', botToken, appToken, apiUrl, allow: ['U1'] })
   const files = [{ name: 'a', mimetype: 'text/plain', url_private: `${server.url}/files/a`, size: 1 }]
-  await server.say({ user: 'U9', files }).acknowledged
+  const named = () =>
+    server.calls.flatMap(({ method, fields }) => (method === 'users.info' ? [fields.user] : []))
+  await server.say({ user: 'U9', text: 'from me and <@U2>', files }).acknowledged
   t.equal(await outcomes('not_allowed'), 1)
   t.strictSame(server.fileRequests, [])
-  await server.say({ user: 'U1', files }).acknowledged
+  t.strictSame(named(), [])
+  await server.say({ user: 'U1', text: 'hi <@U2>', files }).acknowledged
   t.equal(await outcomes('accepted'), 1)
   t.equal(server.fileRequests.length, 1)
+  t.strictSame(named().sort(), ['U1', 'U2'])
+})
+
+t.test('Slack is asked for the name of a stranger who is told a code', async (t) => {
+  const server = await slackServer(t)
+  const { botToken, appToken, apiUrl } = server
+  const { outcomes, connect } = await connected(t, { type: 'slack', botToken, appToken, apiUrl })
+  await server.say({ user: 'U1', text: 'hi' }).acknowledged
+  t.equal(await outcomes('not_paired'), 1)
+  const { pairings } = await (await connect()).call('pairing.list')
+  t.match(pairings, [{ peer: 'U1', name: 'Ada' }])
 })
 
 t.test('Discord’s files of strangers are not downloaded', async (t) => {

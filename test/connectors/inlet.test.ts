@@ -94,7 +94,7 @@ t.test('a message becomes an event of its conversation, with where it came from'
     type: 'message.received',
     source: 'chat',
     sessionKey: 'chat:#room:9',
-    idempotencyKey: 'scripted:42',
+    idempotencyKey: 'gateway:scripted:42',
     payload: {
       content: 'hello',
       attachments: [{ type: 'image/png', name: 'a.png', data: 'AA==' }],

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { freePort, startMosquitto } from '../helpers/mosquitto.js'
+import { freePort } from '../helpers/free-port.js'
+import { startMosquitto } from '../helpers/mosquitto.js'
 import { until } from '../helpers/until.js'
 import { ChannelGateway, HeldAgent } from './channel-gateway.js'
 import { reconnects } from './channel-metrics.js'

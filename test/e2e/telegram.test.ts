@@ -71,5 +71,7 @@ t.test('a conversation with telegram-test-api goes back and forth', async (t) =>
         .filter(({ message }) => String(message.chat_id) === peer)
         .map(({ message }) => message.text),
   }
-  await converse(t, await ChannelGateway.start(t, platform), platform)
+  const gateway = await ChannelGateway.start(t, platform)
+  await converse(t, gateway, platform)
+  t.equal(await gateway.stop(), 0)
 })

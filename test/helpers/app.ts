@@ -7,6 +7,7 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { buildApp } from '../../src/app.js'
 import { type Config, ConfigSchema } from '../../src/config/schema.js'
+import type { LogTap } from '../../src/logs/log-tap.js'
 import { TestSocket } from './socket.js'
 
 type Deep<T> = {
@@ -66,13 +67,14 @@ export async function startApp(
     home?: string
     baseDir?: string
     logger?: FastifyBaseLogger
+    logs?: LogTap
     prepare?: (app: FastifyInstance) => void | Promise<void>
   } = {},
 ): Promise<RunningApp> {
   const home = options.home ?? (await temporaryFolder(t))
   const config = testConfig(overrides)
-  const { logger, baseDir = home } = options
-  const app = await buildApp({ config, home, baseDir, logger, checkResults: true })
+  const { logger, logs, baseDir = home } = options
+  const app = await buildApp({ config, home, baseDir, logger, logs, checkResults: true })
   t.teardown(() => app.close())
   await options.prepare?.(app)
   await app.listen({ host: config.host, port: config.port })

@@ -82,9 +82,16 @@ export class ConnectorHost implements Inlet {
     return this.answer(whole)
   }
 
-  /** Fetches the files, as the gateway does of what it takes. */
-  complete: (message: IncomingMessage) => Promise<IncomingMessage> = async ({ files, ...message }) =>
-    files === undefined ? message : { ...message, ...(await files(this.#stop.signal)) }
+  /** Asks for the names and fetches the files, as the gateway does of what it takes. */
+  complete: (message: IncomingMessage) => Promise<IncomingMessage> = async ({
+    names,
+    files,
+    ...message
+  }) => ({
+    ...message,
+    ...(await names?.(this.#stop.signal)),
+    ...(await files?.(this.#stop.signal)),
+  })
 
   /** Listens, resolves once connected, and rejects with why it could not. */
   async start(): Promise<void> {

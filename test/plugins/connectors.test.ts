@@ -34,6 +34,21 @@ t.test('a conversation on a channel has its session, its order and its agent', a
   )
 })
 
+t.test('no key of a client makes a person’s message a duplicate', async (t) => {
+  const { connector, connect } = await startChannel(t)
+  const client = await connect()
+  const paramsWith = (idempotencyKey: string) => ({ content: 'mine', idempotencyKey })
+  for (const own of ['gateway:scripted:1', 'gateway:']) {
+    const error = await client.refused('sessions.send', paramsWith(own), 'scripted:9:main')
+    t.match(error, { code: 'INVALID_REQUEST', message: /does not begin with gateway:/ })
+  }
+  for (const key of ['scripted:1', '1']) {
+    t.ok(await client.call('sessions.send', paramsWith(key), 'scripted:9:main'))
+  }
+  const received = await connector.receive('hello', { id: '1', peer: '9' })
+  t.match(received, { accepted: true, duplicate: false })
+})
+
 t.test('a connector is told of a conversation that has a session, after a restart too', async (t) => {
   const home = await temporaryFolder(t)
   const start = () => startChannel(t, { journal: { type: 'sqlite' } }, undefined, { home })

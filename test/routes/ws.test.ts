@@ -27,7 +27,14 @@ t.test('plain HTTP at / tells what this is', async (t) => {
     name: 'lurkbot-gateway',
     version: VERSION,
     protocol: 1,
-    links: { websocket: 'ws', health: 'health', metrics: 'metrics', methods: 'methods' },
+    links: {
+      websocket: 'ws',
+      health: 'health',
+      metrics: 'metrics',
+      methods: 'methods',
+      openapi: 'openapi.json',
+      asyncapi: 'asyncapi.json',
+    },
   })
   const head = await fetch(`${url}/`, { method: 'HEAD' })
   t.equal(head.status, 200)

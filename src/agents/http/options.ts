@@ -22,7 +22,7 @@ export const SIGNING_SECRET = {
   expected: '`whsec_` and base64, as Standard Webhooks has it',
 }
 
-export const secret = secretOption('secret', { ...SIGNING_SECRET, mayBeUnset: true })
+export const secret = secretOption('secret', SIGNING_SECRET)
 
 export const HttpOptions = Type.Object(
   {

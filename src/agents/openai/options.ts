@@ -19,7 +19,6 @@ export const apiKey = secretOption('apiKey', {
   more: 'Left out: no key is sent.',
   pattern: '^[\\x21-\\x7e]+$',
   expected: 'visible ASCII characters without blanks',
-  mayBeUnset: true,
 })
 
 export const OpenAiOptions = Type.Object(

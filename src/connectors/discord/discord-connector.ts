@@ -15,7 +15,7 @@ import { discordError } from './errors.js'
 import { Gateway } from './gateway.js'
 import { Incoming } from './incoming.js'
 import { personsMessage } from './message.js'
-import { type DiscordOptions, intentBits } from './options.js'
+import { type DiscordOptions, intentBits, token as tokenOption } from './options.js'
 import { MAX_LENGTH, Outgoing } from './outgoing.js'
 import type { Session } from './session.js'
 
@@ -36,6 +36,7 @@ export class DiscordConnector implements Connector {
     previewIntervalMs: 1_200,
     trusted: false,
   }
+  readonly unset: string | undefined
   readonly #options: DiscordOptions
   readonly #token: string
   readonly #context: ConnectorFactoryContext
@@ -47,7 +48,9 @@ export class DiscordConnector implements Connector {
   /** Tries to resume it since it held. */
   #resumes = 0
 
-  constructor(options: DiscordOptions, token: string, context: ConnectorFactoryContext) {
+  constructor(options: DiscordOptions, context: ConnectorFactoryContext) {
+    const token = tokenOption.read(options, context.env) ?? ''
+    this.unset = tokenOption.unset(options, context.env)
     this.#options = options
     this.#token = token
     this.#context = context

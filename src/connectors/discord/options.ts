@@ -3,7 +3,7 @@ import { checkHttpUrl } from '../../config/http-url.js'
 import type { Problem } from '../../config/problems.js'
 import { secretOption } from '../../config/secret-option.js'
 
-const token = secretOption('token', {
+export const token = secretOption('token', {
   is: 'the token of the bot',
   pattern: '^[A-Za-z0-9_.-]{20,}$',
   expected: 'the token of a bot',
@@ -44,11 +44,6 @@ export type DiscordOptions = Static<typeof DiscordOptions>
 export function* checkOptions(options: DiscordOptions, env: NodeJS.ProcessEnv): Generator<Problem> {
   yield* token.check(options, env)
   yield* checkHttpUrl('apiUrl', options.apiUrl, 'an http or https URL')
-}
-
-/** Of options that were checked. */
-export function readToken(options: DiscordOptions, env: NodeJS.ProcessEnv): string {
-  return token.read(options, env)!
 }
 
 /** As the gateway of Discord takes them. */

@@ -1,4 +1,4 @@
-import { parseOptions } from '../../agents/options.js'
+import { parseOptions } from '../../config/parse-options.js'
 import type { Log } from '../../log.js'
 import { GatewayError } from '../../protocol/errors.js'
 import type { Capabilities, Connector, ConnectorFactory, Inlet, OutgoingPart, Sent } from '../connector.js'
@@ -12,12 +12,14 @@ import { checkOptions, IrcOptions } from './options.js'
 class IrcConnector implements Connector {
   readonly type = 'irc'
   readonly capabilities: Capabilities
+  readonly unset: string | undefined
   readonly #settings: LinkSettings
   readonly #log: Log
   #link: IrcLink | null = null
 
-  constructor(settings: LinkSettings, log: Log) {
+  constructor(settings: LinkSettings, unset: string | undefined, log: Log) {
     const { maxLineBytes } = settings.options
+    this.unset = unset
     this.#settings = settings
     this.#log = log
     this.capabilities = {
@@ -61,5 +63,6 @@ export const createIrcConnector: ConnectorFactory = (given, { env, baseDir, log 
     saslPassword: options.sasl && password.read(options.sasl, env),
     ca: readAuthorities(options.ca, baseDir),
   }
-  return new IrcConnector(settings, log)
+  const unset = password.unset(options, env) ?? (options.sasl && password.unset(options.sasl, env))
+  return new IrcConnector(settings, unset, log)
 }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { IClientOptions, IPublishPacket } from 'mqtt'
-import { parseOptions } from '../../agents/options.js'
+import { parseOptions } from '../../config/parse-options.js'
 import { resolveConfigPath } from '../../config/paths.js'
 import { GatewayError, type JsonObject } from '../../protocol/index.js'
 import type { Connector, ConnectorFactoryContext, Inlet } from '../connector.js'
@@ -30,6 +30,7 @@ export function createMqttConnector(given: JsonObject, context: ConnectorFactory
   const names = new PacketNames(options.receiveMaximum)
   const refused = new RefusedLog(log, name)
   const clientId = options.clientId ?? `lurkbot-${name}`
+  const { unset, ...credentials } = readCredentials(options, context.env)
   let current: MqttSession | null = null
   /** Bytes; the broker's own limit once it is known. */
   let maxPacketSize = options.maxPacketSize
@@ -61,8 +62,9 @@ export function createMqttConnector(given: JsonObject, context: ConnectorFactory
       // Who may publish is for the broker's accounts to say.
       trusted: true,
     },
+    unset,
     async listen(inlet, signal) {
-      const settings = await connectOptions(options, clientId, context)
+      const settings = await connectOptions(options, { clientId, ...credentials }, context)
       const { connect } = await import('mqtt')
       if (signal.aborted) return
       const session = new MqttSession(connect(options.url, settings), (packet) => take(inlet, packet))
@@ -94,11 +96,9 @@ export function createMqttConnector(given: JsonObject, context: ConnectorFactory
 
 async function connectOptions(
   options: MqttOptions,
-  clientId: string,
-  { baseDir, env }: ConnectorFactoryContext,
+  account: Pick<IClientOptions, 'clientId' | 'username' | 'password'>,
+  { baseDir }: ConnectorFactoryContext,
 ): Promise<IClientOptions> {
-  const { username, password, unset } = readCredentials(options, env)
-  if (unset !== null) throw new GatewayError('NOT_LINKED', `The variable ${unset} is not set.`)
   // Read at each attempt, so that renewed files are picked up.
   const read = async (option: 'ca' | 'cert' | 'key') => {
     const path = options[option]
@@ -112,9 +112,7 @@ async function connectOptions(
   const [ca, cert, key] = await Promise.all([read('ca'), read('cert'), read('key')])
   return {
     protocolVersion: 5,
-    clientId,
-    username,
-    password,
+    ...account,
     ca,
     cert,
     key,

@@ -6,7 +6,7 @@ import { text } from '../kinds.js'
 import { checkTemplate, createTemplate } from '../template.js'
 import { isFilter } from './topics.js'
 
-const ANY = { pattern: '[^]', expected: 'text that is not empty', mayBeUnset: true }
+const ANY = { pattern: '[^]', expected: 'text that is not empty' }
 const username = secretOption('username', { is: 'the user name', ...ANY })
 const password = secretOption('password', { is: 'the password', ...ANY })
 
@@ -146,14 +146,14 @@ function* checkTopics(options: MqttOptions): Generator<Problem> {
 export interface Credentials {
   readonly username: string | undefined
   readonly password: string | undefined
-  /** The variable that should hold one but is not set; null: none. */
-  readonly unset: string | null
+  /** The variable that is to hold one of them and is not set. */
+  readonly unset: string | undefined
 }
 
 export function readCredentials(options: MqttOptions, env: NodeJS.ProcessEnv): Credentials {
-  const credentials = { username: username.read(options, env), password: password.read(options, env) }
-  const unset = (['username', 'password'] as const).find(
-    (name) => options[`${name}Env`] !== undefined && credentials[name] === undefined,
-  )
-  return { ...credentials, unset: unset === undefined ? null : options[`${unset}Env`]! }
+  return {
+    username: username.read(options, env),
+    password: password.read(options, env),
+    unset: username.unset(options, env) ?? password.unset(options, env),
+  }
 }

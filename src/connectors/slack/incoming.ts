@@ -63,15 +63,15 @@ export class Incoming {
       text !== written ||
       message.parent_user_id === botUserId ||
       (group && thread !== null && thread !== ts && (await this.#isJoined({ peer: channel, thread })))
-    const [name, plain] = await Promise.all([this.#nameOf(user), this.#plain(text)])
     return {
       peer: channel,
       thread,
       id: ts,
-      sender: { id: user, name },
+      sender: { id: user },
       group,
       mentioned: group && mentioned,
-      text: plain,
+      text: toPlain(text, (user) => user),
+      names: (signal: AbortSignal) => this.#named(user, text, signal),
       ...(message.files?.length && { files: (signal: AbortSignal) => this.#files(message, signal) }),
       at: Math.floor(Number(ts) * 1000),
       ...(channel_type !== undefined && { metadata: { channelType: channel_type } }),
@@ -87,17 +87,16 @@ export class Incoming {
     return this.#options.joined.has(threadId(target)) || (await this.#inlet.knows(target))
   }
 
-  async #plain(text: string): Promise<string> {
-    const users = usersIn(text).slice(0, MAX_NAMES)
+  async #named(sender: string, text: string, signal: AbortSignal) {
+    const users = [sender, ...usersIn(text).slice(0, MAX_NAMES)]
+    const api = this.#options.api(signal)
     const names = new Map(
-      await Promise.all(users.map(async (user) => [user, await this.#nameOf(user)] as const)),
+      await Promise.all(users.map(async (user) => [user, await this.#names.nameOf(user, api)] as const)),
     )
-    return toPlain(text, (user) => names.get(user) ?? user)
-  }
-
-  #nameOf(user: string): Promise<string> {
-    const { api, signal } = this.#options
-    return this.#names.nameOf(user, api(signal))
+    return {
+      sender: { id: sender, name: names.get(sender)! },
+      text: toPlain(text, (user) => names.get(user) ?? user),
+    }
   }
 
   async #files({ files = [] }: SlackMessage, signal: AbortSignal) {

@@ -45,6 +45,8 @@ export type SlackOptions = Static<typeof SlackOptions>
 export interface SlackTokens {
   readonly bot: string
   readonly app: string
+  /** The variable that is to hold one of them and is not set. */
+  readonly unset: string | undefined
 }
 
 /** What the schema cannot say. */
@@ -56,5 +58,9 @@ export function* checkOptions(options: SlackOptions, env: NodeJS.ProcessEnv): Ge
 
 /** Of options that were checked. */
 export function readTokens(options: SlackOptions, env: NodeJS.ProcessEnv): SlackTokens {
-  return { bot: botToken.read(options, env)!, app: appToken.read(options, env)! }
+  return {
+    bot: botToken.read(options, env) ?? '',
+    app: appToken.read(options, env) ?? '',
+    unset: botToken.unset(options, env) ?? appToken.unset(options, env),
+  }
 }

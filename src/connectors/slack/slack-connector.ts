@@ -22,6 +22,7 @@ const MAX_JOINED = 10_000
 export class SlackConnector implements Connector {
   readonly type = 'slack'
   readonly capabilities: Capabilities
+  readonly unset: string | undefined
   readonly #options: SlackOptions
   readonly #tokens: SlackTokens
   readonly #context: ConnectorFactoryContext
@@ -30,6 +31,7 @@ export class SlackConnector implements Connector {
   readonly #joined = new Recent<true>(MAX_JOINED)
 
   constructor(options: SlackOptions, tokens: SlackTokens, context: ConnectorFactoryContext) {
+    this.unset = tokens.unset
     this.#options = options
     this.#tokens = tokens
     this.#context = context

@@ -1,4 +1,4 @@
-import { parseOptions } from '../../agents/options.js'
+import { parseOptions } from '../../config/parse-options.js'
 import type { ConnectorFactory } from '../connector.js'
 import { checkOptions, readTokens, SlackOptions } from './options.js'
 

@@ -9,7 +9,6 @@ export const token = secretOption('token', {
   pattern: '^[A-Za-z0-9:_-]+$',
   expected: 'a token as @BotFather gives it',
   required: true,
-  mayBeUnset: true,
 })
 
 export const TelegramOptions = Type.Object(

@@ -1,6 +1,5 @@
 import type { Update } from 'grammy/types'
-import { parseOptions } from '../../agents/options.js'
-import { GatewayError } from '../../protocol/errors.js'
+import { parseOptions } from '../../config/parse-options.js'
 import type {
   Capabilities,
   Connector,
@@ -51,22 +50,17 @@ const MAX_BEGUN = 1_000
  */
 export const createTelegramConnector: ConnectorFactory = (given, context) => {
   const options = parseOptions(TelegramOptions, given, (one) => checkOptions(one, context.env))
-  const token = tokenOption.read(options, context.env)
-  if (token === undefined) {
-    const fields = { variable: options.tokenEnv }
-    context.log.warn(fields, 'the token of a Telegram bot is not set; it will not connect')
-  }
-  return new TelegramConnector(options, token, context)
+  return new TelegramConnector(options, context)
 }
 
 class TelegramConnector implements Connector {
   readonly type = 'telegram'
   readonly capabilities = CAPABILITIES
+  readonly unset: string | undefined
   readonly endpoint?: Connector['endpoint']
   readonly #options: TelegramOptions
   readonly #context: ConnectorFactoryContext
   readonly #client: Client
-  readonly #hasToken: boolean
   /** Null: long polling. */
   readonly #webhook: Webhook | null
   readonly #messages: Messages
@@ -75,23 +69,22 @@ class TelegramConnector implements Connector {
   readonly #updates: Updates
   #bot: Bot | null = null
 
-  constructor(options: TelegramOptions, token: string | undefined, context: ConnectorFactoryContext) {
+  constructor(options: TelegramOptions, context: ConnectorFactoryContext) {
+    const token = tokenOption.read(options, context.env) ?? ''
+    this.unset = tokenOption.unset(options, context.env)
     this.#options = options
     this.#context = context
-    this.#client = createClient(token ?? '', options)
-    this.#hasToken = token !== undefined
+    this.#client = createClient(token, options)
     this.#messages = new Messages(this.#client, options.format)
     this.#previews = new Previews(this.#messages)
     this.#updates = new Updates(this.#client, options, context)
     const { webhookUrl: url, webhookCheckMs: checkMs } = options
-    const webhook =
-      url === undefined ? null : new Webhook(this.#client, token ?? '', { url, checkMs }, context.log)
+    const webhook = url === undefined ? null : new Webhook(this.#client, token, { url, checkMs }, context.log)
     if (webhook !== null) this.endpoint = (request, inlet) => this.#called(webhook, request, inlet)
     this.#webhook = webhook
   }
 
   async listen(inlet: Inlet, signal: AbortSignal): Promise<void> {
-    if (!this.#hasToken) throw new GatewayError('NOT_LINKED', 'The token of the bot is not set.')
     const { api, release } = this.#client
     const webhook = this.#webhook
     try {

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { parseOptions } from '../../agents/options.js'
+import { parseOptions } from '../../config/parse-options.js'
 import { GatewayError, type JsonObject, toErrorShape } from '../../protocol/index.js'
 import type { Connector, ConnectorFactoryContext, EndpointAnswer, Received } from '../connector.js'
 import type { Template } from '../template.js'
@@ -39,8 +39,8 @@ export async function createWebhookConnector(
       idempotent: true,
       trusted: options.verify !== 'none',
     },
+    unset,
     async listen(inlet, signal) {
-      if (unset !== null) throw new GatewayError('NOT_LINKED', `The variable ${unset} is not set.`)
       if (signal.aborted) return
       inlet.connected()
       await once(signal, 'abort')
@@ -75,14 +75,14 @@ export async function createWebhookConnector(
   }
 }
 
-/** The variable that should hold a secret but does not; null: none. */
+/** The variable that is to hold a secret and is not set. */
 function unsetVariable(
   { verify, secretEnv, signingSecretEnv }: WebhookOptions,
   secrets: readonly string[],
   signingSecret: string | null | undefined,
-): string | null {
-  if (verify !== 'none' && secrets.length === 0) return secretEnv ?? null
-  return signingSecret === undefined ? (signingSecretEnv ?? null) : null
+): string | undefined {
+  if (verify !== 'none' && secrets.length === 0) return secretEnv
+  return signingSecret === undefined ? signingSecretEnv : undefined
 }
 
 async function createSender(

@@ -1,6 +1,6 @@
 import { jid } from '@xmpp/client'
 import { abortable } from '../../agents/abort.js'
-import { parseOptions } from '../../agents/options.js'
+import { parseOptions } from '../../config/parse-options.js'
 import type { Log } from '../../log.js'
 import { GatewayError } from '../../protocol/errors.js'
 import type {
@@ -25,13 +25,15 @@ const TYPING_INTERVAL_MS = 20_000
 class XmppConnector implements Connector {
   readonly type = 'xmpp'
   readonly capabilities: Capabilities
+  readonly unset: string | undefined
   readonly #settings: LinkSettings
   readonly #ca: string | undefined
   readonly #log: Log
   #link: XmppLink | null = null
   #attempts = 0
 
-  constructor(settings: LinkSettings, ca: string | undefined, log: Log) {
+  constructor(settings: LinkSettings, unset: string | undefined, ca: string | undefined, log: Log) {
+    this.unset = unset
     this.#settings = settings
     this.#ca = ca
     this.#log = log
@@ -92,5 +94,6 @@ export const createXmppConnector: ConnectorFactory = (given, { env, baseDir, log
       password: password.read(room, env),
     })),
   }
-  return new XmppConnector(settings, readAuthorities(options.ca, baseDir), log)
+  const unset = [options, ...options.rooms].map((one) => password.unset(one, env)).find((one) => one)
+  return new XmppConnector(settings, unset, readAuthorities(options.ca, baseDir), log)
 }

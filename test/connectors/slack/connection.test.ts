@@ -1,5 +1,6 @@
 import { createServer } from 'node:net'
 import t from 'tap'
+import { abortable } from '../../../src/agents/abort.js'
 import { createSlackConnector } from '../../../src/connectors/slack/slack.js'
 import { connectorContext } from '../../helpers/connector-host.js'
 import { slackServer } from '../../helpers/slack-server.js'
@@ -87,11 +88,13 @@ t.test('a server that dies ends the connection; what was said meanwhile comes wi
 t.test('what is not yet taken when the connection is lost comes again', async (t) => {
   const { server, host } = await connected(t)
   const accept = host.answer
-  host.answer = () => new Promise(() => {})
+  const lost = new AbortController()
+  host.answer = () => abortable(new Promise(() => {}), lost.signal)
   const { acknowledged } = server.say({ text: 'wait' })
   await until(() => host.received.length === 1)
   await server.kill()
   await until(() => host.ended !== null)
+  lost.abort()
   host.answer = accept
   await server.start()
   await host.start()

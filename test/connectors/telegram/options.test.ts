@@ -4,7 +4,7 @@ import { ConfigError, type Problem } from '../../../src/config/problems.js'
 import { TelegramOptions } from '../../../src/connectors/telegram/options.js'
 import { createTelegramConnector } from '../../../src/connectors/telegram/telegram.js'
 import type { JsonObject } from '../../../src/protocol/index.js'
-import { connectorContext, hostOf } from '../../helpers/connector-host.js'
+import { connectorContext } from '../../helpers/connector-host.js'
 
 async function problemsOf(options: JsonObject, env: NodeJS.ProcessEnv = {}): Promise<readonly Problem[]> {
   try {
@@ -55,13 +55,6 @@ t.test('a token is needed, and never shown', async (t) => {
     t.match(problems, [{ path }])
     t.notMatch(JSON.stringify(problems), token)
   }
-})
-
-t.test('a token that is not set is said when it starts, and when it connects', async (t) => {
-  const context = connectorContext()
-  const host = hostOf(t, await createTelegramConnector({ tokenEnv: 'UNSET' }, context))
-  t.match(context.logged, [['warn', { variable: 'UNSET' }, /not set/]])
-  await t.rejects(host.start(), { code: 'NOT_LINKED', retryable: false })
 })
 
 t.test('the addresses are ones of http, without secrets', async (t) => {

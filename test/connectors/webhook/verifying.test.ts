@@ -2,7 +2,8 @@ import { createHmac } from 'node:crypto'
 import { Webhook } from 'standardwebhooks'
 import t from 'tap'
 import { createWebhookConnector } from '../../../src/connectors/webhook/webhook.js'
-import { connectorContext, hostOf } from '../../helpers/connector-host.js'
+import type { JsonObject } from '../../../src/protocol/index.js'
+import { connectorContext } from '../../helpers/connector-host.js'
 import { OTHER_SECRET, post, SECRET, serve } from './served.js'
 
 const BODY = JSON.stringify({ peer: 'alice', text: 'héllo' })
@@ -123,13 +124,13 @@ t.test('takes anything only where it is told so, and then trusts nobody', async 
   t.equal(signed.capabilities.trusted, true)
 })
 
-t.test('does not listen without its secret', async (t) => {
-  const connector = await createWebhookConnector({ secretEnv: 'HOOK' }, connectorContext())
-  await t.rejects(hostOf(t, connector).start(), {
-    code: 'NOT_LINKED',
-    message: 'The variable HOOK is not set.',
-    retryable: false,
-  })
+t.test('names the variable that is to hold a secret and does not', async (t) => {
+  const unset = async (options: JsonObject, env: NodeJS.ProcessEnv = {}) =>
+    (await createWebhookConnector(options, connectorContext({ env }))).unset
+  t.equal(await unset({ secretEnv: 'HOOK' }), 'HOOK')
+  t.equal(await unset({ secretEnv: 'HOOK' }, { HOOK: SECRET }), undefined)
+  t.equal(await unset({ secrets: [SECRET], signingSecretEnv: 'SIGN' }), 'SIGN')
+  t.equal(await unset({ verify: 'none' }), undefined)
 })
 
 t.test('says what is wrong with its options, without showing a secret', async (t) => {

@@ -23,7 +23,6 @@ t.test('an account and a password suffice', async (t) => {
 
 t.test('every problem names its path', async (t) => {
   t.same(problems({}).paths, ['passwordEnv'])
-  t.same(problems({ passwordEnv: 'UNSET' }).paths, ['passwordEnv'])
   t.same(problems({ jid: 'lurk', password: 'x', sevice: 'x' }).paths.sort(), ['jid', 'sevice'])
   t.same(problems({ jid: "l'>@x", password: 'x' }).paths, ['jid'])
   for (const service of ['example.org', 'ws://example.org', 'xmpp://a:b@example.org', 'xmpp:']) {
@@ -31,8 +30,8 @@ t.test('every problem names its path', async (t) => {
   }
   t.same(problems({ password: 'x', allowInsecure: true }).paths, ['allowInsecure'])
   t.same(problems({ password: 'x', allowInsecure: true, service: 'xmpps://x' }).paths, ['allowInsecure'])
-  const rooms = [{ jid: 'a@rooms.example.org' }, { jid: 'A@rooms.example.org', passwordEnv: 'UNSET' }]
-  t.same(problems({ password: 'x', rooms }).paths, ['rooms[1].passwordEnv', 'rooms[1].jid'])
+  const rooms = [{ jid: 'a@rooms.example.org' }, { jid: 'A@rooms.example.org', passwordEnv: 'BAD' }]
+  t.same(problems({ password: 'x', rooms }, { BAD: 'a\nb' }).paths, ['rooms[1].passwordEnv', 'rooms[1].jid'])
 })
 
 t.test('no problem shows a secret', async (t) => {

@@ -24,11 +24,19 @@ t.test('gateway.info tells what runs and what is connected', async (t) => {
 })
 
 t.test('gateway.health is the report of GET /health', async (t) => {
-  const { connect, app } = await startApp(t)
-  const { uptimeMs, ...report } = await (await connect()).call('gateway.health')
-  t.type(uptimeMs, 'number')
-  t.match((await app.inject('/health')).json(), report)
-  t.equal(report.status, 'ok')
+  const { connect, app, url } = await startApp(t)
+  const socket = await connect()
+  let mood: 'ok' | 'degraded' | 'failing' = 'ok'
+  app.health.add('mood', () => (mood === 'ok' ? { status: mood } : { status: mood, message: 'not so well' }))
+  for (mood of ['ok', 'degraded', 'failing'] as const) {
+    const response = await fetch(`${url}/health`)
+    const { uptimeMs: before, ...overHttp } = (await response.json()) as { uptimeMs: number; status: string }
+    const { uptimeMs: after, ...report } = await socket.call('gateway.health')
+    t.strictSame(report, overHttp)
+    t.ok(after >= before)
+    t.equal(report.status, mood)
+    t.equal(response.status, mood === 'failing' ? 503 : 200)
+  }
 })
 
 t.test('gateway.ping echoes whatever it is given', async (t) => {

@@ -136,3 +136,86 @@ t.test('a lane is paused and resumed only where there is a session', async (t) =
   t.match(await socket.call('lanes.resume', {}, KEY), { paused: false })
   t.equal(app.lanes.dispatcher.size, 0)
 })
+
+t.test('lanes.get tells what runs, since when, and page by page what waits behind it', async (t) => {
+  const { connect, agent } = await startScripted(t)
+  const socket = await connect()
+  const before = Date.now()
+  const first = await socket.call('sessions.send', { content: 'runs' }, KEY)
+  await agent.next()
+  const sent = []
+  for (const priority of ['system', 'chat', 'cron', 'chat'])
+    sent.push(await socket.call('sessions.send', { content: 'secret text', priority }, KEY))
+  const [system, chat, cron, chat2] = sent.map(({ eventId }) => eventId)
+  const { events, ...lane } = await socket.call('lanes.get', {}, KEY)
+  t.match(lane, {
+    sessionKey: KEY,
+    waiting: 4,
+    paused: false,
+    running: { eventId: first.eventId, runId: first.runId, agent: 'scripted', attempt: 1 },
+    nextCursor: null,
+  })
+  t.ok(lane.running.startedAt >= before - 1)
+  t.strictSame(
+    events.map(({ id, priority, position }: Frame) => [id, priority, position]),
+    [
+      [chat, 'chat', 1],
+      [chat2, 'chat', 2],
+      [system, 'system', 3],
+      [cron, 'cron', 4],
+    ],
+  )
+  t.match(events[0], { runId: sent[1].runId, type: 'message.received', source: 'ws', at: Number })
+  t.notMatch(JSON.stringify(events), /secret text/, 'no contents')
+  const page = await socket.call('lanes.get', { limit: 3 }, KEY)
+  t.strictSame(page.events, events.slice(0, 3))
+  t.strictSame((await socket.call('lanes.get', { limit: 3, cursor: page.nextCursor }, KEY)).events, [
+    events[3],
+  ])
+  await socket.call('agent.abort', { runId: sent[0].runId })
+  const moved = await socket.call('lanes.get', { limit: 3, cursor: page.nextCursor }, KEY)
+  t.same(
+    moved.events.map(({ id }: Frame) => id),
+    [chat, chat2, cron],
+    'what is gone: from the head, so that nothing is missed',
+  )
+  t.same(await socket.call('lanes.get', {}, 'web:idle'), {
+    sessionKey: 'web:idle',
+    waiting: 0,
+    paused: false,
+    oldestAt: null,
+    running: null,
+    events: [],
+    nextCursor: null,
+  })
+})
+
+t.test('lanes are listed page by page, longest waiting first, by channel and state', async (t) => {
+  const { connect, agent } = await startScripted(t)
+  const socket = await connect()
+  const keys = ['web:1', 'chat:1', 'web:2', 'chat:2', 'web:3']
+  for (const key of keys) {
+    await socket.call('sessions.send', { content: 'x' }, key)
+    await agent.next()
+  }
+  await socket.call('sessions.create', {}, 'web:paused')
+  await socket.call('lanes.pause', {}, 'web:paused')
+  const list = async (params: object) => {
+    const { lanes, nextCursor, total } = await socket.call('lanes.list', params)
+    return { keys: lanes.map(({ sessionKey }: Frame) => sessionKey), nextCursor, total }
+  }
+  const found: string[] = []
+  let cursor: string | null | undefined
+  while (cursor !== null) {
+    const page = await list({ limit: 2, ...(cursor && { cursor }) })
+    t.equal(page.total, 6)
+    found.push(...page.keys)
+    cursor = page.nextCursor
+  }
+  t.strictSame([...found].sort(), [...keys, 'web:paused'].sort())
+  t.equal(found.at(-1), 'web:paused', 'nothing waits in it')
+  t.strictSame((await list({ channel: 'chat' })).keys.sort(), ['chat:1', 'chat:2'])
+  t.strictSame((await list({ paused: true })).keys, ['web:paused'])
+  t.equal((await list({ running: true })).total, 5)
+  t.strictSame((await list({ running: false, paused: false })).keys, [])
+})

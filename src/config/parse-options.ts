@@ -1,14 +1,14 @@
 import { KindGuard, type Static, type TObject } from '@sinclair/typebox'
 import { Value, type ValueError, ValueErrorType } from '@sinclair/typebox/value'
-import { expectation, found, mayHoldSecret } from '../config/expectation.js'
-import { formatPath } from '../config/paths.js'
-import { ConfigError, type Problem } from '../config/problems.js'
-import { didYouMean } from '../config/suggest.js'
-import { pathOf } from '../config/validate.js'
 import type { JsonObject } from '../protocol/index.js'
+import { expectation, found, mayHoldSecret } from './expectation.js'
+import { formatPath } from './paths.js'
+import { ConfigError, type Problem } from './problems.js'
+import { didYouMean } from './suggest.js'
+import { pathOf } from './validate.js'
 
 /**
- * An agent's options with their defaults filled in; the given object stays as it is.
+ * The options of an agent or a connector with their defaults filled in; the given object stays as it is.
  *
  * @param check what the schema cannot say; asked only about options that fit the schema
  * @throws ConfigError with every problem; paths are relative to the options
