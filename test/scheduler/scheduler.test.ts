@@ -29,7 +29,7 @@ t.test('a job runs at its times, as a turn of the conversation', async (t) => {
     priority: 'cron',
     sessionKey: 'web:1:main',
     payload: { content: 'work', sender: 'cron', cron: { jobId: job.jobId, name: 'tick' } },
-    idempotencyKey: `cron:${job.jobId}:${noon + 60_000}`,
+    idempotencyKey: `gateway:cron:${job.jobId}:${noon + 60_000}`,
   })
   const { runId, id: eventId } = run.event
   const [first] = await fired(1)
