@@ -9,6 +9,7 @@ import type { QueuedEvent } from '../src/lanes/queued-event.js'
 import { Runner } from '../src/lanes/runner.js'
 import { boundedEventLabels, type Instruments } from '../src/metrics/instruments.js'
 import { EVENTS, GatewayError } from '../src/protocol/index.js'
+import { Conversations } from '../src/sessions/conversations.js'
 import { Router } from '../src/sessions/routing.js'
 import { Sessions } from '../src/sessions/sessions.js'
 
@@ -16,6 +17,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     lanes: Lanes
     sessions: Sessions
+    conversations: Conversations
     intake: Intake
     outcomes: Outcomes
     /** What agents ask and nobody has answered yet. */
@@ -97,6 +99,7 @@ export default fp<LanesPluginOptions>(
     })
     app.decorate('lanes', lanes)
     app.decorate('sessions', sessions)
+    app.decorate('conversations', new Conversations(journal, sessions))
     app.decorate('intake', intake)
     app.decorate('outcomes', outcomes)
     app.decorate('questions', questions)

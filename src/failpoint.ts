@@ -24,6 +24,8 @@ export const FAILPOINTS = [
   'retention.stepped',
   'retention.entries',
   'retention.expired',
+  'search.added',
+  'search.removed',
   'open.locked',
   'open.made',
   'open.migrating',

@@ -159,6 +159,10 @@ const Journal = section(
       60_000,
     ),
     idempotencyWindowMs: age(86_400_000, 'How long an idempotency key is remembered.', 1_000),
+    search: Type.Boolean({
+      default: true,
+      description: 'Whether messages are indexed, in the background, for `sessions.search`.',
+    }),
   },
   'The durable log.',
 )

@@ -1,6 +1,7 @@
 import type { Database } from 'better-sqlite3'
 import { failpoint } from '#failpoint'
 import type { MaintenanceStep } from './maintenance.js'
+import { SqliteSearchIndex } from './sqlite-search-index.js'
 
 /** Rows that one step removes: some milliseconds, after which waiting writes have their turn. */
 const STEP_ROWS = 500
@@ -48,10 +49,12 @@ const prepare = (db: Database) => ({
 export class SqliteMaintenance {
   readonly #db: Database
   readonly #sql: ReturnType<typeof prepare>
+  readonly #search: SqliteSearchIndex
 
   constructor(db: Database) {
     this.#db = db
     this.#sql = prepare(db)
+    this.#search = new SqliteSearchIndex(db)
   }
 
   /** See `MaintenanceStep` for what goes in and comes out. */
@@ -71,6 +74,10 @@ export class SqliteMaintenance {
         return this.#transaction(() => this.#planExpired(cutoff))
       case 'expired':
         return this.#transaction(() => this.#removeExpired(cutoff, upTo))
+      case 'unindex':
+        return this.#transaction(() => this.#search.remove())
+      case 'index':
+        return this.#transaction(() => this.#search.add())
       case 'vacuum':
         return this.#vacuum()
       case 'checkpoint':
