@@ -10,6 +10,7 @@ import { Runner } from '../src/lanes/runner.js'
 import { boundedEventLabels, type Instruments } from '../src/metrics/instruments.js'
 import { EVENTS, GatewayError } from '../src/protocol/index.js'
 import { Conversations } from '../src/sessions/conversations.js'
+import { SessionExpiry } from '../src/sessions/expiry.js'
 import { Router } from '../src/sessions/routing.js'
 import { Sessions } from '../src/sessions/sessions.js'
 
@@ -111,6 +112,12 @@ export default fp<LanesPluginOptions>(
       if (recovered > 0)
         log.info({ events: recovered }, 'continuing events that were accepted before the start')
     })
+    const { retentionMs } = config.sessions
+    if (retentionMs !== undefined) {
+      const expire = (key: string, cutoff: number) => sessions.expire(key, cutoff)
+      const expiry = new SessionExpiry({ retentionMs, journal, expire, log })
+      app.addHook('onClose', () => expiry.stop())
+    }
     app.addHook('preClose', async () => {
       await lanes.drain(config.shutdown.drainTimeoutMs, config.lanes.abortGraceMs * 2)
     })

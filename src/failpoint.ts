@@ -24,6 +24,7 @@ export const FAILPOINTS = [
   'retention.stepped',
   'retention.entries',
   'retention.expired',
+  'retention.trimmed',
   'search.added',
   'search.removed',
   'open.locked',

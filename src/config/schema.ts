@@ -4,6 +4,7 @@ import { Channels, Connector } from './schema-channels.js'
 import { age, bytes, closed, count, ms, named, section } from './schema-kinds.js'
 import { Overload } from './schema-overload.js'
 import { Auth, RateLimits, Tls } from './schema-security.js'
+import { Sessions } from './schema-sessions.js'
 
 export type { Role } from './schema-security.js'
 
@@ -130,14 +131,6 @@ const Lanes = section(
     reports: Reports,
   },
   'The serial queues of the sessions.',
-)
-
-const Sessions = section(
-  {
-    historyLimit: count(50, 'Messages that an agent is given as context.', 0),
-    cacheSize: count(10_000, 'Session records that are kept in memory.'),
-  },
-  'Conversations.',
 )
 
 const Journal = section(

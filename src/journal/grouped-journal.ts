@@ -82,6 +82,7 @@ export class GroupedJournal extends GroupedSessions implements Journal {
       },
       retentionMs,
       idempotencyWindowMs,
+      maxMessages: options.maxMessages,
       search: this.searches,
       now,
       wall,

@@ -19,7 +19,7 @@ const SEARCH_MAX_ROWS = 2_000
 /** Positions that are looked at in one go: some milliseconds. */
 const POSITIONS = 2_000
 /** Messages that are read in one go. */
-const MESSAGES = 50
+const MESSAGES = 20
 
 type Matches = (row: SessionRow) => boolean
 

@@ -12,6 +12,7 @@ import type { Log } from '../log.js'
  * - `documents`: documents that expired at or before the cutoff
  * - `planEntries`, `entries`: entries other than messages, older than the cutoff
  * - `planExpired`, `expired`: messages that left their conversation before the cutoff
+ * - `trim`: leaves messages to `expired` that are more than `cutoff` of their session
  * - `unindex`: takes messages that are gone out of what is searched
  * - `index`: adds the next messages to what is searched
  * - `vacuum`: gives free pages back to the file system
@@ -25,6 +26,7 @@ export type MaintenanceStep =
   | 'entries'
   | 'planExpired'
   | 'expired'
+  | 'trim'
   | 'unindex'
   | 'index'
   | 'vacuum'
@@ -32,7 +34,7 @@ export type MaintenanceStep =
 
 const FIRST_AFTER_MS = 5_000
 const INTERVAL_MS = 60_000
-/** A step of the search index is followed by so many times its own duration in which all writes have their turn. */
+/** A step that can wait is followed by so many times its own duration in which all writes have their turn. */
 const REST = 4
 
 export interface MaintenanceOptions {
@@ -41,6 +43,8 @@ export interface MaintenanceOptions {
   readonly onPurge: (seq: number) => void
   readonly retentionMs: number
   readonly idempotencyWindowMs: number
+  /** Messages of a session that stay. Default: all. */
+  readonly maxMessages?: number
   /** Whether messages are made ready for search. */
   readonly search: boolean
   readonly now: () => number
@@ -82,16 +86,17 @@ export class Maintenance {
   }
 
   async #runSteps(): Promise<void> {
-    const { now, wall, retentionMs, idempotencyWindowMs } = this.#options
+    const { now, wall, retentionMs, idempotencyWindowMs, maxMessages, search } = this.#options
     const cutoff = now() - retentionMs
     await this.#repeat('ended', cutoff)
     await this.#repeat('keys', now() - idempotencyWindowMs)
     // Of two times the earlier one: where they differ, the clock was set, and nothing goes before it has grown old by both.
     await this.#repeat('documents', Math.min(now(), wall()))
     await this.#purge('planEntries', 'entries', Math.min(cutoff, wall() - retentionMs))
+    if (maxMessages !== undefined) await this.#repeatGently('trim', maxMessages)
     await this.#purge('planExpired', 'expired', cutoff)
-    await this.#repeatGently('unindex')
-    if (this.#options.search) await this.#repeatGently('index')
+    await this.#repeatGently('unindex', 0)
+    if (search) await this.#repeatGently('index', 0)
     await this.#repeat('vacuum', 0)
     await this.#repeat('checkpoint', 0)
   }
@@ -100,11 +105,11 @@ export class Maintenance {
     while (!this.#stop.signal.aborted && (await this.#options.step(step, cutoff, 0)) > 0);
   }
 
-  async #repeatGently(step: MaintenanceStep): Promise<void> {
+  async #repeatGently(step: MaintenanceStep, cutoff: number): Promise<void> {
     const { signal } = this.#stop
     while (!signal.aborted) {
       const start = performance.now()
-      if ((await this.#options.step(step, 0, 0)) === 0) return
+      if ((await this.#options.step(step, cutoff, 0)) === 0) return
       await sleep((performance.now() - start) * REST, undefined, { signal }).catch(() => {})
     }
   }

@@ -2,6 +2,7 @@ import type { Database } from 'better-sqlite3'
 import { failpoint } from '#failpoint'
 import type { MaintenanceStep } from './maintenance.js'
 import { SqliteSearchIndex } from './sqlite-search-index.js'
+import { SqliteTrim } from './sqlite-trim.js'
 
 /** Rows that one step removes: some milliseconds, after which waiting writes have their turn. */
 const STEP_ROWS = 500
@@ -50,11 +51,13 @@ export class SqliteMaintenance {
   readonly #db: Database
   readonly #sql: ReturnType<typeof prepare>
   readonly #search: SqliteSearchIndex
+  readonly #trim: SqliteTrim
 
   constructor(db: Database) {
     this.#db = db
     this.#sql = prepare(db)
     this.#search = new SqliteSearchIndex(db)
+    this.#trim = new SqliteTrim(db)
   }
 
   /** See `MaintenanceStep` for what goes in and comes out. */
@@ -74,6 +77,8 @@ export class SqliteMaintenance {
         return this.#transaction(() => this.#planExpired(cutoff))
       case 'expired':
         return this.#transaction(() => this.#removeExpired(cutoff, upTo))
+      case 'trim':
+        return this.#transaction(() => this.#trim.step(cutoff))
       case 'unindex':
         return this.#transaction(() => this.#search.remove())
       case 'index':

@@ -1,6 +1,6 @@
 import type { HistoryMessage } from '../agents/agent.js'
 import type { Principal } from '../auth/principal.js'
-import type { Journal, StoredEntry } from '../journal/journal.js'
+import type { Journal, SessionRecord, StoredEntry } from '../journal/journal.js'
 import type { SearchHit } from '../journal/search.js'
 import { decodeSeqCursor } from './cursor.js'
 import { parseQuery } from './search-terms.js'
@@ -79,6 +79,18 @@ export class Conversations {
     }
     const isMore = last !== undefined && last !== entries.at(-1)
     return { lines, nextCursor: isMore ? String(last!.seq) : null }
+  }
+
+  /** The whole export, line by line. @throws `NOT_FOUND`. */
+  async lines(key: string): Promise<AsyncIterable<string>> {
+    return this.#lines(await this.#sessions.require(key))
+  }
+
+  async *#lines(record: SessionRecord): AsyncGenerator<string> {
+    yield jsonLine('session', this.#sessions.summary(record))
+    for await (const entries of this.#journal.messages(record.key)) {
+      for (const entry of entries) yield jsonLine('message', toMessage(entry))
+    }
   }
 }
 

@@ -185,13 +185,26 @@ export class Sessions {
     return this.#changes.take(key, async () => {
       await this.require(key)
       if (this.#options.isActive(key)) throw conflict(key, 'The session’s lane has work; abort it first.')
-      // Forgotten first: an event that comes from here on makes the session anew.
-      this.#cache.delete(key)
-      const ended = entry(EVENTS.sessionEnded.name, key, Date.now(), { reason: 'deleted' })
-      await this.#journal.deleteSession(key, [ended])
-      this.#snapshot = null
-      this.#options.onDeleted(key)
+      await this.#remove(key, 'deleted')
     })
+  }
+
+  /** Ends a session that was not used since `cutoff`; one that is at work or is gone stays as it is. */
+  expire(key: string, cutoff: number): Promise<void> {
+    return this.#changes.take(key, async () => {
+      const record = await this.find(key)
+      if (record !== null && record.updatedAt <= cutoff && !this.#options.isActive(key)) {
+        await this.#remove(key, 'expired')
+      }
+    })
+  }
+
+  async #remove(key: string, reason: 'deleted' | 'expired'): Promise<void> {
+    // Forgotten first: an event that comes from here on makes the session anew.
+    this.#cache.delete(key)
+    await this.#journal.deleteSession(key, [entry(EVENTS.sessionEnded.name, key, Date.now(), { reason })])
+    this.#snapshot = null
+    this.#options.onDeleted(key)
   }
 
   async list(

@@ -396,11 +396,11 @@ t.test('a session is exported as JSON lines, page by page', async (t) => {
     .split('\n')
     .map((line: string) => JSON.parse(line))
   const { session } = await socket.call('sessions.get', {}, KEY)
-  t.same(lines[0], { type: 'session', ...session })
+  t.same(lines[0], { ...session, type: 'session' })
   const { messages } = await socket.call('sessions.history', {}, KEY)
   t.same(
     lines.slice(1),
-    messages.map((message: Frame) => ({ type: 'message', ...message })),
+    messages.map((message: Frame) => Object.assign({ type: 'message' }, message)),
   )
   t.match(await socket.refused('sessions.export', {}, 'web:none'), { code: 'NOT_FOUND' })
 })
