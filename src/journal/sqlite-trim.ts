@@ -26,7 +26,7 @@ const prepare = (db: Database) => ({
   newest: db.prepare<unknown[], number | null>('SELECT max(updated_at) FROM sessions').pluck(),
   session: db.prepare<unknown[], Head>(
     `SELECT updated_at AS updatedAt, key, last_message AS lastMessage, reset_seq AS resetSeq FROM sessions
-     WHERE updated_at <= ?1 AND NOT (updated_at = ?1 AND key <= ?2) AND updated_at >= ?3
+     WHERE updated_at <= ? AND NOT (updated_at = ? AND key <= ?) AND updated_at >= ?
      ORDER BY updated_at DESC, key LIMIT 1`,
   ),
   previous: db
@@ -66,7 +66,7 @@ export class SqliteTrim {
   #begin(maxMessages: number): boolean {
     if (this.#place === null) this.#nextSince = this.#sql.newest.get() ?? 0
     const { updatedAt, key } = this.#place ?? { updatedAt: Number.MAX_SAFE_INTEGER, key: '' }
-    const session = this.#sql.session.get(updatedAt, key, this.#since)
+    const session = this.#sql.session.get(updatedAt, updatedAt, key, this.#since)
     this.#place = session ?? null
     if (session === undefined) {
       this.#since = this.#nextSince
