@@ -48,16 +48,17 @@ export abstract class GroupedSessions extends GroupedOutbox implements Search {
       (accept === undefined || accept(row.key))
     const few = await this.#fewSessions(query, matches)
     if (few !== null) return sessionPage(few, limit, null)
-    const rows = accept === undefined ? Math.min(limit + 1, PAGE_ROWS) : PAGE_ROWS
     const found: SessionRecord[] = []
     let from = query.before ?? null
-    for (let looked = 0; looked < LIST_ROWS; looked += rows) {
+    // One more than asked for tells whether there is a next page.
+    let rows = limit + 1
+    for (let looked = 0; looked < LIST_ROWS; looked += rows, rows *= 2) {
       if (looked > 0) await nextTurn()
+      rows = Math.min(rows, PAGE_ROWS)
       const page = await this.read(({ sessions }) => sessions.list(query, from, rows, matches))
       found.push(...page.items)
-      // One more than asked for tells whether there is a next page.
-      if (found.length > limit) return sessionPage(found, limit, null)
-      if (page.last === null || page.last.updatedAt < since) return sessionPage(found, limit, null)
+      const isEnd = page.last === null || page.last.updatedAt < since
+      if (found.length > limit || isEnd) return sessionPage(found, limit, null)
       from = page.last
     }
     return sessionPage(found, limit, from)

@@ -41,6 +41,11 @@ const prepare = (db: Database) => ({
     .pluck(),
   session: db.prepare<unknown[], SessionRow>(`SELECT ${SESSION} FROM sessions WHERE key = ?`),
   paused: db.prepare<unknown[], string>('SELECT key FROM sessions WHERE paused = 1').pluck(),
+  countRange: db
+    .prepare<unknown[], number>(
+      'SELECT count(*) FROM (SELECT 1 FROM sessions WHERE key >= ? AND key < ? LIMIT ?)',
+    )
+    .pluck(),
   range: db.prepare<unknown[], SessionRow>(
     `SELECT ${SESSION} FROM sessions WHERE key >= ? AND key < ? ORDER BY key LIMIT ?`,
   ),
@@ -97,8 +102,9 @@ export class SqliteSessionReads implements SessionReads {
   ): SessionRecord[] | null {
     const found = new Map<string, SessionRow>()
     for (const prefix of prefixes) {
-      const rows = this.#sql.range.all(prefix, prefix + LAST_CHARACTER, limit + 1)
-      for (const row of rows) found.set(row.key, row)
+      const range = [prefix, prefix + LAST_CHARACTER, limit + 1]
+      if ((this.#sql.countRange.get(...range) ?? 0) > limit) return null
+      for (const row of this.#sql.range.all(...range)) found.set(row.key, row)
       if (found.size > limit) return null
     }
     return [...found.values()].filter(matches).map(sessionOf)

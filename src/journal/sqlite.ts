@@ -153,9 +153,19 @@ class SqliteEngine implements Engine {
       await this.#search.close()
       await this.#worker.ask([ASK.renew, this.#suspect ? 1 : 0])
       this.#suspect = false
-    } finally {
-      if (!this.#closed) this.#reads = new SqliteReads(this.#path)
+    } catch (error) {
+      try {
+        this.#openReads()
+      } catch {
+        // Of the two errors the writer's says what is wrong.
+      }
+      throw error
     }
+    this.#openReads()
+  }
+
+  #openReads(): void {
+    if (!this.#closed) this.#reads = new SqliteReads(this.#path)
   }
 
   #fail(error: unknown): void {
