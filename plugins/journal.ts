@@ -20,7 +20,12 @@ export interface JournalPluginOptions {
 export default fp<JournalPluginOptions>(
   async (app, { config, home }) => {
     const { path = join(home, 'journal.db'), ...options } = config.journal
-    const journal = await openJournal({ ...options, path, log: app.log })
+    const journal = await openJournal({
+      ...options,
+      path,
+      maxMessages: config.sessions.maxMessages,
+      log: app.log,
+    })
     app.decorate('journal', journal)
     app.addHook('onClose', async () => app.closing.step('journal', () => journal.close()))
 

@@ -10,6 +10,8 @@ import type { QueuedEvent } from '../src/lanes/queued-event.js'
 import { Runner, type RunnerOptions } from '../src/lanes/runner.js'
 import { boundedEventLabels, type Instruments } from '../src/metrics/instruments.js'
 import { EVENTS, GatewayError } from '../src/protocol/index.js'
+import { Conversations } from '../src/sessions/conversations.js'
+import { SessionExpiry } from '../src/sessions/expiry.js'
 import { Router } from '../src/sessions/routing.js'
 import { Sessions } from '../src/sessions/sessions.js'
 
@@ -17,6 +19,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     lanes: Lanes
     sessions: Sessions
+    conversations: Conversations
     intake: Intake
     outcomes: Outcomes
     /** What agents ask and nobody has answered yet. */
@@ -110,6 +113,7 @@ export default fp<LanesPluginOptions>(
     })
     app.decorate('lanes', lanes)
     app.decorate('sessions', sessions)
+    app.decorate('conversations', new Conversations(journal, sessions))
     app.decorate('intake', intake)
     app.decorate('outcomes', outcomes)
     app.decorate('questions', questions)
@@ -121,6 +125,12 @@ export default fp<LanesPluginOptions>(
       if (recovered > 0)
         log.info({ events: recovered }, 'continuing events that were accepted before the start')
     })
+    const { retentionMs } = config.sessions
+    if (retentionMs !== undefined) {
+      const expire = (key: string, cutoff: number) => sessions.expire(key, cutoff)
+      const expiry = new SessionExpiry({ retentionMs, journal, expire, log })
+      app.addHook('onClose', () => expiry.stop())
+    }
     app.addHook('preClose', async () => {
       await lanes.drain(config.shutdown.drainTimeoutMs, config.lanes.abortGraceMs * 2)
     })

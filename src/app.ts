@@ -26,6 +26,7 @@ import websocket from '../plugins/websocket.js'
 import workers from '../plugins/workers.js'
 import channelRoutes from '../routes/channels.js'
 import { answerClientError, answerError, answerNotFound } from '../routes/errors.js'
+import exportRoutes from '../routes/exports.js'
 import healthRoutes from '../routes/health.js'
 import infoRoutes from '../routes/info.js'
 import agentMethods from '../routes/methods/agents.js'
@@ -257,6 +258,7 @@ async function compose(
       await routes.register(healthRoutes)
       await routes.register(metricsRoutes, { config })
       await routes.register(infoRoutes, { config, version: VERSION })
+      await routes.register(exportRoutes)
       await routes.register(channelRoutes)
       await routes.register(websocketRoutes, { version: VERSION })
     },

@@ -3,17 +3,19 @@ import {
   MESSAGE_RECEIVED,
   sessionsCreate,
   sessionsDelete,
+  sessionsExport,
   sessionsGet,
   sessionsHistory,
   sessionsList,
   sessionsPatch,
   sessionsReset,
+  sessionsSearch,
   sessionsSend,
 } from '../../src/protocol/index.js'
 
 /** `sessions.*`. */
 export default async function sessionMethods(app: FastifyInstance): Promise<void> {
-  const { sessions, intake, outcomes, hooks } = app
+  const { sessions, conversations, intake, outcomes, hooks } = app
 
   app.method(sessionsList, (params, { principal }) => sessions.list(principal, params))
 
@@ -21,7 +23,13 @@ export default async function sessionMethods(app: FastifyInstance): Promise<void
     session: sessions.summary(await sessions.require(sessionKey!)),
   }))
 
-  app.method(sessionsHistory, (params, { sessionKey }) => sessions.history(sessionKey!, params))
+  app.method(sessionsHistory, (params, { sessionKey }) => conversations.history(sessionKey!, params))
+
+  app.method(sessionsSearch, (params, { principal, sessionKey }) =>
+    conversations.search(principal, { ...params, sessionKey: sessionKey ?? undefined }),
+  )
+
+  app.method(sessionsExport, ({ cursor }, { sessionKey }) => conversations.export(sessionKey!, cursor))
 
   app.method(sessionsCreate, async (params, { sessionKey }) => ({
     session: await sessions.create(sessionKey!, params),

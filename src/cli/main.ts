@@ -11,6 +11,7 @@ import type { RestartOptions } from './gateway-restart.js'
 import type { StartOptions } from './gateway-start.js'
 import type { StatusOptions } from './gateway-status.js'
 import type { StopOptions } from './gateway-stop.js'
+import type { ExportOptions } from './sessions-export.js'
 import type { TargetOptions } from './target.js'
 import type { NewTokenOptions, RotateTokenOptions, TokenOptions } from './token.js'
 
@@ -148,9 +149,19 @@ talking('rotate', token)
     ),
   )
 
+talking('export', program.command('sessions').description('Work with sessions.'))
+  .description('print a session and its messages as JSON lines')
+  .argument('<key>', 'session key')
+  .option('--timeout <seconds>', 'how long to wait for each answer', seconds, 60)
+  .action(
+    finish(async (key: string, options: ExportOptions) =>
+      (await import('./sessions-export.js')).exportSession(key, options),
+    ),
+  )
+
 /** A command that talks to a gateway: all of them find it in the same way. */
-function talking(name: string, group = gateway): Command {
-  return group
+function talking(name: string, parent: Command = gateway): Command {
+  return parent
     .command(name)
     .option('--url <address>', 'the gateway, instead of that of the state folder')
     .option(

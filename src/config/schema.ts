@@ -8,6 +8,7 @@ import { Audit } from './schema-identity.js'
 import { age, bytes, closed, count, ms, named, section } from './schema-kinds.js'
 import { Overload } from './schema-overload.js'
 import { Auth, RateLimits, Tls } from './schema-security.js'
+import { Sessions } from './schema-sessions.js'
 
 export type { Role } from './schema-security.js'
 
@@ -136,14 +137,6 @@ const Lanes = section(
   'The serial queues of the sessions.',
 )
 
-const Sessions = section(
-  {
-    historyLimit: count(50, 'Messages that an agent is given as context.', 0),
-    cacheSize: count(10_000, 'Session records that are kept in memory.'),
-  },
-  'Conversations.',
-)
-
 const Journal = section(
   {
     type: Type.Union([Type.Literal('sqlite'), Type.Literal('memory')], {
@@ -163,6 +156,10 @@ const Journal = section(
       60_000,
     ),
     idempotencyWindowMs: age(86_400_000, 'How long an idempotency key is remembered.', 1_000),
+    search: Type.Boolean({
+      default: true,
+      description: 'Whether messages are indexed, in the background, for `sessions.search`.',
+    }),
   },
   'The durable log.',
 )

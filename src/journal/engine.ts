@@ -2,7 +2,8 @@ import type { GatewayError } from '../protocol/index.js'
 import type { Cell } from './cells.js'
 import type { JournalHealth } from './journal.js'
 import type { MaintenanceStep } from './maintenance.js'
-import type { Reads } from './reads.js'
+import type { Page, Reads } from './reads.js'
+import type { SearchHit, SearchLookup } from './search.js'
 
 /** What is known of the events that handlers are at work with, beyond the death of the process. Ids are suffixes. */
 export interface RunningMarks {
@@ -33,6 +34,8 @@ export interface Engine {
   execute(rest: Cell[]): Promise<readonly Cell[]>
   /** One bounded step of retention. */
   step(step: MaintenanceStep, cutoff: number, upTo: number): Promise<number>
+  /** The next messages, newest first, that match and are part of a conversation. Throws what `readFailure` takes. */
+  search(lookup: SearchLookup): Promise<Page<SearchHit, number>>
   /** What to tell the reader of a read that threw. */
   readFailure(error: unknown): GatewayError
   /** Not null: writes are refused with this, for the time being or for good. */

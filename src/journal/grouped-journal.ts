@@ -3,7 +3,7 @@ import { failpoint } from '#failpoint'
 import { GatewayError } from '../protocol/index.js'
 import { WRITE } from './cells.js'
 import type { Engine } from './engine.js'
-import { GroupedOutbox } from './grouped-outbox.js'
+import { GroupedSessions } from './grouped-sessions.js'
 import { idsOfSuffix, suffixesOfEvents, suffixOfEvent, suffixOfRun } from './ids.js'
 import type {
   AppendRequest,
@@ -13,15 +13,12 @@ import type {
   DeadLetterRecord,
   DeadLetterStats,
   Duplicate,
-  Entry,
   Journal,
   JournalHealth,
   JournalStats,
   Lease,
   PendingEvent,
   RunOutcome,
-  SessionQuery,
-  SessionRecord,
   StoredEntry,
 } from './journal.js'
 import { Leases } from './leases.js'
@@ -29,14 +26,14 @@ import { Maintenance } from './maintenance.js'
 import type { JournalOptions } from './options.js'
 import type { SentBefore } from './outbox.js'
 import { COUNT_ROWS, PAGE_ROWS } from './paging.js'
-import type { Reads, SessionPosition } from './reads.js'
+import type { Page, Reads } from './reads.js'
+import type { SearchHit, SearchLookup } from './search.js'
 import { createSteadyClock } from './steady-clock.js'
-import type { SessionRow } from './store.js'
 import { WriteQueue } from './write-queue.js'
-import { AppendWrite, CompleteWrite, PlainWrite, RemoveWrite, SaveWrite, type Write } from './writes.js'
+import { AppendWrite, CompleteWrite, PlainWrite, type Write } from './writes.js'
 
 /** A journal of one process over an engine: groups writes, numbers what was committed, pages through what is read. */
-export class GroupedJournal extends GroupedOutbox implements Journal {
+export class GroupedJournal extends GroupedSessions implements Journal {
   readonly epoch: string
   readonly stats: JournalStats = {
     appended: 0,
@@ -46,6 +43,7 @@ export class GroupedJournal extends GroupedOutbox implements Journal {
     refused: 0,
     commitSeconds: 0,
   }
+  protected readonly searches: boolean
   readonly #engine: Engine
   readonly #options: JournalOptions
   readonly #now: () => number
@@ -61,6 +59,7 @@ export class GroupedJournal extends GroupedOutbox implements Journal {
   constructor(engine: Engine, options: JournalOptions) {
     super()
     const { retentionMs, idempotencyWindowMs, log } = options
+    this.searches = options.search ?? true
     const believeAfterMs = Math.max(retentionMs, idempotencyWindowMs)
     const { now = createSteadyClock({ believeAfterMs }), now: wall = Date.now } = options
     this.epoch = engine.epoch
@@ -83,6 +82,8 @@ export class GroupedJournal extends GroupedOutbox implements Journal {
       },
       retentionMs,
       idempotencyWindowMs,
+      maxMessages: options.maxMessages,
+      search: this.searches,
       now,
       wall,
       log,
@@ -170,51 +171,6 @@ export class GroupedJournal extends GroupedOutbox implements Journal {
     return seq >= this.#purged && seq <= this.#head
   }
 
-  session(key: string): Promise<SessionRecord | null> {
-    return this.read((reads) => reads.session(key))
-  }
-
-  async sessions(query: SessionQuery): Promise<SessionRecord[]> {
-    const { channel, agent, accept, limit } = query
-    const matches = (row: SessionRow) =>
-      (channel === undefined || row.channel === channel) &&
-      (agent === undefined || row.agent === agent) &&
-      (accept === undefined || accept(row.key))
-    const filtered = channel !== undefined || agent !== undefined || accept !== undefined
-    const rows = filtered ? PAGE_ROWS : Math.min(limit, PAGE_ROWS)
-    const start = query.before ?? null
-    return this.collect<SessionRecord, SessionPosition | null>(start, limit, (reads, before) =>
-      reads.sessions(before, rows, matches),
-    )
-  }
-
-  pausedSessions(): Promise<string[]> {
-    return this.read((reads) => reads.pausedSessions())
-  }
-
-  saveSession(
-    record: SessionRecord,
-    entries: readonly Entry[],
-    options?: { readonly reset?: boolean },
-  ): Promise<SessionRecord> {
-    return this.write(new SaveWrite(record, options?.reset === true, entries))
-  }
-
-  deleteSession(key: string, entries: readonly Entry[]): Promise<boolean> {
-    return this.write(new RemoveWrite(key, entries))
-  }
-
-  async history(
-    key: string,
-    options: { readonly limit: number; readonly before?: number },
-  ): Promise<StoredEntry[]> {
-    const { limit, before = Number.MAX_SAFE_INTEGER } = options
-    const newestFirst = await this.collect<StoredEntry, number | null>(null, limit, (reads, from, missing) =>
-      reads.history(key, from, before, missing, PAGE_ROWS),
-    )
-    return newestFirst.reverse()
-  }
-
   async deadLetters(query: DeadLetterQuery): Promise<DeadLetterRecord[]> {
     const { sessionKey, accept, limit, after = 0 } = query
     const matches = (key: string) =>
@@ -278,6 +234,19 @@ export class GroupedJournal extends GroupedOutbox implements Journal {
     } catch (error) {
       throw this.#engine.readFailure(error)
     }
+  }
+
+  protected async lookUp(lookup: SearchLookup): Promise<Page<SearchHit, number>> {
+    if (this.#closed) throw new GatewayError('UNAVAILABLE', 'The journal is closed.')
+    try {
+      return await this.#engine.search(lookup)
+    } catch (error) {
+      throw this.#engine.readFailure(error)
+    }
+  }
+
+  protected async index(): Promise<boolean> {
+    return (await this.#engine.step('index', 0, 0)) > 0
   }
 
   #publish(entries: readonly StoredEntry[], seq: number): void {

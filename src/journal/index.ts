@@ -10,10 +10,12 @@ export { JournalError } from './journal-error.js'
 export type { JournalOptions, SqliteJournalOptions } from './options.js'
 export type * from './outbox.js'
 export type * from './peers.js'
+export type * from './search.js'
+export type * from './session-list.js'
 
 /** The `journal` section of the configuration, its path filled in, and what the process brings. */
-export type OpenJournalOptions = Config['journal'] &
-  Pick<JournalOptions, 'log' | 'now'> &
+export type OpenJournalOptions = Omit<Config['journal'], 'search'> &
+  Pick<JournalOptions, 'log' | 'now' | 'maxMessages' | 'search'> &
   Pick<SqliteJournalOptions, 'onFatal'>
 
 /** Opens the journal that the configuration asks for. Throws `JournalError` when its file cannot be used. */

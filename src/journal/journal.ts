@@ -2,6 +2,8 @@ import type { ErrorShape, InboundEvent, JsonObject, QueueMode } from '../protoco
 import type { Documents } from './documents.js'
 import type { NewDelivery, Outbox } from './outbox.js'
 import type { Peers } from './peers.js'
+import type { Search } from './search.js'
+import type { SessionPage, SessionQuery } from './session-list.js'
 
 /** A durable outbound event before it has its place; `payload` is JSON text, kept and sent as it is. */
 export interface Entry {
@@ -123,14 +125,11 @@ export interface PendingEvent {
   readonly crashes: number
 }
 
-export interface SessionQuery {
-  readonly channel?: string
-  readonly agent?: string
-  /** Only keys for which this is true; applied while paging, so that pages stay full. */
-  readonly accept?: (key: string) => boolean
+/** Which messages of a session: the newest before `before`, or the oldest after `after`. */
+export interface HistoryQuery {
   readonly limit: number
-  /** The position after the last session of the page before. */
-  readonly before?: { readonly updatedAt: number; readonly key: string }
+  readonly before?: number
+  readonly after?: number
 }
 
 export interface JournalHealth {
@@ -156,7 +155,7 @@ export interface JournalStats {
  * rejects with `UNAVAILABLE` (retryable) when it could not be written; then nothing of it is kept. Reads see every write
  * that has resolved. Distributed implementations fit behind it: nothing here assumes one process.
  */
-export interface Journal extends Outbox, Peers, Documents {
+export interface Journal extends Outbox, Peers, Documents, Search {
   /** Names this journal; a `seq` means nothing in another. */
   readonly epoch: string
   /** The position of the newest entry that has been handed to `onCommit`. */
@@ -194,7 +193,7 @@ export interface Journal extends Outbox, Peers, Documents {
 
   session(key: string): Promise<SessionRecord | null>
   /** Most recently updated first. */
-  sessions(query: SessionQuery): Promise<SessionRecord[]>
+  sessions(query: SessionQuery): Promise<SessionPage>
   /** Keys of the paused sessions; read at start. */
   pausedSessions(): Promise<string[]>
   /** Inserts or replaces. `resetSeq: 'head'` in effect: with `reset`, everything up to this write leaves the conversation. */
@@ -205,8 +204,10 @@ export interface Journal extends Outbox, Peers, Documents {
   ): Promise<SessionRecord>
   /** Removes the session, its messages, what is done of it and its dead deliveries. False: there was none. */
   deleteSession(key: string, entries: readonly Entry[]): Promise<boolean>
-  /** The `session.message` entries after the session's reset and before `before`, newest `limit` of them, oldest first. */
-  history(key: string, options: { readonly limit: number; readonly before?: number }): Promise<StoredEntry[]>
+  /** The `session.message` entries after the session's reset, at most `limit`, oldest first. */
+  history(key: string, query: HistoryQuery): Promise<StoredEntry[]>
+  /** All messages that the session has now, oldest first, some at a time; those that are removed meanwhile are left out. */
+  messages(key: string): AsyncIterable<readonly StoredEntry[]>
 
   /** In the order of their acceptance. */
   deadLetters(query: DeadLetterQuery): Promise<DeadLetterRecord[]>

@@ -1,5 +1,5 @@
 import type { DocumentPosition, DocumentRecord } from './documents.js'
-import { compareText } from './memory-order.js'
+import { compareText } from './order.js'
 import type { DocumentReads } from './reads.js'
 import type { DocumentStore } from './store.js'
 

@@ -1,4 +1,4 @@
-import { compareText } from './memory-order.js'
+import { compareText } from './order.js'
 import type { DeadDelivery, DeliveryRecord, PendingDelivery } from './outbox.js'
 import type { PeerRecord } from './peers.js'
 import type { OutboxReads, Page, PeerPosition } from './reads.js'

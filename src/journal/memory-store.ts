@@ -150,6 +150,11 @@ export class MemoryStore implements Store {
       case 'documents':
         this.documents.removeExpired(cutoff)
         return 0
+      case 'trim':
+        for (const key of this.sessions.keys()) {
+          for (const entry of [...this.#messagesOf(key)].slice(0, -cutoff)) this.#expired.set(entry, 0)
+        }
+        return 0
       case 'planEntries':
         return lastSeq(this.#passing(cutoff))
       case 'planExpired':

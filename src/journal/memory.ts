@@ -6,35 +6,28 @@ import { BATCH_HEADER, type Cell } from './cells.js'
 import type { Engine, RunningMarks } from './engine.js'
 import { GroupedJournal } from './grouped-journal.js'
 import { idsOfSuffix } from './ids.js'
-import type {
-  DeadLetterRecord,
-  Duplicate,
-  JournalHealth,
-  RunOutcome,
-  SessionRecord,
-  StoredEntry,
-} from './journal.js'
+import type { DeadLetterRecord, Duplicate, JournalHealth, RunOutcome } from './journal.js'
 import type { MaintenanceStep } from './maintenance.js'
-import { compareText } from './memory-order.js'
+import { MemorySessionReads } from './memory-session-reads.js'
 import { type MemoryEvent, MemoryStore } from './memory-store.js'
 import type { JournalOptions } from './options.js'
 import type { SentBefore } from './outbox.js'
-import type { DocumentReads, OutboxReads, Page, Reads, SessionPosition } from './reads.js'
-import { deadLetterOf, eventOf, outcomeOf, sentBeforeOf, sessionOf } from './rows.js'
-import { type SessionRow, STATUS } from './store.js'
-
-const compareSessions = (a: SessionPosition, b: SessionPosition) =>
-  b.updatedAt - a.updatedAt || compareText(a.key, b.key)
+import type { DocumentReads, OutboxReads, Page, Reads } from './reads.js'
+import { deadLetterOf, eventOf, outcomeOf, sentBeforeOf } from './rows.js'
+import type { SearchHit, SearchLookup } from './search.js'
+import { STATUS } from './store.js'
 
 class MemoryReads implements Reads {
   readonly #store: MemoryStore
   readonly outbox: OutboxReads
   readonly documents: DocumentReads
+  readonly sessions: MemorySessionReads
 
   constructor(store: MemoryStore) {
     this.#store = store
     this.outbox = store.outbox
     this.documents = store.documents
+    this.sessions = new MemorySessionReads(store)
   }
 
   duplicate(sessionKey: string, key: string, since: number): Duplicate | null {
@@ -61,42 +54,9 @@ class MemoryReads implements Reads {
     return this.#store.entries.filter(({ seq }) => seq > after && seq <= upTo).slice(0, limit)
   }
 
-  history(
-    sessionKey: string,
-    _from: number | null,
-    before: number,
-    limit: number,
-  ): Page<StoredEntry, number> {
-    const after = this.#store.sessions.get(sessionKey)?.resetSeq ?? 0
-    const newestFirst = [...this.#store.messages].reverse()
-    const items = newestFirst.filter(
-      (entry) => entry.sessionKey === sessionKey && entry.seq > after && entry.seq < before,
-    )
-    return { items: items.slice(0, limit), last: null }
-  }
-
-  session(key: string): SessionRecord | null {
-    const row = this.#store.sessions.get(key)
-    return row === undefined ? null : sessionOf(row)
-  }
-
-  pausedSessions(): string[] {
-    return [...this.#store.sessions.values()].filter(({ paused }) => paused === 1).map(({ key }) => key)
-  }
-
-  sessions(
-    before: SessionPosition | null,
-    limit: number,
-    matches: (row: SessionRow) => boolean,
-  ): Page<SessionRecord, SessionPosition> {
-    const rows = [...this.#store.sessions.values()]
-      .filter((row) => before === null || compareSessions(row, before) > 0)
-      .sort(compareSessions)
-      .slice(0, limit)
-    return {
-      items: rows.filter(matches).map(sessionOf),
-      last: rows.length < limit ? null : (rows.at(-1) ?? null),
-    }
+  entriesAt(positions: readonly number[]) {
+    const wanted = new Set(positions)
+    return this.#store.entries.filter(({ seq }) => wanted.has(seq))
   }
 
   deadLetter(id: string): DeadLetterRecord | null {
@@ -164,6 +124,10 @@ class MemoryEngine implements Engine {
 
   async step(step: MaintenanceStep, cutoff: number, upTo: number): Promise<number> {
     return this.#store.maintain(step, cutoff, upTo)
+  }
+
+  async search(lookup: SearchLookup): Promise<Page<SearchHit, number>> {
+    return this.reads.sessions.search(lookup)
   }
 
   readFailure(error: unknown): GatewayError {

@@ -9,6 +9,10 @@ export interface JournalOptions {
   /** How long an idempotency key is remembered. Milliseconds. */
   readonly idempotencyWindowMs: number
   readonly log: Log
+  /** Messages of a session that are kept, the newest ones. Default: all. */
+  readonly maxMessages?: number
+  /** Whether messages can be searched. Default: true. */
+  readonly search?: boolean
   /** Text of the waiting writes in all, in UTF-16 units; more is refused. Default: 134,217,728. */
   readonly maxPendingChars?: number
   /** Milliseconds since the Unix epoch. Default: a clock that leaves out the jumps of that of the day. */

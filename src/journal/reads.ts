@@ -3,6 +3,7 @@ import type { DocumentPosition, DocumentRecord } from './documents.js'
 import type { DeadLetterRecord, Duplicate, RunOutcome, SessionRecord, StoredEntry } from './journal.js'
 import type { DeadDelivery, DeliveryRecord, PendingDelivery, SentBefore } from './outbox.js'
 import type { PeerRecord } from './peers.js'
+import type { SessionQuery } from './session-list.js'
 import type { SessionRow } from './store.js'
 
 /** A place in the list of sessions. */
@@ -46,18 +47,26 @@ export interface DocumentReads {
   page(kind: string, subject: string | null, before: DocumentPosition | null, limit: number): DocumentRecord[]
 }
 
-/** What can be read of a journal: synchronous, so each looks through a bounded number of rows. Ids are suffixes. */
-export interface Reads {
-  readonly outbox: OutboxReads
-  readonly documents: DocumentReads
-  /** The first event of that key since `since`. */
-  duplicate(sessionKey: string, key: string, since: number): Duplicate | null
-  /** The first delivery of that key since `since`. */
-  sentBefore(sessionKey: string, key: string, since: number): SentBefore | null
-  outcome(id: string): RunOutcome | null
-  /** The next waiting events after that position. */
-  pending(after: number, limit: number): InboundEvent[]
-  entries(after: number, upTo: number, limit: number): StoredEntry[]
+export type SessionFilter = Pick<SessionQuery, 'channel' | 'agent'>
+
+/** What can be read of the sessions and their messages; bounded as `Reads`. */
+export interface SessionReads {
+  session(key: string): SessionRecord | null
+  /** Their keys. */
+  paused(): string[]
+  /** Looks at the next `limit` sessions of the agent, or else the channel, or else of all, and returns those that match. */
+  list(
+    filter: SessionFilter,
+    before: SessionPosition | null,
+    limit: number,
+    matches: (session: SessionRow) => boolean,
+  ): Page<SessionRecord, SessionPosition>
+  /** Those that match and begin with one of the prefixes, in any order; null where more than `limit` begin so. */
+  withPrefixes(
+    prefixes: readonly string[],
+    limit: number,
+    matches: (session: SessionRow) => boolean,
+  ): SessionRecord[] | null
   /** Looks at `rows` messages of the session from `from` back, and returns at most `limit` before `before`, newest first. */
   history(
     sessionKey: string,
@@ -66,14 +75,25 @@ export interface Reads {
     limit: number,
     rows: number,
   ): Page<StoredEntry, number>
-  session(key: string): SessionRecord | null
-  pausedSessions(): string[]
-  /** Looks at the next `limit` sessions and returns those that match. */
-  sessions(
-    before: SessionPosition | null,
-    limit: number,
-    matches: (session: SessionRow) => boolean,
-  ): Page<SessionRecord, SessionPosition>
+  /** Looks at `rows` messages of the session from `from` back to `after`, and returns where they are, newest first. */
+  positions(sessionKey: string, from: number | null, after: number, rows: number): Page<number, number>
+}
+
+/** What can be read of a journal: synchronous, so each looks through a bounded number of rows. Ids are suffixes. */
+export interface Reads {
+  readonly outbox: OutboxReads
+  readonly documents: DocumentReads
+  readonly sessions: SessionReads
+  /** The first event of that key since `since`. */
+  duplicate(sessionKey: string, key: string, since: number): Duplicate | null
+  /** The first delivery of that key since `since`. */
+  sentBefore(sessionKey: string, key: string, since: number): SentBefore | null
+  outcome(id: string): RunOutcome | null
+  /** The next waiting events after that position. */
+  pending(after: number, limit: number): InboundEvent[]
+  entries(after: number, upTo: number, limit: number): StoredEntry[]
+  /** Those at these positions that are there. */
+  entriesAt(positions: readonly number[]): StoredEntry[]
   deadLetter(id: string): DeadLetterRecord | null
   /** Looks at the next `limit` dead letters; the one item is their number. */
   countDeadLetters(after: number, limit: number): Page<number, number>

@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3'
 import { failpoint } from '#failpoint'
+import { SEARCH_STEP } from './schema-search.js'
 
 /** Marks a database file as a journal of this program: 'LurK' in ASCII. */
 export const APPLICATION_ID = 0x4c75724b
@@ -141,6 +142,7 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX documents_of_subject ON documents (kind, subject, at, id) WHERE subject IS NOT NULL;
   CREATE INDEX documents_expiring ON documents (expires_at) WHERE expires_at IS NOT NULL;
   `,
+  SEARCH_STEP,
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length

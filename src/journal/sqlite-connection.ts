@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import type { Database, Statement } from 'better-sqlite3'
 import { Sqlite } from './sqlite-driver.js'
-import { DamageError } from './sqlite-errors.js'
+import { DamageError, errorCode, isDamage } from './sqlite-errors.js'
 import { SqliteMaintenance } from './sqlite-maintenance.js'
 import { SqliteStore } from './sqlite-store.js'
 
@@ -118,6 +118,10 @@ export function checkFile(path: string): void {
   try {
     const found = String(db.pragma('quick_check(1)', { simple: true }))
     if (found !== 'ok') throw new DamageError(`the file is damaged: ${found.replace(/\s+/g, ' ')}`)
+  } catch (error) {
+    // So damaged that it cannot even be checked: the list of its tables is gone.
+    if (isDamage(errorCode(error))) throw new DamageError(`the file is damaged: ${(error as Error).message}`)
+    throw error
   } finally {
     db.close()
   }

@@ -1,6 +1,8 @@
 import type { Database } from 'better-sqlite3'
 import { failpoint } from '#failpoint'
 import type { MaintenanceStep } from './maintenance.js'
+import { SqliteSearchIndex } from './sqlite-search-index.js'
+import { SqliteTrim } from './sqlite-trim.js'
 
 /** Rows that one step removes: some milliseconds, after which waiting writes have their turn. */
 const STEP_ROWS = 500
@@ -48,10 +50,14 @@ const prepare = (db: Database) => ({
 export class SqliteMaintenance {
   readonly #db: Database
   readonly #sql: ReturnType<typeof prepare>
+  readonly #search: SqliteSearchIndex
+  readonly #trim: SqliteTrim
 
   constructor(db: Database) {
     this.#db = db
     this.#sql = prepare(db)
+    this.#search = new SqliteSearchIndex(db)
+    this.#trim = new SqliteTrim(db)
   }
 
   /** See `MaintenanceStep` for what goes in and comes out. */
@@ -71,6 +77,12 @@ export class SqliteMaintenance {
         return this.#transaction(() => this.#planExpired(cutoff))
       case 'expired':
         return this.#transaction(() => this.#removeExpired(cutoff, upTo))
+      case 'trim':
+        return this.#transaction(() => this.#trim.step(cutoff))
+      case 'unindex':
+        return this.#transaction(() => this.#search.remove())
+      case 'index':
+        return this.#transaction(() => this.#search.add())
       case 'vacuum':
         return this.#vacuum()
       case 'checkpoint':

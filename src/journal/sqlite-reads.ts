@@ -2,22 +2,15 @@ import type { Database } from 'better-sqlite3'
 import type { InboundEvent } from '../protocol/index.js'
 import { sendScope } from './apply-outbox.js'
 import { idsOfSuffix } from './ids.js'
-import type { DeadLetterRecord, Duplicate, RunOutcome, SessionRecord, StoredEntry } from './journal.js'
+import type { DeadLetterRecord, Duplicate, RunOutcome, StoredEntry } from './journal.js'
 import type { SentBefore } from './outbox.js'
-import type { Page, Reads, SessionPosition } from './reads.js'
-import {
-  type DeadRow,
-  deadLetterOf,
-  eventOf,
-  type OutcomeRow,
-  outcomeOf,
-  sentBeforeOf,
-  sessionOf,
-} from './rows.js'
+import type { Page, Reads } from './reads.js'
+import { type DeadRow, deadLetterOf, eventOf, type OutcomeRow, outcomeOf, sentBeforeOf } from './rows.js'
 import { SqliteDocumentReads } from './sqlite-documents.js'
 import { Sqlite } from './sqlite-driver.js'
 import { SqliteOutboxReads } from './sqlite-outbox-reads.js'
-import type { EndRow, EventRow, KeyRow, SessionRow } from './store.js'
+import { SqliteSessionReads } from './sqlite-session-reads.js'
+import type { EndRow, EventRow, KeyRow } from './store.js'
 
 const BUSY_TIMEOUT_MS = 2_000
 const CACHE_KIB = 8 * 1024
@@ -26,12 +19,6 @@ const ENTRY = 'seq, event, session_key AS sessionKey, at, payload'
 const EVENT = `id, seq, session_key AS sessionKey, type, source, at, priority,
   idempotency_key AS idempotencyKey, payload`
 const DEAD = `${EVENT}, error, attempts, merged_into AS mergedInto, done_at AS doneAt`
-const SESSION = `key, channel, title, agent, metadata, paused, created_at AS createdAt, updated_at AS updatedAt,
-  reset_seq AS resetSeq, queue_mode AS queueMode`
-
-interface MessageRow extends StoredEntry {
-  readonly prev: number
-}
 
 const prepare = (db: Database) => ({
   key: db.prepare<unknown[], KeyRow>(
@@ -47,23 +34,6 @@ const prepare = (db: Database) => ({
   ),
   pending: db.prepare<unknown[], EventRow>(
     `SELECT ${EVENT} FROM inbox WHERE status = 0 AND seq > ? ORDER BY seq LIMIT ?`,
-  ),
-  message: db.prepare<unknown[], MessageRow>(
-    `SELECT prev, ${ENTRY} FROM entries WHERE seq = ? AND session_key = ? AND prev IS NOT NULL`,
-  ),
-  session: db.prepare<unknown[], SessionRow>(`SELECT ${SESSION} FROM sessions WHERE key = ?`),
-  chain: db.prepare<unknown[], { lastMessage: number; resetSeq: number }>(
-    'SELECT last_message AS lastMessage, reset_seq AS resetSeq FROM sessions WHERE key = ?',
-  ),
-  paused: db.prepare<unknown[], string>('SELECT key FROM sessions WHERE paused = 1').pluck(),
-  sessions: db.prepare<unknown[], SessionRow>(
-    `SELECT ${SESSION} FROM sessions ORDER BY updated_at DESC, key LIMIT ?`,
-  ),
-  sessionsOfTime: db.prepare<unknown[], SessionRow>(
-    `SELECT ${SESSION} FROM sessions WHERE updated_at = ? AND key > ? ORDER BY key LIMIT ?`,
-  ),
-  sessionsBefore: db.prepare<unknown[], SessionRow>(
-    `SELECT ${SESSION} FROM sessions WHERE updated_at < ? ORDER BY updated_at DESC, key LIMIT ?`,
   ),
   deadLetter: db.prepare<unknown[], DeadRow>(`SELECT ${DEAD} FROM inbox WHERE id = ? AND status = 1`),
   deadLetters: db.prepare<unknown[], DeadRow>(
@@ -84,6 +54,7 @@ export class SqliteReads implements Reads {
   readonly #sql: ReturnType<typeof prepare>
   readonly outbox: SqliteOutboxReads
   readonly documents: SqliteDocumentReads
+  readonly sessions: SqliteSessionReads
 
   constructor(path: string) {
     this.#db = new Sqlite(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS })
@@ -92,6 +63,7 @@ export class SqliteReads implements Reads {
       this.#sql = prepare(this.#db)
       this.outbox = new SqliteOutboxReads(this.#db)
       this.documents = new SqliteDocumentReads(this.#db)
+      this.sessions = new SqliteSessionReads(this.#db)
     } catch (error) {
       this.#db.close()
       throw error
@@ -128,59 +100,8 @@ export class SqliteReads implements Reads {
     return this.#sql.entries.all(after, upTo, limit)
   }
 
-  history(
-    sessionKey: string,
-    from: number | null,
-    before: number,
-    limit: number,
-    rows: number,
-  ): Page<StoredEntry, number> {
-    const chain = this.#sql.chain.get(sessionKey)
-    const items: StoredEntry[] = []
-    if (chain === undefined) return { items, last: null }
-    // The usual place to go on from is a message, and then what comes before it is known without looking at the newer ones.
-    let next = from ?? this.#sql.message.get(before, sessionKey)?.prev ?? chain.lastMessage
-    for (let looked = 0; next > chain.resetSeq && items.length < limit; looked++) {
-      if (looked === rows) return { items, last: next }
-      const row = this.#sql.message.get(next, sessionKey)
-      if (row === undefined) break
-      const { prev, ...entry } = row
-      if (entry.seq < before) items.push(entry)
-      next = prev
-    }
-    return { items, last: null }
-  }
-
-  session(key: string): SessionRecord | null {
-    const row = this.#sql.session.get(key)
-    return row === undefined ? null : sessionOf(row)
-  }
-
-  pausedSessions(): string[] {
-    return this.#sql.paused.all()
-  }
-
-  sessions(
-    before: SessionPosition | null,
-    limit: number,
-    matches: (row: SessionRow) => boolean,
-  ): Page<SessionRecord, SessionPosition> {
-    const rows = this.#sessionRows(before, limit)
-    const last = rows.length < limit ? undefined : rows.at(-1)
-    return {
-      items: rows.filter(matches).map(sessionOf),
-      last: last === undefined ? null : { updatedAt: last.updatedAt, key: last.key },
-    }
-  }
-
-  /** Two ranges of the index: the rest of the same instant, then what is older. */
-  #sessionRows(before: SessionPosition | null, limit: number): SessionRow[] {
-    if (before === null) return this.#sql.sessions.all(limit)
-    const rows = this.#sql.sessionsOfTime.all(before.updatedAt, before.key, limit)
-    if (rows.length < limit) {
-      rows.push(...this.#sql.sessionsBefore.all(before.updatedAt, limit - rows.length))
-    }
-    return rows
+  entriesAt(positions: readonly number[]): StoredEntry[] {
+    return positions.map((seq) => this.#sql.entry.get(seq)).filter((entry) => entry !== undefined)
   }
 
   deadLetter(id: string): DeadLetterRecord | null {

@@ -39,11 +39,11 @@ const prepare = (db: Database) => ({
     'UPDATE sessions SET last_message = ?, last_event = ?, updated_at = max(updated_at, ?) WHERE key = ?',
   ),
   insertSession: db.prepare(
-    `INSERT INTO sessions (${SESSION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO sessions (${SESSION_COLUMNS}, after_seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   ),
   putSession: db
     .prepare<unknown[], number>(
-      `INSERT INTO sessions (${SESSION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO sessions (${SESSION_COLUMNS}, after_seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (key) DO UPDATE SET channel = excluded.channel, title = excluded.title, agent = excluded.agent,
          metadata = excluded.metadata, paused = excluded.paused, queue_mode = excluded.queue_mode,
          created_at = excluded.created_at, updated_at = excluded.updated_at, reset_seq = max(sessions.reset_seq, excluded.reset_seq)
@@ -156,7 +156,7 @@ export class SqliteStore implements Store {
   }
 
   insertSession(row: SessionRow, eventId: string): void {
-    this.#sql.insertSession.run(...sessionValues(row))
+    this.#sql.insertSession.run(...sessionValues(row), this.lastSeq)
     const state = this.#session(row.key)
     state.exists = true
     state.lastEvent = eventId
@@ -167,7 +167,7 @@ export class SqliteStore implements Store {
     const state = this.#session(row.key)
     state.exists = true
     state.touchedAt = 0
-    return this.#sql.putSession.get(...sessionValues(row)) ?? row.resetSeq
+    return this.#sql.putSession.get(...sessionValues(row), this.lastSeq) ?? row.resetSeq
   }
 
   touchSession(key: string, at: number): void {

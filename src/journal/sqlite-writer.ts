@@ -218,8 +218,9 @@ class Writer {
    * damage is suspected, the whole file is read before.
    */
   #renew(suspect: boolean): Cell[] {
-    if (this.#connection.db.open) closeLeavingLog(this.#connection.db, this.#path)
+    // First: of a file without a list of its tables the log cannot be left in order either.
     if (suspect || isDamage(errorCode(this.#doubt))) checkFile(this.#path)
+    if (this.#connection.db.open) closeLeavingLog(this.#connection.db, this.#path)
     rewriteFromLog(this.#path)
     this.#connection = openWriter(this.#path)
     const lost = this.#committed - this.#connection.store.lastSeq

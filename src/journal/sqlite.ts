@@ -8,12 +8,15 @@ import type { JournalHealth } from './journal.js'
 import { JournalError } from './journal-error.js'
 import type { MaintenanceStep } from './maintenance.js'
 import type { SqliteJournalOptions } from './options.js'
+import type { Page } from './reads.js'
 import { FileRunningMarks } from './running-marks.js'
+import type { SearchHit, SearchLookup } from './search.js'
 import { DAMAGED, describeFailure, errorCode, isDamage, isIoError } from './sqlite-errors.js'
 import { type JournalFile, openJournalFile } from './sqlite-file.js'
 import type { JournalLock } from './sqlite-lock.js'
 import { ASK } from './sqlite-protocol.js'
 import { SqliteReads } from './sqlite-reads.js'
+import { SqliteSearch } from './sqlite-search.js'
 import { SqliteWorker } from './sqlite-worker.js'
 
 /** A file, told from another one of the same name. */
@@ -34,6 +37,7 @@ class SqliteEngine implements Engine {
   readonly #lock: JournalLock
   readonly #worker: SqliteWorker
   readonly #condition: Condition
+  readonly #search: SqliteSearch
   readonly #options: SqliteJournalOptions
   /** Set while the file may be damaged: nothing is written before it was read as a whole. */
   #suspect = false
@@ -54,6 +58,7 @@ class SqliteEngine implements Engine {
     this.#identity = identityOf(file.path)
     this.#lock = file.lock
     this.#worker = worker
+    this.#search = new SqliteSearch(file.path)
     this.#condition = new Condition({ ...options, probe: () => this.#probe() })
     this.#options = options
   }
@@ -88,6 +93,11 @@ class SqliteEngine implements Engine {
     return answer[1] as number
   }
 
+  async search(lookup: SearchLookup): Promise<Page<SearchHit, number>> {
+    if (this.#reads === null) throw new GatewayError('UNAVAILABLE', 'The journal cannot be read now.')
+    return this.#search.find(lookup)
+  }
+
   readFailure(error: unknown): GatewayError {
     if (error instanceof GatewayError) return error
     if (isDamage(errorCode(error))) this.#fail(error)
@@ -110,6 +120,7 @@ class SqliteEngine implements Engine {
     // The last connection that closes removes the log, and one that only reads cannot.
     this.#reads?.close()
     try {
+      await this.#search.close()
       await this.#worker.close()
     } catch (err) {
       // Nothing is lost: the next start continues from the log.
@@ -139,11 +150,22 @@ class SqliteEngine implements Engine {
     this.#reads?.close()
     this.#reads = null
     try {
+      await this.#search.close()
       await this.#worker.ask([ASK.renew, this.#suspect ? 1 : 0])
       this.#suspect = false
-    } finally {
-      if (!this.#closed) this.#reads = new SqliteReads(this.#path)
+    } catch (error) {
+      try {
+        this.#openReads()
+      } catch {
+        // Of the two errors the writer's says what is wrong.
+      }
+      throw error
     }
+    this.#openReads()
+  }
+
+  #openReads(): void {
+    if (!this.#closed) this.#reads = new SqliteReads(this.#path)
   }
 
   #fail(error: unknown): void {

@@ -1,7 +1,7 @@
 import type { Static } from '@sinclair/typebox'
 import type { Journal, RunOutcome } from '../journal/journal.js'
 import { GatewayError, type Outcome } from '../protocol/index.js'
-import { toMessage } from '../sessions/sessions.js'
+import { toMessage } from '../sessions/conversations.js'
 
 export type RunResult = Static<typeof Outcome>
 

@@ -108,7 +108,7 @@ export const EVENTS = {
   }),
   sessionEnded: event({
     name: 'session.ended',
-    summary: 'A session was deleted.',
+    summary: 'A session was deleted, or expired (`sessions.retentionMs`): the `reason` says which.',
     durable: true,
     scope: 'read',
     session: true,

@@ -29,3 +29,6 @@ export function compilePatterns(patterns: readonly string[]): (text: string) => 
   const predicates = patterns.map(compilePattern)
   return (text) => predicates.some((matches) => matches(text))
 }
+
+/** What every text begins with that the pattern matches. */
+export const literalPrefix = (pattern: string): string => pattern.split('*', 1)[0]!

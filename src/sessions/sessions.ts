@@ -1,6 +1,7 @@
-import type { HistoryMessage } from '../agents/agent.js'
 import type { Principal } from '../auth/principal.js'
-import type { Entry, Journal, SessionQuery, SessionRecord, StoredEntry } from '../journal/journal.js'
+import type { Entry, Journal, SessionRecord } from '../journal/journal.js'
+import { compareSessions } from '../journal/order.js'
+import { type SessionPage, type SessionQuery, sessionPage } from '../journal/session-list.js'
 import {
   EVENTS,
   GatewayError,
@@ -8,7 +9,8 @@ import {
   type QueueMode,
   type SessionSummary,
 } from '../protocol/index.js'
-import { decodeCursor, decodeSeqCursor, encodeCursor } from './cursor.js'
+import { literalPrefix } from '../protocol/pattern.js'
+import { decodeCursor, encodeCursor } from './cursor.js'
 import { Turns } from './turns.js'
 
 export interface SessionSettings {
@@ -36,6 +38,8 @@ export interface ListOptions {
   channel?: string
   agent?: string
   active?: boolean
+  /** Milliseconds since the Unix epoch. */
+  updatedSince?: number
   limit?: number
   cursor?: string
 }
@@ -65,7 +69,7 @@ export function newSessionRecord(key: string, at: number, settings: SessionSetti
   }
 }
 
-/** Session state and history (spec §2, `sessions.*`): everything lives in the journal, the cache only spares reads. */
+/** Session state (spec §2, `sessions.*`): everything lives in the journal, the cache only spares reads. */
 export class Sessions {
   readonly #options: SessionsOptions
   readonly #journal: Journal
@@ -181,45 +185,41 @@ export class Sessions {
     return this.#changes.take(key, async () => {
       await this.require(key)
       if (this.#options.isActive(key)) throw conflict(key, 'The session’s lane has work; abort it first.')
-      // Forgotten first: an event that comes from here on makes the session anew.
-      this.#cache.delete(key)
-      const ended = entry(EVENTS.sessionEnded.name, key, Date.now(), { reason: 'deleted' })
-      await this.#journal.deleteSession(key, [ended])
-      this.#snapshot = null
-      this.#options.onDeleted(key)
+      await this.#remove(key, 'deleted')
     })
+  }
+
+  /** Ends a session that was not used since `cutoff`; one that is at work or is gone stays as it is. */
+  expire(key: string, cutoff: number): Promise<void> {
+    return this.#changes.take(key, async () => {
+      const record = await this.find(key)
+      if (record !== null && record.updatedAt <= cutoff && !this.#options.isActive(key)) {
+        await this.#remove(key, 'expired')
+      }
+    })
+  }
+
+  async #remove(key: string, reason: 'deleted' | 'expired'): Promise<void> {
+    // Forgotten first: an event that comes from here on makes the session anew.
+    this.#cache.delete(key)
+    await this.#journal.deleteSession(key, [entry(EVENTS.sessionEnded.name, key, Date.now(), { reason })])
+    this.#snapshot = null
+    this.#options.onDeleted(key)
   }
 
   async list(
     principal: Principal,
     options: ListOptions,
   ): Promise<{ sessions: SessionSummary[]; nextCursor: string | null }> {
-    const limit = options.limit ?? DEFAULT_PAGE
-    const before = options.cursor === undefined ? undefined : decodeCursor(options.cursor)
-    const query: SessionQuery = { limit: limit + 1, channel: options.channel, agent: options.agent, before }
-    const records = options.active
+    const { limit = DEFAULT_PAGE, channel, agent, active, updatedSince: since, cursor } = options
+    const before = cursor === undefined ? undefined : decodeCursor(cursor)
+    const query: SessionQuery = { limit, channel, agent, since, before }
+    const { sessions, next } = active
       ? await this.#active(principal, query)
-      : await this.#journal.sessions({ ...query, accept: this.#accept(principal, options.active) })
-    const page = records.slice(0, limit)
-    const last = page[page.length - 1]
+      : await this.#journal.sessions(this.#confined(principal, query, active))
     return {
-      sessions: page.map((record) => this.summary(record)),
-      nextCursor: records.length > limit && last !== undefined ? encodeCursor(last) : null,
-    }
-  }
-
-  async history(
-    key: string,
-    options: { limit?: number; cursor?: string },
-  ): Promise<{ messages: HistoryMessage[]; nextCursor: string | null }> {
-    const limit = options.limit ?? DEFAULT_PAGE
-    const before = options.cursor === undefined ? undefined : decodeSeqCursor(options.cursor)
-    await this.require(key)
-    const entries = await this.#journal.history(key, { limit: limit + 1, before })
-    const page = entries.length > limit ? entries.slice(1) : entries
-    return {
-      messages: page.map(toMessage),
-      nextCursor: entries.length > limit ? String(page[0]!.seq) : null,
+      sessions: sessions.map((record) => this.summary(record)),
+      nextCursor: next === null ? null : encodeCursor(next),
     }
   }
 
@@ -236,29 +236,39 @@ export class Sessions {
   }
 
   async #makeSnapshot(principal: Principal): Promise<string> {
-    const records = await this.#journal.sessions({ limit: SNAPSHOT_SIZE, accept: this.#accept(principal) })
-    return JSON.stringify(records.map((record) => this.summary(record)))
+    const { sessions } = await this.#journal.sessions(this.#confined(principal, { limit: SNAPSHOT_SIZE }))
+    return JSON.stringify(sessions.map((record) => this.summary(record)))
   }
 
-  #accept(principal: Principal, active?: boolean): ((key: string) => boolean) | undefined {
-    if (active === undefined)
-      return principal.sessions === null ? undefined : (key) => principal.allowsSession(key)
-    return (key) => principal.allowsSession(key) && this.#options.isActive(key) === active
+  /** What of it the principal may see, and where the journal has to look for that. */
+  #confined(principal: Principal, query: SessionQuery, active?: boolean): SessionQuery {
+    const { sessions: patterns } = principal
+    const { isActive } = this.#options
+    if (patterns === null) {
+      return active === undefined ? query : { ...query, accept: (key) => isActive(key) === active }
+    }
+    const accept = (key: string) =>
+      principal.allowsSession(key) && (active === undefined || isActive(key) === active)
+    const prefixes = patterns.map(literalPrefix)
+    const channels = new Set(prefixes.map((prefix) => (prefix.includes(':') ? channelOf(prefix) : undefined)))
+    const channel = query.channel ?? (channels.size === 1 ? [...channels][0] : undefined)
+    return { ...query, channel, accept, prefixes }
   }
 
   /** Sessions at work are few: looked up by key rather than searched for among all. */
-  async #active(principal: Principal, query: SessionQuery): Promise<SessionRecord[]> {
+  async #active(principal: Principal, query: SessionQuery): Promise<SessionPage> {
+    const { limit, channel, agent, since = 0, before } = query
     const records: SessionRecord[] = []
     for (const key of this.#options.activeKeys()) {
       if (!principal.allowsSession(key)) continue
       const record = await this.find(key)
-      if (record === null) continue
-      if (query.channel !== undefined && record.channel !== query.channel) continue
-      if (query.agent !== undefined && record.agent !== query.agent) continue
-      if (query.before !== undefined && order(record, query.before) <= 0) continue
+      if (record === null || record.updatedAt < since) continue
+      if (channel !== undefined && record.channel !== channel) continue
+      if (agent !== undefined && record.agent !== agent) continue
+      if (before !== undefined && compareSessions(record, before) <= 0) continue
       records.push(record)
     }
-    return records.sort(order).slice(0, query.limit)
+    return sessionPage(records.sort(compareSessions), limit, null)
   }
 
   async #save(record: SessionRecord, entries: readonly Entry[], reset = false): Promise<SessionRecord> {
@@ -282,11 +292,6 @@ export class Sessions {
   }
 }
 
-/** The order of lists: most recently updated first, then by key. */
-function order(a: { updatedAt: number; key: string }, b: { updatedAt: number; key: string }): number {
-  return b.updatedAt - a.updatedAt || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)
-}
-
 function merge(metadata: JsonObject, changes: JsonObject | undefined): JsonObject {
   if (changes === undefined) return metadata
   return Object.fromEntries(Object.entries({ ...metadata, ...changes }).filter(([, value]) => value !== null))
@@ -294,11 +299,6 @@ function merge(metadata: JsonObject, changes: JsonObject | undefined): JsonObjec
 
 export function entry(event: string, sessionKey: string | null, at: number, payload: unknown): Entry {
   return { event, sessionKey, at, payload: JSON.stringify(payload) }
-}
-
-/** A `session.message` entry as a message of the history. */
-export function toMessage(stored: StoredEntry): HistoryMessage {
-  return { ...(JSON.parse(stored.payload) as HistoryMessage), seq: stored.seq, at: stored.at }
 }
 
 function conflict(sessionKey: string, message: string): GatewayError {

@@ -108,4 +108,30 @@ export function retentionTests(within: DefineJournalTest): void {
     assert.equal((await journal.replay(0, 10_000, 10_000)).length, 3)
     assert.deepEqual([journal.holds(1_499), journal.holds(1_500)], [false, true])
   })
+
+  within('keeps the newest messages of each session, where it is to keep so many', async (test) => {
+    const { clock, harness, reopen } = test
+    const journal = await reopen({ maxMessages: 3 })
+    const fill = async (key: string, count: number) => {
+      await journal.saveSession(sampleSession(key, { updatedAt: clock.now }), [])
+      for (let n = 1; n <= count; n++) await journal.append(sampleAppend(key, `${n}`, { at: clock.now + n }))
+    }
+    const kept = async (key: string) => {
+      await harness.maintain(journal)
+      const entries = await journal.history(key, { limit: 100 })
+      return entries.map(({ payload }) => (JSON.parse(payload) as { content: string }).content)
+    }
+    for (const [n, count] of [0, 1, 2, 3, 4, 7].entries()) await fill(`chat:${n}`, count)
+    assert.deepEqual(await kept('chat:2'), ['1', '2'])
+    assert.deepEqual(await kept('chat:3'), ['1', '2', '3'])
+    assert.deepEqual(await kept('chat:4'), ['2', '3', '4'])
+    assert.deepEqual(await kept('chat:5'), ['5', '6', '7'])
+    assert.equal((await journal.replay(0, 100, 100)).length, 12)
+    clock.now += 10
+    await fill('chat:1', 4)
+    await journal.saveSession(sampleSession('chat:5', { updatedAt: clock.now }), [], { reset: true })
+    await fill('chat:5', 2)
+    assert.deepEqual(await kept('chat:1'), ['2', '3', '4'])
+    assert.deepEqual(await kept('chat:5'), ['1', '2'])
+  })
 }

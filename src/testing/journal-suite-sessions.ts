@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import type { Journal, SessionQuery, SessionRecord } from '../journal/journal.js'
+import type { Journal, StoredEntry } from '../journal/journal.js'
+import type { SessionQuery } from '../journal/session-list.js'
 import { completeEvents, sampleAppend, sampleEntry, sampleMessage, sampleSession } from './journal-samples.js'
 import type { DefineJournalTest } from './journal-suite.js'
 
@@ -8,16 +9,18 @@ const KEY = 'chat:1:main'
 const texts = (entries: readonly { payload: string }[]) =>
   entries.map(({ payload }) => (JSON.parse(payload) as { content: string }).content)
 
-async function allPages(journal: Journal, query: SessionQuery): Promise<string[]> {
+const byNumber = (a: string, b: string) => Number(b.split(':')[1]) - Number(a.split(':')[1])
+
+/** The keys of all pages; `sparse` ones may be short though others follow. */
+async function allPages(journal: Journal, query: SessionQuery, { sparse = false } = {}): Promise<string[]> {
   const keys: string[] = []
-  let before: SessionQuery['before']
-  for (;;) {
-    const page: SessionRecord[] = await journal.sessions({ ...query, before })
-    assert(page.length <= query.limit)
-    keys.push(...page.map(({ key }) => key))
-    const last = page.at(-1)
-    if (page.length < query.limit || last === undefined) return keys
-    before = { updatedAt: last.updatedAt, key: last.key }
+  for (let before = query.before; ; ) {
+    const { sessions, next } = await journal.sessions({ ...query, before })
+    assert(sessions.length <= query.limit)
+    assert(sparse || next === null || sessions.length === query.limit)
+    keys.push(...sessions.map(({ key }) => key))
+    if (next === null) return keys
+    before = next
   }
 }
 
@@ -73,9 +76,42 @@ export function sessionTests(within: DefineJournalTest): void {
     const found = await allPages(journal, { channel: 'chat', agent: 'x', accept, limit: 2 })
     assert.deepEqual(found, ['chat:600', 'chat:300', 'chat:0'])
     assert.equal((await allPages(journal, { channel: 'mail', limit: 100 })).length, 450)
-    assert.deepEqual(await journal.sessions({ channel: 'none', limit: 5 }), [])
-    assert.deepEqual(await journal.sessions({ limit: 0 }), [])
+    const nothing = { sessions: [], next: null }
+    assert.deepEqual(await journal.sessions({ channel: 'none', limit: 5 }), nothing)
+    assert.deepEqual(await journal.sessions({ limit: 0 }), nothing)
+    assert.equal((await allPages(journal, { since: 600, limit: 7 })).length, 300)
+    assert.deepEqual(await allPages(journal, { agent: 'x', since: 895, limit: 1 }), ['mail:897'])
+    const prefixes = ['chat:80', 'chat:8', 'mail:80', 'x']
+    const few = await allPages(journal, { prefixes, accept: (key) => key.includes('80'), limit: 2 })
+    const expected = ['mail:809', 'chat:808', 'mail:807', 'chat:806', 'mail:805', 'chat:804', 'mail:803']
+    assert.deepEqual(
+      few,
+      [...expected, 'chat:802', 'mail:801', 'chat:800', 'chat:880', 'chat:80'].sort(byNumber),
+    )
   })
+
+  within(
+    'looks at a bounded number of sessions for one page, and goes on from there',
+    async ({ journal }) => {
+      for (let round = 0; round < 6; round++) {
+        const numbers = Array.from({ length: 1_000 }, (_, n) => round * 1_000 + n)
+        const save = (n: number) => journal.saveSession(sampleSession(`chat:${n}`, { updatedAt: n }), [])
+        await Promise.all(numbers.map(save))
+      }
+      const query: SessionQuery = { limit: 3, accept: (key) => key === 'chat:5' }
+      const first = await journal.sessions(query)
+      assert.deepEqual(first.sessions, [])
+      assert.notEqual(first.next, null)
+      assert.deepEqual(await allPages(journal, query, { sparse: true }), ['chat:5'])
+      const { sessions, next } = await journal.sessions({ ...query, prefixes: ['chat:5'] })
+      assert.deepEqual([sessions.length, next === null], [0, false])
+      const direct = await journal.sessions({
+        ...query,
+        prefixes: ['chat:5', 'chat:5'].map((key) => `${key}0`),
+      })
+      assert.deepEqual(direct, { sessions: [], next: null })
+    },
+  )
 
   within('tells the newest messages of a session, oldest first', async ({ journal }) => {
     await journal.saveSession(sampleSession(KEY), [])
@@ -99,6 +135,14 @@ export function sessionTests(within: DefineJournalTest): void {
     assert.deepEqual(await journal.history(KEY, { limit: 2, before: 10_000 }), all.slice(-2))
     assert.deepEqual(await journal.history(KEY, { limit: 2, before: all[0]!.seq }), [])
     assert.deepEqual(await journal.history(KEY, { limit: 0 }), [])
+    for (const after of [0, all[0]!.seq, q3.seq - 1, q3.seq, all[11]!.seq]) {
+      const expected = all.filter(({ seq }) => seq > after)
+      assert.deepEqual(await journal.history(KEY, { limit: 3, after }), expected.slice(0, 3))
+      assert.deepEqual(await journal.history(KEY, { limit: 100, after }), expected)
+    }
+    const told: StoredEntry[] = []
+    for await (const some of journal.messages(KEY)) told.push(...some)
+    assert.deepEqual(told, all)
     assert.deepEqual(await journal.history('no:such:session', { limit: 5 }), [])
   })
 

@@ -9,6 +9,7 @@ import { logTests } from './journal-suite-log.js'
 import { outboxTests } from './journal-suite-outbox.js'
 import { peerTests } from './journal-suite-peers.js'
 import { retentionTests } from './journal-suite-retention.js'
+import { searchTests } from './journal-suite-search.js'
 import { sessionTests } from './journal-suite-sessions.js'
 
 /** A journal under test. */
@@ -70,6 +71,7 @@ export function journalSuite(test: DefineTest, create: () => Promise<JournalHarn
   logTests(within)
   eventTests(within)
   sessionTests(within)
+  searchTests(within)
   deadLetterTests(within)
   outboxTests(within)
   peerTests(within)

@@ -144,3 +144,34 @@ t.test('behind a base path and with a certificate for another name, its own comm
   const elsewhere = await runCli(['gateway', 'call', 'gateway.info', '--url', url], { home: newHome(t) })
   t.match(elsewhere, { code: 69, stderr: /certificate/ }, 'others do not trust it')
 })
+
+t.test('a session is exported as JSON lines', async (t) => {
+  const { home } = await gateway(t)
+  const send = [
+    'gateway',
+    'call',
+    'sessions.send',
+    '{"content": "hi", "wait": true}',
+    '--session',
+    'cli:t:main',
+  ]
+  t.equal((await runCli(send, { home })).code, 0)
+  const { code, stdout, stderr } = await runCli(['sessions', 'export', 'cli:t:main'], { home })
+  t.equal(code, 0, stderr)
+  t.match(
+    stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line)),
+    [
+      { type: 'session', key: 'cli:t:main' },
+      { type: 'message', role: 'user', content: 'hi' },
+      { type: 'message', role: 'assistant' },
+    ],
+  )
+  t.match(await runCli(['sessions', 'export', 'cli:none'], { home }), {
+    code: 1,
+    stdout: '',
+    stderr: /^NOT_FOUND: /,
+  })
+})

@@ -78,4 +78,7 @@ export const RETENTION: readonly Death[] = [
   ['retention.entries', 2],
   ['retention.expired', 1],
   ['retention.stepping', 12],
+  ['search.removed', 1],
+  ['search.added', 1],
+  ['search.added', 3],
 ]

@@ -54,6 +54,12 @@ const kept = async (journal: GroupedJournal) => ({
   head: journal.head,
 })
 
+/** What search finds of the conversations that are there. */
+const found = async (journal: GroupedJournal) =>
+  (await journal.search({ terms: [{ words: ['answer'], prefix: false }], limit: 2_000 })).hits.map(
+    ({ seq }) => seq,
+  )
+
 const all = (journal: GroupedJournal) => journal.replay(0, journal.head, 10_000)
 
 t.test('killed at any step of retention, it has removed nothing that it does not own up to', async (t) => {
@@ -67,6 +73,8 @@ t.test('killed at any step of retention, it has removed nothing that it does not
   await run(process.execPath, [PROGRAM, join(folder, 'done', 'journal.db')])
   const done = await openTestJournal(t, join(folder, 'done', 'journal.db'))
   const remaining = await all(done)
+  const answers = await found(done)
+  t.equal(answers.length, 300, 'of the conversation that goes on, and of no other')
   t.ok(remaining.length < entries.length, `${entries.length - remaining.length} entries are due`)
 
   for (const death of RETENTION) {
@@ -88,6 +96,7 @@ t.test('killed at any step of retention, it has removed nothing that it does not
     await run(process.execPath, [PROGRAM, path])
     const after = await openTestJournal(t, path)
     t.same(await all(after), remaining, 'the next round ends what this one began')
+    t.same(await found(after), answers, 'each message is found once')
     await after.close()
   }
 })

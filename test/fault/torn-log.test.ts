@@ -79,7 +79,7 @@ async function holdsPrefix(t: Test, home: string, whole: readonly StoredEntry[])
     if (outcome?.status !== 'completed' || outcome.message === null)
       t.fail(`the outcome of ${runId} is missing`)
   }
-  for (const { key } of await journal.sessions({ limit: 100 })) {
+  for (const { key } of (await journal.sessions({ limit: 100 })).sessions) {
     const messages = held.filter(({ event, sessionKey }) => event === 'session.message' && sessionKey === key)
     t.same(await journal.history(key, { limit: 1_000 }), messages, `the history of ${key} is whole`)
   }

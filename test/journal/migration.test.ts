@@ -37,7 +37,7 @@ t.test('never changes a step that was released', async (t) => {
   const digests = MIGRATIONS.map((step) => createHash('sha256').update(step).digest('hex').slice(0, 16))
   t.strictSame(
     digests,
-    ['e37c96b0313b79b7', 'bd925644b7d20fd4', 'fcfaba777d34b688', '386d8f4ba9dbc2c8'],
+    ['e37c96b0313b79b7', 'bd925644b7d20fd4', 'fcfaba777d34b688', '386d8f4ba9dbc2c8', '83b0cd1e736c115a'],
     'a new shape is a new step',
   )
 })
@@ -93,4 +93,6 @@ t.test('keeps in a migrated journal what the first version could not', async (t)
   t.equal((await again.deadLetterStats()).count, 3)
   t.match(await again.delivery(delivery.id), delivery)
   t.strictSame(await again.peers(), [])
+  const terms = [{ words: ['one', 'more'], prefix: false }]
+  t.match(await again.search({ terms, limit: 5 }), { hits: [{ sessionKey: KEY }], next: null })
 })

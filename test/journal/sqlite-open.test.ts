@@ -116,7 +116,11 @@ t.test('refuses a newer schema', async (t) => {
   const db = new Sqlite(path)
   db.pragma(`user_version = ${SCHEMA_VERSION + 1}`)
   db.close()
-  await refuses(t, path, /schema is version 4.*up to 3.*Upgrade/)
+  await refuses(
+    t,
+    path,
+    new RegExp(`schema is version ${SCHEMA_VERSION + 1}.*up to ${SCHEMA_VERSION}.*Upgrade`),
+  )
 })
 
 t.test('refuses a folder, and a folder that is a file', async (t) => {

@@ -80,7 +80,7 @@ t.test('the commands of the gateway work on the conversation', async (t) => {
   t.equal(agent.runs.length, 1)
   await connector.receive('/stop', { id: '5' })
   await connector.receive('/reset', { id: '6' })
-  t.strictSame((await app.sessions.history('scripted:7:main', {})).messages, [])
+  t.strictSame((await app.conversations.history('scripted:7:main', {})).messages, [])
   await until(() => connector.sent.length === 4)
   t.strictSame(said(), [
     ['7', 'A new conversation begins.', '1'],

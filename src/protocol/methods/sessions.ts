@@ -5,12 +5,16 @@ import { Attachment, HistoryEntry } from '../events.js'
 import { SessionSummary } from '../frames.js'
 import {
   Cursor,
+  Id,
   IdempotencyKey,
   JsonObject,
   NextCursor,
   PageLimit,
   Priority,
   QueueMode,
+  Seq,
+  SessionKey,
+  Timestamp,
 } from '../primitives.js'
 
 const nullableString = (maxLength: number, description: string) =>
@@ -40,10 +44,17 @@ export const sessionsList = contract({
     active: Type.Optional(
       Type.Boolean({ description: 'Only those whose lane has work (true) or has none (false).' }),
     ),
+    updatedSince: Type.Optional(Timestamp),
     limit: Type.Optional(PageLimit),
     cursor: Type.Optional(Cursor),
   }),
-  result: Type.Object({ sessions: Type.Array(SessionSummary), nextCursor: NextCursor }),
+  result: Type.Object({
+    sessions: Type.Array(SessionSummary, {
+      description:
+        'Fewer than `limit`, or none, where many had to be looked at: `nextCursor` goes on from there.',
+    }),
+    nextCursor: NextCursor,
+  }),
 })
 
 export const sessionsGet = contract({
@@ -57,12 +68,76 @@ export const sessionsGet = contract({
 
 export const sessionsHistory = contract({
   name: 'sessions.history',
-  summary: 'The messages of a session since its last reset, oldest first; pages go back in time.',
+  summary: 'The messages of a session since its last reset, oldest first; pages go back in time, or forth.',
   scope: 'read',
   session: 'required',
   large: true,
-  params: Type.Object({ limit: Type.Optional(PageLimit), cursor: Type.Optional(Cursor) }),
+  params: Type.Object({
+    limit: Type.Optional(PageLimit),
+    cursor: Type.Optional(
+      Type.String({
+        ...Cursor,
+        description: 'The `nextCursor` of the page before, or the `seq` of a message: what comes next to it.',
+      }),
+    ),
+    order: Type.Optional(
+      Type.Union([Type.Literal('asc'), Type.Literal('desc')], {
+        description:
+          '`desc`: from the newest message, or the cursor, back; `asc`: from the oldest, or the cursor, forth.',
+        default: 'desc',
+      }),
+    ),
+  }),
   result: Type.Object({ messages: Type.Array(HistoryEntry), nextCursor: NextCursor }),
+})
+
+export const sessionsSearch = contract({
+  name: 'sessions.search',
+  summary: 'Messages in which all the words occur, newest first; of one session, of a channel, or of all.',
+  scope: 'read',
+  session: 'optional',
+  large: true,
+  params: Type.Object({
+    query: Type.String({
+      minLength: 1,
+      maxLength: 512,
+      description: 'Words, "phrases" and `beginnings*`; capitals and accents make no difference.',
+    }),
+    channel: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    limit: Type.Optional(PageLimit),
+    cursor: Type.Optional(Cursor),
+  }),
+  result: Type.Object({
+    hits: Type.Array(
+      Type.Object({
+        sessionKey: SessionKey,
+        messageId: Id,
+        role: Type.String(),
+        seq: Seq,
+        at: Timestamp,
+        snippet: Type.String({ description: 'The text around the first match.' }),
+      }),
+    ),
+    nextCursor: NextCursor,
+    upToDate: Type.Boolean({
+      description: 'False: the newest messages are not searched yet; ask again soon.',
+    }),
+  }),
+})
+
+export const sessionsExport = contract({
+  name: 'sessions.export',
+  summary: 'A session as JSON lines, some at a time: first the session, then each message, oldest first.',
+  scope: 'read',
+  session: 'required',
+  large: true,
+  params: Type.Object({ cursor: Type.Optional(Cursor) }),
+  result: Type.Object({
+    lines: Type.String({
+      description: 'JSON objects with the `type` `session` or `message`, each ended by a line feed.',
+    }),
+    nextCursor: NextCursor,
+  }),
 })
 
 export const sessionsCreate = contract({

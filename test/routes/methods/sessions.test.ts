@@ -200,6 +200,15 @@ t.test('the history is paged back in time, and a reset starts it anew', async (t
     const found = await pages(socket, 'sessions.history', { limit }, KEY)
     t.same([...found].reverse().flatMap(texts), expected, `pages of ${limit}`)
   }
+  for (const limit of [1, 3, 10, 11]) {
+    const found = await pages(socket, 'sessions.history', { limit, order: 'asc' }, KEY)
+    t.same(found.flatMap(texts), expected, `pages of ${limit} that go forth`)
+  }
+  const cursor = String(all.messages[4].seq)
+  const forth = await socket.call('sessions.history', { cursor, limit: 2, order: 'asc' }, KEY)
+  t.same(texts(forth), expected.slice(5, 7), 'what comes after a message')
+  const back = await socket.call('sessions.history', { cursor, limit: 2 }, KEY)
+  t.same(texts(back), expected.slice(2, 4), 'what comes before it')
   t.match(all.messages[0], { messageId: /^msg_/, eventId: /^evt_/, runId: /^run_/, seq: Number, at: Number })
 
   const { session } = await socket.call('sessions.reset', {}, KEY)
@@ -329,4 +338,80 @@ t.test('more sessions than are kept in memory are served all the same', async (t
   t.equal((await socket.call('sessions.list')).sessions.length, 5)
   t.equal(socket.events().filter(({ event }) => event === 'session.created').length, 5)
   t.equal((await socket.call('sessions.history', {}, 'web:0')).messages.length, 4)
+})
+
+for (const type of ['memory', 'sqlite'] as const) {
+  t.test(`messages are found by their words, by those who may see them (${type})`, async (t) => {
+    const tokens = [
+      { name: 'all', token: 'token-of-all-0123456789', role: 'admin' as const },
+      { name: 'some', token: 'token-of-some-0123456789', role: 'viewer' as const, sessions: ['irc:*'] },
+    ]
+    const { connect } = await startApp(t, { journal: { type }, auth: { enabled: true, tokens } })
+    const all = await connect({ auth: { token: tokens[0]!.token } })
+    const some = await connect({ auth: { token: tokens[1]!.token } })
+    for (const key of ['web:1', 'irc:1', 'irc:2']) {
+      await all.call('sessions.send', { content: `Tell ${key} of the Whale`, wait: true }, key)
+    }
+    const found = async (socket: TestSocket, params: object, key?: string) =>
+      (await pages(socket, 'sessions.search', { limit: 2, ...params }, key)).flatMap(({ hits }) =>
+        hits.map((hit: Frame) => `${hit.role} ${hit.sessionKey}`),
+      )
+    const both = (key: string) => [`assistant ${key}`, `user ${key}`]
+    t.same(await found(all, { query: 'whale tell' }), ['irc:2', 'irc:1', 'web:1'].flatMap(both))
+    t.same(await found(all, { query: '"of the wha*"' }), [])
+    t.same(await found(all, { query: '"of the wha"*', channel: 'web' }), both('web:1'))
+    t.same(await found(all, { query: 'whale' }, 'irc:1'), both('irc:1'))
+    t.same(await found(some, { query: 'whale' }), ['irc:2', 'irc:1'].flatMap(both))
+    t.match(await some.refused('sessions.search', { query: 'whale' }, 'web:1'), { code: 'FORBIDDEN' })
+    const odd = [
+      'whale AND (',
+      'NEAR(whale',
+      'content: whale*',
+      '-whale "',
+      '^whale OR tell',
+      'whale\u0000',
+      "';--whale",
+    ]
+    for (const query of odd) t.equal((await all.request('sessions.search', { query })).error, null, query)
+    const [hit] = (await all.call('sessions.search', { query: 'whale', limit: 1 })).hits
+    t.match(hit, { messageId: /^msg_/, at: Number, snippet: /Whale/ })
+    const before = await all.call('sessions.history', { cursor: String(hit.seq), limit: 1 }, hit.sessionKey)
+    t.equal(before.messages[0].role, 'user', 'from a hit the history goes both ways')
+    await all.call('sessions.delete', {}, 'irc:2')
+    t.same(await found(some, { query: 'whale' }), both('irc:1'))
+  })
+}
+
+t.test('a session is exported as JSON lines, page by page', async (t) => {
+  const { connect } = await startApp(t, { journal: { type: 'sqlite' } })
+  const socket = await connect()
+  const big = 'x'.repeat(150_000)
+  for (const content of [big, 'small', big]) await socket.call('sessions.send', { content, wait: true }, KEY)
+  const found = await pages(socket, 'sessions.export', {}, KEY)
+  t.ok(found.length > 2, 'a page is bounded')
+  const lines = found
+    .map(({ lines }) => lines)
+    .join('')
+    .trimEnd()
+    .split('\n')
+    .map((line: string) => JSON.parse(line))
+  const { session } = await socket.call('sessions.get', {}, KEY)
+  t.same(lines[0], { ...session, type: 'session' })
+  const { messages } = await socket.call('sessions.history', {}, KEY)
+  t.same(
+    lines.slice(1),
+    messages.map((message: Frame) => Object.assign({ type: 'message' }, message)),
+  )
+  t.match(await socket.refused('sessions.export', {}, 'web:none'), { code: 'NOT_FOUND' })
+})
+
+t.test('the list tells what changed since a time', async (t) => {
+  const { connect } = await startApp(t)
+  const socket = await connect()
+  const { session } = await socket.call('sessions.create', {}, 'web:1')
+  const updatedSince = session.updatedAt
+  t.same(keysOf((await socket.call('sessions.list', { updatedSince })).sessions), ['web:1'])
+  t.same((await socket.call('sessions.list', { updatedSince: updatedSince + 60_000 })).sessions, [])
+  const active = { active: true, updatedSince }
+  t.same((await socket.call('sessions.list', active)).sessions, [])
 })
