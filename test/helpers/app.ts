@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +6,7 @@ import { Value } from '@sinclair/typebox/value'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { buildApp } from '../../src/app.js'
+import { type ConfigDraft, loadConfig } from '../../src/config/load.js'
 import { type Config, ConfigSchema } from '../../src/config/schema.js'
 import type { LogTap } from '../../src/logs/log-tap.js'
 import { TestSocket } from './socket.js'
@@ -15,17 +16,25 @@ type Deep<T> = {
 }
 export type ConfigOverrides = Deep<Config>
 
+const BASE = {
+  port: 0,
+  journal: { type: 'memory' },
+  rateLimit: { http: { max: 0 }, upgrades: { max: 0 } },
+  shutdown: { drainTimeoutMs: 5_000 },
+  connection: { closeGraceMs: 200 },
+  overload: { maxLoopDelayMs: 60_000 },
+}
+
 /** A complete configuration for tests: memory journal, any free port, no rate limits, no grace to wait for, ready on a busy machine. */
 export function testConfig(overrides: ConfigOverrides = {}): Config {
-  const base = {
-    port: 0,
-    journal: { type: 'memory' },
-    rateLimit: { http: { max: 0 }, upgrades: { max: 0 } },
-    shutdown: { drainTimeoutMs: 5_000 },
-    connection: { closeGraceMs: 200 },
-    overload: { maxLoopDelayMs: 60_000 },
-  }
-  return Value.Default(ConfigSchema, merge(base, overrides)) as Config
+  return Value.Default(ConfigSchema, merge(BASE, overrides)) as Config
+}
+
+/** What `buildApp` is given where there is a file. */
+async function inFile(home: string, overrides: ConfigOverrides) {
+  await writeFile(join(home, 'config.json'), JSON.stringify(merge(BASE, overrides)))
+  const load = (draft?: ConfigDraft) => loadConfig({ env: { LURKBOT_HOME: home }, draft, isTTY: false })
+  return { ...(await load()), load }
 }
 
 function merge(base: unknown, overrides: unknown): unknown {
@@ -68,13 +77,16 @@ export async function startApp(
     baseDir?: string
     logger?: FastifyBaseLogger
     logs?: LogTap
+    /** The configuration is in a file, and `config.*` changes that. */
+    inFile?: boolean
     prepare?: (app: FastifyInstance) => void | Promise<void>
   } = {},
 ): Promise<RunningApp> {
   const home = options.home ?? (await temporaryFolder(t))
-  const config = testConfig(overrides)
   const { logger, logs, baseDir = home } = options
-  const app = await buildApp({ config, home, baseDir, logger, logs, checkResults: true })
+  const loaded = options.inFile ? await inFile(home, overrides) : { config: testConfig(overrides) }
+  const { config } = loaded
+  const app = await buildApp({ ...loaded, home, baseDir, logger, logs, checkResults: true })
   t.teardown(() => app.close())
   await options.prepare?.(app)
   await app.listen({ host: config.host, port: config.port })

@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto'
 import type { Test } from 'tap'
 import { GatewayError } from '../../src/protocol/errors.js'
+import { TestDevice } from './identities.js'
 import { ScriptedConnector, startChannel } from './scripted-connector.js'
 import type { TestSocket } from './socket.js'
 import { tapped } from './tapped-log.js'
@@ -25,6 +27,10 @@ export interface Stage {
   pairingCode(): Promise<string>
   /** The id of a question that a run waits for. */
   question(): Promise<string>
+  /** The id of a job, of a token and of a device that was let in. */
+  job(): Promise<string>
+  token(): Promise<string>
+  device(): Promise<string>
   /** The lease of a run that this connection has as a worker. */
   lease(): Promise<string>
 }
@@ -32,6 +38,8 @@ export interface Stage {
 const none = (): Request => ({})
 const session = ({ key }: Stage): Request => ({ key })
 const channel = (): Request => ({ params: { channel: 'scripted' } })
+const job = async (stage: Stage): Promise<Request> => ({ params: { jobId: await stage.job() } })
+const token = async (stage: Stage): Promise<Request> => ({ params: { tokenId: await stage.token() } })
 const fresh = async ({ socket, key }: Stage, name: string): Promise<string> => {
   const made = `${key}:${name}`
   await socket.call('sessions.create', {}, made)
@@ -55,6 +63,8 @@ export const GOOD: Readonly<Record<string, (stage: Stage) => Request | Promise<R
   'sessions.reset': session,
   'sessions.delete': async (stage) => ({ key: await fresh(stage, 'gone') }),
   'sessions.send': ({ key }) => ({ params: { content: 'hi' }, key }),
+  'sessions.search': ({ key }) => ({ params: { query: 'hi' }, key }),
+  'sessions.export': session,
   'agent.wait': async ({ socket, key }) => {
     const { runId } = await socket.call('sessions.send', { content: 'hi', wait: true }, `${key}:waited`)
     return { params: { runId } }
@@ -71,6 +81,31 @@ export const GOOD: Readonly<Record<string, (stage: Stage) => Request | Promise<R
   'pairing.list': none,
   'pairing.approve': async (stage) => ({ params: { code: await stage.pairingCode() } }),
   'pairing.reject': async (stage) => ({ params: { code: await stage.pairingCode() } }),
+  'devices.list': none,
+  'devices.revoke': async (stage) => ({ params: { deviceId: await stage.device() } }),
+  'tokens.list': none,
+  'tokens.new': () => ({ params: { name: `token-${randomUUID()}` } }),
+  'tokens.rotate': token,
+  'tokens.revoke': token,
+  'audit.list': none,
+  'cron.list': none,
+  'cron.add': ({ key }) => ({ params: JOB, key }),
+  'cron.update': async (stage) => ({ params: { jobId: await stage.job(), enabled: false } }),
+  'cron.run': job,
+  'cron.runs': job,
+  'cron.remove': job,
+  'hooks.list': none,
+  'hooks.reload': none,
+  'skills.list': none,
+  'skills.get': () => ({ params: { name: 'lurkbot-cli' } }),
+  'config.get': none,
+  'config.schema': none,
+  'config.set': () => ({ params: { path: 'lanes.capacity', value: 101 } }),
+  'config.patch': async ({ socket }) => {
+    const { hash } = await socket.call('config.get')
+    return { params: { patch: { lanes: { capacity: 102 } }, baseHash: hash } }
+  },
+  'config.reload': none,
   'lanes.list': none,
   'lanes.get': session,
   'lanes.pause': async (stage) => ({ key: await fresh(stage, 'paused') }),
@@ -91,10 +126,11 @@ export const GOOD: Readonly<Record<string, (stage: Stage) => Request | Promise<R
   'worker.fail': async (stage) => ({ params: { lease: await stage.lease(), error: { message: 'no' } } }),
 }
 
+const JOB = { schedule: { everyMs: 3_600_000 }, payload: { kind: 'agentTurn', message: 'x' } }
 const QUESTION = { title: 'May I?', options: [{ id: 'y', name: 'Yes', kind: 'allow_once' as const }] }
 
 /** The gateway of `GOOD`, with these tokens. Its agent does what it is told: `fail`, `wait`, `ask`, else it answers. */
-export async function startStage(t: Test, auth: object = { enabled: false }) {
+export async function startStage(t: Test, auth: object) {
   const { tap, logger } = tapped()
   const connector = new ScriptedConnector()
   connector.onSend = ({ text }) => {
@@ -109,7 +145,7 @@ export async function startStage(t: Test, auth: object = { enabled: false }) {
       connector: { allow: [], pairing: true },
     },
     connector,
-    { logger, logs: tap },
+    { logger, logs: tap, inFile: true },
   )
   running.agent.onRun = (run) => {
     if (run.content === 'fail') run.fail(new GatewayError('NOT_LINKED', 'told to'))
@@ -148,6 +184,15 @@ export async function startStage(t: Test, auth: object = { enabled: false }) {
         const { runId } = await send('ask')
         const asked = await socket.event('agent.permission', ({ payload }) => payload.runId === runId)
         return asked.payload.requestId
+      },
+      job: async () => (await socket.call('cron.add', JOB, key)).job.jobId,
+      token: async () => (await socket.call('tokens.new', { name: `token-${randomUUID()}` })).token.tokenId,
+      device: async () => {
+        const { socket: refused, answer } = await new TestDevice().connect(running)
+        await refused.closed
+        const { code, deviceId } = answer.error!.details
+        await socket.call('pairing.approve', { code })
+        return deviceId
       },
       lease: async () => {
         const name = `${key}:${++made}`

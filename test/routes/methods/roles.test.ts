@@ -14,13 +14,17 @@ const ROLES: Readonly<Record<string, { role: string; scopes: readonly Scope[]; s
   nowhere: { role: 'admin', scopes: ['read', 'write', 'admin', 'agent'], sessions: [] },
 }
 /** Methods that tell of, or touch, more than sessions: not for those who are confined to some. */
-const UNCONFINED = ['connections.list', 'connections.close', 'logs.tail']
+const UNCONFINED = [
+  ...['connections.list', 'connections.close', 'logs.tail', 'audit.list', 'hooks.list', 'hooks.reload'],
+  ...['config.get', 'config.set', 'config.patch', 'config.reload'],
+]
 const MINE = 'mine:1:main'
 const THEIRS = 'theirs:FOREIGN:main'
 
 const secret = (name: string) => `${name.replaceAll(' ', '-')}-token-0123456789`
 const auth = {
   enabled: true,
+  pairing: { enabled: true },
   tokens: Object.entries(ROLES).map(([name, { role, sessions }]) => ({
     name,
     token: secret(name),
@@ -34,10 +38,10 @@ const as = (name: string, hello: object = { subscribe: ['*'] }) => ({
 })
 
 t.test('each method of the catalogue does what it is for, when it is asked well', async (t) => {
-  const { app, connect, stage } = await startStage(t)
+  const { app, connect, stage } = await startStage(t, auth)
   t.strictSame(Object.keys(GOOD).sort(), app.methods.names, 'a new method is a line in GOOD')
   for (const method of Object.keys(GOOD)) {
-    const socket = await connect(EVERYTHING_HELLO)
+    const socket = await connect(as('admin', EVERYTHING_HELLO))
     await socket.request('sessions.create', {}, MINE)
     const { params, key } = await GOOD[method]!(stage(socket, MINE))
     const { error, result } = await socket.request(method, params, key)
