@@ -28,7 +28,7 @@ export class TestDevice {
 
   /** Says hello with the key and answers the challenge; `answer` is what came of it. */
   async connect(
-    { open }: RunningApp,
+    { open }: Pick<RunningApp, 'open'>,
     device: Record<string, unknown> = {},
   ): Promise<{ socket: TestSocket; answer: Frame }> {
     const socket = await open()
