@@ -56,7 +56,7 @@ export class LiveConfig {
 
   constructor(loaded: LoadedPart) {
     this.loaded = loaded
-    this.config = structuredClone(loaded.config) as Config
+    this.config = copyOf(loaded.config) as Config
   }
 
   /** Takes part in changes of what is at or below one of the paths; in the order of the calls. */
@@ -76,8 +76,8 @@ export class LiveConfig {
 
   /** @throws what a part refuses it with. */
   async prepare(next: LoadedPart): Promise<PreparedChange> {
-    const before = structuredClone(this.config) as Config
-    const after = structuredClone(this.config) as Config
+    const before = copyOf(this.config) as Config
+    const after = copyOf(this.config) as Config
     takeOver(after, next.config)
     const change = { before, after, baseDir: next.baseDir, sources: next.sources }
     const changed = changedPaths(before, after)
@@ -157,9 +157,17 @@ function takeOver(into: Config, from: Readonly<Config>): void {
         visit(target[key] as Record<string, unknown>, source[key] as Record<string, unknown>, here)
       } else if (isLive(formatPath(here))) {
         if (source[key] === undefined) delete target[key]
-        else target[key] = structuredClone(source[key])
+        else target[key] = copyOf(source[key])
       }
     }
   }
   visit(into as Record<string, unknown>, from as Record<string, unknown>, [])
+}
+
+/** Of what a configuration is made of. What else those who embed the gateway put into options of plugins stays what it is. */
+function copyOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(copyOf)
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype)
+    return value
+  return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, copyOf(child)]))
 }

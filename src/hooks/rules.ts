@@ -166,6 +166,9 @@ function post(
   const { attempts = ATTEMPTS, timeoutMs = WEBHOOK_TIMEOUT_MS, text } = options
   const content = text === undefined ? null : template(['webhook', 'text'], text)
   const found = [...url.check(options, env), ...secret.check(options, env)]
+  const isSet = 'expected a variable that is set'
+  if (url.unset(options, env) !== undefined) found.push({ path: 'urlEnv', message: isSet })
+  if (secret.unset(options, env) !== undefined) found.push({ path: 'secretEnv', message: isSet })
   for (const { path, message } of found) refuse(['webhook', path], message)
   const to = url.read(options, env)
   if (to === undefined || found.length > 0) return NOTHING

@@ -99,6 +99,20 @@ export function openApi({ version, basePath, metricsAuth }: OpenApiOptions): Jso
         { 200: json('AsyncAPI 3.0.', document), 304: unchanged },
         guarded,
       ),
+      '/sessions/{key}/export': get(
+        'exportSession',
+        'A session and its messages as JSON lines.',
+        {
+          200: {
+            description: 'First the session, then each message, oldest first.',
+            content: { 'application/x-ndjson': { schema: { type: 'string' } } },
+          },
+        },
+        {
+          ...guarded,
+          parameters: [{ name: 'key', in: 'path', required: true, schema: { type: 'string' } }],
+        },
+      ),
       '/channels/{name}': channel,
     },
     components: {

@@ -48,7 +48,10 @@ function routesOf(tree: string): string[] {
     if (indent === undefined) return []
     const level = indent.length / 4
     parents[level] = (parents[level - 1] ?? '') + part
-    const path = parents[level].replaceAll(/:(\w+)/g, '{$1}')
+    const path = parents[level]
+      .replaceAll(/:(\w+)/g, '{$1}')
+      // The tree shows a wildcard without what is before it; there is one.
+      .replace('/*', '/sessions/{key}/export')
     return methods!
       .split(', ')
       .filter((method) => method !== 'HEAD')
