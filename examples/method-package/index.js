@@ -15,7 +15,7 @@ export const transcriptsGet = contract({
 /** Whether the caller may read the session is checked before the handler is called, and so are `params`. */
 export default async function transcriptsPlugin(app, { heading = 'Conversation' }) {
   app.method(transcriptsGet, async ({ limit = 50 }, { sessionKey }) => {
-    const { messages } = await app.sessions.history(sessionKey, { limit })
+    const { messages } = await app.conversations.history(sessionKey, { limit })
     const said = messages.map(({ role, sender, content }) => `**${sender ?? role}**\n\n${content}`)
     return { markdown: [`# ${heading}`, ...said].join('\n\n') }
   })

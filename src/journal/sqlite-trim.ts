@@ -58,7 +58,6 @@ export class SqliteTrim {
       if (this.#walk !== null) this.#pass(this.#walk)
       else if (!this.#begin(maxMessages)) return 0
     }
-    failpoint('retention.trimmed')
     return 1
   }
 
@@ -84,6 +83,7 @@ export class SqliteTrim {
     else if (walk.left > 0) walk.next = previous
     else {
       this.#sql.cut.run(walk.next)
+      failpoint('retention.trimmed')
       this.#sql.expire.run(previous)
       this.#walk = null
     }

@@ -68,6 +68,9 @@ export const LATER_START: readonly Death[] = [
   ['open.sealed', 1],
 ]
 
+/** Of a conversation that grew too long. */
+export const TRIMMING: readonly Death[] = [['retention.trimmed', 1]]
+
 /** Each over a copy of the same journal; the steps in between differ by what they remove. */
 export const RETENTION: readonly Death[] = [
   ['retention.stepping', 1],

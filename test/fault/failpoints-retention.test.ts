@@ -14,7 +14,7 @@ import {
   sampleSession,
 } from '../../src/testing/journal-samples.js'
 import { openTestJournal, temporaryFolder } from '../journal/helpers.js'
-import { dying, RETENTION } from './deaths.js'
+import { dying, RETENTION, TRIMMING } from './deaths.js'
 import { copyState } from './faults.js'
 
 const PROGRAM = fileURLToPath(new URL('./retain.js', import.meta.url))
@@ -97,6 +97,29 @@ t.test('killed at any step of retention, it has removed nothing that it does not
     const after = await openTestJournal(t, path)
     t.same(await all(after), remaining, 'the next round ends what this one began')
     t.same(await found(after), answers, 'each message is found once')
+    await after.close()
+  }
+})
+
+t.test('killed while it shortens a conversation, it has shortened it whole or not at all', async (t) => {
+  const folder = await temporaryFolder(t)
+  await fill(t, join(folder, 'whole', 'journal.db'))
+  for (const death of TRIMMING) {
+    const path = join(folder, death.join('-'), 'journal.db')
+    copyState(join(folder, 'whole'), join(folder, death.join('-')))
+    const before = await openTestJournal(t, path)
+    const facts = await kept(before)
+    await before.close()
+    const env = { ...process.env, ...dying(death).env }
+    const died = await run(process.execPath, [PROGRAM, path, '100'], { env }).catch(({ signal }) => signal)
+    t.equal(died, 'SIGKILL', `dies at ${death.join('-')}`)
+    const journal = await openTestJournal(t, path)
+    t.same(await kept(journal), facts)
+    await journal.close()
+
+    await run(process.execPath, [PROGRAM, path, '100'])
+    const after = await openTestJournal(t, path)
+    t.same(await kept(after), { ...facts, history: facts.history.slice(-100) })
     await after.close()
   }
 })

@@ -8,6 +8,7 @@ const journal = await openSqliteJournal({
   maxPendingWrites: 1_000,
   retentionMs: 60_000,
   idempotencyWindowMs: 60_000,
+  maxMessages: process.argv[3] === undefined ? undefined : Number(process.argv[3]),
   log: { debug: quiet, info: quiet, warn: console.error, error: console.error },
 })
 await journal.maintain()

@@ -220,5 +220,7 @@ t.test('a lane is reported with its depth, its oldest event and its run', async 
     paused: false,
     oldestAt: null,
     running: null,
+    events: [],
+    nextCursor: null,
   })
 })
