@@ -100,10 +100,14 @@ export class ChannelGateway {
   /** The first status in that state, from now on; as clients are told by the event `channel.status`, or by asking. */
   async becomes(state: ChannelState): Promise<ChannelStatus> {
     const from = this.#socket.frames.length
-    const status = await this.status()
-    if (status.state === state) return status
-    return (await this.#socket.next((frame) => isStatus(frame) && frame.payload.state === state, from))
-      .payload
+    const now = await this.status()
+    const isThat = (frame: Frame) => isStatus(frame) && frame.payload.state === state
+    const status = now.state === state ? now : (await this.#socket.next(isThat, from)).payload
+    // The log comes through another pipe.
+    if (state === 'failed' || state === 'waiting') {
+      await until(() => this.log().some(({ msg }) => msg === `channel ${state}`))
+    }
+    return status
   }
 
   /** What the event `channel.status` told since the process that runs now was connected to. */
