@@ -1,7 +1,7 @@
-import { begin, type Cell, type CellReader, end, putEntries, RESULT, WRITE } from './cells.js'
+import { begin, type Cell, type CellReader, end, putEntries, WRITE } from './cells.js'
 import type { DocumentRecord } from './documents.js'
 import type { Entry } from './journal.js'
-import { addEntries, type Commit, Write } from './writes.js'
+import { addEntries, type Commit, LoggedWrite, Write } from './writes.js'
 
 /** The values in the order in which `apply-documents.ts` takes them. */
 export class SaveDocumentsWrite extends Write<void> {
@@ -32,29 +32,21 @@ export class SaveDocumentsWrite extends Write<void> {
   }
 }
 
-export class RemoveDocumentWrite extends Write<boolean> {
+export class RemoveDocumentWrite extends LoggedWrite {
   readonly #kind: string
   readonly #id: string
-  readonly #entries: readonly Entry[]
 
   constructor(kind: string, id: string, entries: readonly Entry[]) {
-    super()
+    super(entries)
     this.#kind = kind
     this.#id = id
-    this.#entries = entries
   }
 
   encode(cells: Cell[]): number {
     const size = begin(cells, WRITE.removeDocument)
     cells.push(this.#kind, this.#id)
-    const chars = putEntries(cells, this.#entries)
+    const chars = putEntries(cells, this.entries)
     end(cells, size)
     return chars
-  }
-
-  protected decode(status: number, first: number, _results: CellReader, commit: Commit): boolean {
-    if (status === RESULT.refused) return false
-    addEntries(commit, first, this.#entries)
-    return true
   }
 }

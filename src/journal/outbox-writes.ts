@@ -4,7 +4,7 @@ import type { Entry } from './journal.js'
 import type { NewDelivery, PendingDelivery, SendKey, SentBefore } from './outbox.js'
 import { encodeEnqueue, encodeEnqueueOnce, encodeUndeliverable } from './outbox-cells.js'
 import type { PeerRecord } from './peers.js'
-import { addEntries, type Commit, PlainWrite, Write } from './writes.js'
+import { LoggedWrite, PlainWrite, Write } from './writes.js'
 
 export class EnqueueWrite extends Write<void> {
   readonly #deliveries: readonly NewDelivery[]
@@ -40,28 +40,20 @@ export class EnqueueOnceWrite extends Write<SentBefore | null> {
   }
 }
 
-export class UndeliverableWrite extends Write<boolean> {
+export class UndeliverableWrite extends LoggedWrite {
   readonly #id: string
   readonly #error: ErrorShape
   readonly #attempts: number
-  readonly #entries: readonly Entry[]
 
   constructor(id: string, error: ErrorShape, attempts: number, entries: readonly Entry[]) {
-    super()
+    super(entries)
     this.#id = id
     this.#error = error
     this.#attempts = attempts
-    this.#entries = entries
   }
 
   encode(cells: Cell[]): number {
-    return encodeUndeliverable(cells, this.#id, this.#error, this.#attempts, this.#entries)
-  }
-
-  protected decode(status: number, first: number, _results: CellReader, commit: Commit): boolean {
-    if (status === RESULT.refused) return false
-    addEntries(commit, first, this.#entries)
-    return true
+    return encodeUndeliverable(cells, this.#id, this.#error, this.#attempts, this.entries)
   }
 }
 

@@ -150,24 +150,32 @@ export class SaveWrite extends Write<SessionRecord> {
   }
 }
 
-export class RemoveWrite extends Write<boolean> {
-  readonly #key: string
-  readonly #entries: readonly Entry[]
+/** A write that is done, and logs its entries, or is refused. */
+export abstract class LoggedWrite extends Write<boolean> {
+  protected readonly entries: readonly Entry[]
 
-  constructor(key: string, entries: readonly Entry[]) {
+  constructor(entries: readonly Entry[]) {
     super()
-    this.#key = key
-    this.#entries = entries
-  }
-
-  encode(cells: Cell[]): number {
-    return encodeRemove(cells, this.#key, this.#entries)
+    this.entries = entries
   }
 
   protected decode(status: number, first: number, _results: CellReader, commit: Commit): boolean {
     if (status === RESULT.refused) return false
-    addEntries(commit, first, this.#entries)
+    addEntries(commit, first, this.entries)
     return true
+  }
+}
+
+export class RemoveWrite extends LoggedWrite {
+  readonly #key: string
+
+  constructor(key: string, entries: readonly Entry[]) {
+    super(entries)
+    this.#key = key
+  }
+
+  encode(cells: Cell[]): number {
+    return encodeRemove(cells, this.#key, this.entries)
   }
 }
 
