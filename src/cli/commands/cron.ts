@@ -1,20 +1,16 @@
 import type { Command } from 'commander'
-import type { AddOptions, CronOptions, ListOptions } from './cron.js'
+import type { AddOptions, CronOptions, ListOptions } from '../cron.js'
+import { finish, talking } from './command.js'
 
-/** `lurkbot cron …`. `talking` adds a command that finds its gateway, `finish` makes an action's exit code that of the process. */
-export function addCronCommands(
-  cron: Command,
-  talking: (name: string, parent: Command) => Command,
-  finish: <Args extends unknown[]>(
-    action: (...args: Args) => Promise<number>,
-  ) => (...args: Args) => Promise<void>,
-): void {
-  const command = (name: string) => talking(name, cron).option('--json', 'as JSON')
+/** `lurkbot cron …` */
+export function addCronCommands(program: Command): void {
+  const cron = program.command('cron').description('Scheduled jobs.')
+  const command = (name: string) => talking(cron, name).option('--json', 'as JSON')
 
   command('list')
     .description('the jobs and their next times')
     .option('--session <key>', 'only those of this session')
-    .action(finish(async (options: ListOptions) => (await import('./cron.js')).list(options)))
+    .action(finish(async (options: ListOptions) => (await import('../cron.js')).list(options)))
 
   command('add')
     .description('add a job')
@@ -35,7 +31,7 @@ export function addCronCommands(
     .option('--disabled', 'only run it by hand')
     .action(
       finish(async (name: string | undefined, options: AddOptions) =>
-        (await import('./cron.js')).add(name, options),
+        (await import('../cron.js')).add(name, options),
       ),
     )
 
@@ -48,7 +44,7 @@ export function addCronCommands(
       .description(description)
       .argument('<job>', 'its id or its name')
       .action(
-        finish(async (job: string, options: CronOptions) => (await import('./cron.js'))[name](job, options)),
+        finish(async (job: string, options: CronOptions) => (await import('../cron.js'))[name](job, options)),
       )
   }
 }
