@@ -76,10 +76,7 @@ export function dashboardQueries(): Query[] {
 
 /** What Grafana would send: its variables filled in. @param range such as `5s` */
 export function filledIn(expr: string, range: string): string {
-  return expr
-    .replace(/\$__\w+/g, range)
-    .replace('$job', '.+')
-    .replace('$instance', '.+')
+  return expr.replaceAll(/\$__\w+/g, range).replaceAll(/\$(?:job|instance)\b/g, '.+')
 }
 
 const WORDS = new Set(
