@@ -17,7 +17,7 @@ proxySuite({
     [`\n${PUBLIC_NAME} {`, `\n${PUBLIC_NAME}, localhost {`],
     [`# tls ${certificate}`, `tls ${cert} ${key}`],
     ['127.0.0.1:18789', `127.0.0.1:${gatewayPort}`],
-    ['health_interval 2s', 'health_interval 50ms'],
+    ['health_interval 2s', 'health_interval 200ms'],
     ['lb_try_duration 2s', 'lb_try_duration 500ms'],
   ],
   check: (config, { folder }) => caddy(folder, 'validate', config),

@@ -13,7 +13,7 @@ proxySuite({
     ['bind :::443', `bind ::1:${httpsPort}`],
     ['/etc/haproxy/certs/gateway.pem', pem],
     ['127.0.0.1:18789', `127.0.0.1:${gatewayPort}`],
-    ['inter 2s', 'inter 50ms'],
+    ['inter 2s', 'inter 100ms'],
   ],
   check: (config) => ['/usr/sbin/haproxy', '-c', '-f', config],
   start: (config) => ['/usr/sbin/haproxy', '-W', '-f', config],
