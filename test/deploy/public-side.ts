@@ -19,7 +19,8 @@ export interface AskOptions {
   readonly from?: string
   readonly method?: string
   readonly headers?: OutgoingHttpHeaders
-  readonly body?: string
+  /** Null: only the head of the request is sent. */
+  readonly body?: string | null
   /** Without TLS. */
   readonly plain?: boolean
 }
@@ -47,11 +48,14 @@ export class PublicSide {
         try {
           const { statusCode, headers } = response
           resolve({ status: statusCode!, headers, body: await text(response) })
+          sent.destroy()
         } catch (error) {
           reject(error)
         }
       })
-      sent.on('error', reject).end(body)
+      sent.on('error', reject)
+      if (body === null) sent.flushHeaders()
+      else sent.end(body)
     })
   }
 
