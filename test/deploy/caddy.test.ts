@@ -12,7 +12,15 @@ proxySuite({
   changes: ({ httpPort, httpsPort, adminPort, cert, key, gatewayPort }) => [
     [
       'grace_period 10s',
-      `grace_period 1s\n\tadmin localhost:${adminPort}\n\thttp_port ${httpPort}\n\thttps_port ${httpsPort}`,
+      [
+        'grace_period 1s',
+        `admin localhost:${adminPort}`,
+        `http_port ${httpPort}`,
+        `https_port ${httpsPort}`,
+        // For `localhost` it would make an authority of its own, and have this machine trust it.
+        'auto_https disable_certs',
+        'skip_install_trust',
+      ].join('\n\t'),
     ],
     [`\n${PUBLIC_NAME} {`, `\n${PUBLIC_NAME}, localhost {`],
     [`# tls ${certificate}`, `tls ${cert} ${key}`],
