@@ -110,10 +110,6 @@ export class ReverseProxy {
     return this.#place.cert
   }
 
-  get output(): string {
-    return this.#program.output
-  }
-
   /** Reads another file of `deploy/`, as its `reload` does. */
   async reload(which: keyof ProxyKind['files']): Promise<void> {
     await this.#configure(which)
