@@ -18,6 +18,7 @@ import metrics from '../plugins/metrics.js'
 import outbox from '../plugins/outbox.js'
 import overload from '../plugins/overload.js'
 import rateLimit from '../plugins/rate-limit.js'
+import reverseProxy from '../plugins/reverse-proxy.js'
 import scheduler from '../plugins/scheduler.js'
 import skills from '../plugins/skills.js'
 import thirdParty, { checkPlugins } from '../plugins/third-party.js'
@@ -53,6 +54,7 @@ import { loadTlsMaterial, secureContextOptions, type TlsMaterial } from './auth/
 import { hashOf } from './config/file.js'
 import { LiveConfig } from './config/live.js'
 import type { ConfigLoader } from './config/load.js'
+import { trustOf } from './config/proxies.js'
 import type { Config } from './config/schema.js'
 import { ConnectorRegistry, isBuiltIn as isBuiltInConnector } from './connectors/registry.js'
 import { LogTap } from './logs/log-tap.js'
@@ -97,7 +99,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: options.logger,
     logController: new LogController({ disableRequestLogging: true }),
-    trustProxy: config.trustProxy,
+    // For the host and the scheme that clients see; who they are is `request.clientAddress`.
+    trustProxy: trustOf(config.trustProxy),
     bodyLimit: config.connection.maxPayloadBytes,
     frameworkErrors: answerError,
     clientErrorHandler: answerClientError,
@@ -204,6 +207,7 @@ async function compose(
   await app.register(closing, { config })
   await app.register(metrics)
   const { httpRefused } = app.metrics.instruments
+  await app.register(reverseProxy, { config })
   await app.register(auth, { config, live, home, onRefused: (kind) => httpRefused.inc({ kind }) })
   await app.register(rateLimit, { config, live, onRefused: (kind) => httpRefused.inc({ kind }) })
   await app.register(overload, { config, live })

@@ -253,7 +253,8 @@ export const ConfigSchema = Type.Object(
     }),
     trustProxy: Type.Union([Type.Boolean(), Type.Array(Type.String({ minLength: 1 }))], {
       default: false,
-      description: 'Believe `X-Forwarded-*`: true, or the proxies’ addresses.',
+      description:
+        'The reverse proxies whose `X-Forwarded-For`, `-Host` and `-Proto` are believed: addresses, CIDR ranges, `loopback`, `linklocal` or `uniquelocal`; true: whoever connects, and nobody beyond.',
     }),
     log: section(
       {
