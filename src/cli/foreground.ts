@@ -253,7 +253,7 @@ export class Foreground {
 }
 
 /** How long a stop may take: the delay, the drain and the closing. Milliseconds. */
-function stopLimitMs(config: Config | undefined): number {
+export function stopLimitMs(config: Config | undefined): number {
   if (config === undefined) return 10 * STOP_MARGIN_MS
   const { shutdown, lanes } = config
   const drainMs = shutdown.delayMs + shutdown.drainTimeoutMs + 2 * lanes.abortGraceMs
