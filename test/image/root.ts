@@ -1,28 +1,31 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { assignmentsOf, type Stage } from './instructions.js'
 
 /**
- * Enters a stage: its own /app, /data and so on, what this machine has of the base image under it, read-only, and Node where no
- * closed folder is above it. The mounts are of this process's namespace and go with it.
+ * Enters a stage: its own /app, /data, /tmp and so on, what this machine has of the base image, read-only but for npm's cache, and
+ * Node where no closed folder is above it. The mounts are of this process's namespace and go with it.
  */
 const ENTER = `
 set -e
-root=$1 node=$2 workdir=$3 user=$4
-shift 4
+root=$1 node=$2 cache=$3 workdir=$4 user=$5
+shift 5
 for path in /*; do
   at=$root$path
-  case $path in /app | /data | /etc | /proc | /nodejs | /lost+found) continue ;; esac
+  case $path in /app | /data | /etc | /proc | /tmp | /nodejs | /lost+found) continue ;; esac
   if [ -L "$path" ]; then
     [ -L "$at" ] || cp -P "$path" "$at"
   elif [ -d "$path" ]; then
     mkdir -p "$at"
     mount --rbind "$path" "$at"
-    case $path in /root | /tmp | /dev) ;; *) mount -o remount,bind,ro "$at" ;; esac
+    [ "$path" = /dev ] || mount -o remount,bind,ro "$at"
   fi
 done
-mkdir -p "$root/proc" "$root/nodejs"
+mkdir -p "$root/proc" "$root/nodejs" "$root/tmp"
+chmod 1777 "$root/tmp"
+if [ -d "$cache" ]; then mount --bind "$cache" "$root$cache"; fi
 mount -t proc proc "$root/proc"
 mount --bind "$node" "$root/nodejs"
 export PATH="/nodejs/bin:$PATH"
@@ -92,7 +95,8 @@ export class Root {
   start(command: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
     const namespaces = ['--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private']
     const node = dirname(dirname(process.execPath))
-    const enter = ['sh', '-c', ENTER, 'sh', this.#path, node, this.#workdir, this.#user]
+    const cache = this.#env.npm_config_cache ?? join(homedir(), '.npm')
+    const enter = ['sh', '-c', ENTER, 'sh', this.#path, node, cache, this.#workdir, this.#user]
     return spawn('unshare', [...namespaces, ...enter, ...command], {
       env: { ...this.#env, ...this.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
