@@ -25,7 +25,10 @@ for path in /*; do
 done
 mkdir -p "$root/proc" "$root/nodejs" "$root/tmp"
 chmod 1777 "$root/tmp"
-if [ -d "$cache" ]; then mount --bind "$cache" "$root$cache"; fi
+if [ -d "$cache" ]; then
+  mkdir -p "$root$cache"
+  mount --bind "$cache" "$root$cache"
+fi
 mount -t proc proc "$root/proc"
 mount --bind "$node" "$root/nodejs"
 export PATH="/nodejs/bin:$PATH"
