@@ -16,7 +16,7 @@ export default fp<{ version: string }>(
     const { lifecycle, journal, lanes, deliverer, metrics, overload } = app
     const health = new Health(version)
     health.add('lifecycle', () =>
-      lifecycle.stopping ? { status: 'failing', message: 'stopping' } : { status: 'ok' },
+      lifecycle.leaving ? { status: 'failing', message: 'stopping' } : { status: 'ok' },
     )
     health.add('journal', () => journal.health())
     health.add('lanes', () => {

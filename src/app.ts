@@ -94,7 +94,8 @@ const MAX_TIMEOUT_MS = 2_147_483_647
  */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config } = options
-  const drainMs = config.shutdown.drainTimeoutMs + 2 * config.lanes.abortGraceMs
+  const { delayMs, drainTimeoutMs } = config.shutdown
+  const drainMs = delayMs + drainTimeoutMs + 2 * config.lanes.abortGraceMs
   const material = await loadTls(options)
   const app = Fastify({
     loggerInstance: options.logger,
@@ -108,7 +109,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     maxRequestsPerSocket: MAX_REQUESTS_PER_SOCKET,
     connectionTimeout: config.connection.idleTimeoutMs,
     keepAliveTimeout: config.connection.idleTimeoutMs,
-    // It bounds `preClose` as well, which waits for the lanes to drain.
+    // It bounds `preClose` as well, which waits for load balancers to notice and for the lanes to drain.
     pluginTimeout: Math.min(drainMs + PLUGIN_TIMEOUT_MS, MAX_TIMEOUT_MS),
     // Probes are answered while the lanes drain.
     return503OnClosing: false,

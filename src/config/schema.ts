@@ -288,6 +288,11 @@ export const ConfigSchema = Type.Object(
     skills: Skills,
     shutdown: section(
       {
+        delayMs: ms(
+          0,
+          'How long a stop takes everything as before while readiness is red already, so that a load balancer sends nothing new by then. Not at a restart in place.',
+          0,
+        ),
         drainTimeoutMs: ms(
           30_000,
           'How long running runs may take to end at a stop; the rest continues after the start.',
