@@ -3,6 +3,7 @@ import { endProcess } from './end-process.js'
 import { EXIT } from './exit-codes.js'
 import { Foreground, type ForegroundOptions } from './foreground.js'
 import { exitCodeOf } from './report.js'
+import { Service } from './service.js'
 import { listenForSignals } from './signals.js'
 
 /** For the last words to be written. */
@@ -26,9 +27,12 @@ export async function start(options: StartOptions): Promise<void> {
   growYoungGeneration(false)
   const gateway = new Foreground(options)
   // First, since a signal may come at any time, and the first process of a container hears only those that it asks for.
-  endInOrder(gateway)
+  const service = new Service(gateway)
+  endInOrder(gateway, service)
   try {
+    await service.connect()
     await gateway.start()
+    service.ready()
   } catch (error) {
     // What a plugin left open does not keep a process that serves nothing.
     setTimeout(() => process.exit(exitCodeOf(error)), LEFT_OPEN_MS).unref()
@@ -38,7 +42,7 @@ export async function start(options: StartOptions): Promise<void> {
 }
 
 /** Every way that the process ends once it is there, but by force. */
-function endInOrder(gateway: Foreground): void {
+function endInOrder(gateway: Foreground, service: Service): void {
   const log = () => gateway.log ?? { error: console.error, warn: console.error, fatal: console.error }
   const endNow = () => endProcess({ isBusy: () => gateway.diskIsBusy, last: () => gateway.removePidFile() })
   const fail = (err: unknown) => {
@@ -48,6 +52,7 @@ function endInOrder(gateway: Foreground): void {
     endNow()
   }
   const stop = async () => {
+    service.stopping()
     const hanging = await gateway.stop()
     if (hanging.length === 0) process.exit(EXIT.OK)
     log().error({ hanging }, 'stopped without what hangs; what was accepted is in the journal')
@@ -62,7 +67,7 @@ function endInOrder(gateway: Foreground): void {
       log().warn({ signal }, 'second signal, exiting at once')
       endNow()
     },
-    onReload: () => gateway.reload(),
-    onRestart: () => gateway.restart(),
+    onReload: () => void service.during('Reads its configuration anew', () => gateway.reload()),
+    onRestart: () => void service.during('Restarts', () => gateway.restart()),
   })
 }

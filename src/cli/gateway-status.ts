@@ -35,7 +35,8 @@ export async function status(options: StatusOptions): Promise<ExitCode> {
   return { running: EXIT.OK, unresponsive: EXIT.FAILED, stopped: EXIT.NOT_RUNNING }[report.status]
 }
 
-async function inspect(target: Target): Promise<StatusReport> {
+/** What there is to say of a gateway. */
+export async function inspect(target: Target): Promise<StatusReport> {
   const { url, running } = target
   const nothing = { url, health: null, info: null, infoError: null }
   let health: Health
@@ -71,7 +72,8 @@ async function askInfo(target: Target): Promise<Info> {
   }
 }
 
-function describe(report: StatusReport): string {
+/** For people. */
+export function describe(report: StatusReport): string {
   const { status, url, pid, health, info, infoError } = report
   if (status === 'stopped')
     return `The gateway is not running at ${url}.\n  lurkbot gateway start   starts it`

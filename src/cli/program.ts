@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { VERSION } from '../version.js'
 import { addConfigCommands } from './commands/config.js'
 import { addCronCommands } from './commands/cron.js'
+import { addDaemonCommands } from './commands/daemon.js'
 import { addGatewayCommands } from './commands/gateway.js'
 import { addSessionsCommands } from './commands/sessions.js'
 import { addTokenCommands } from './commands/token.js'
@@ -16,6 +17,7 @@ export function createProgram(): Command {
     .version(VERSION)
     .exitOverride()
   addGatewayCommands(program)
+  addDaemonCommands(program)
   addCronCommands(program)
   addConfigCommands(program)
   addTokenCommands(program)
