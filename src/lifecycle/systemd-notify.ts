@@ -69,7 +69,8 @@ export class SystemdNotifier {
   stopping(timeoutMs: number): Promise<void> {
     for (const timer of [this.#starting, this.#watchdog]) if (timer !== null) clearInterval(timer)
     this.#isStopping = true
-    return this.#send('STOPPING=1', 'STATUS=Stopping', `EXTEND_TIMEOUT_USEC=${Math.ceil(timeoutMs * 1_000)}`)
+    // Not behind what waits: the process may end before that was told.
+    return this.#deliver(['STOPPING=1', 'STATUS=Stopping', `EXTEND_TIMEOUT_USEC=${Math.ceil(timeoutMs * 1_000)}`])
   }
 
   async #ping(): Promise<void> {

@@ -15,8 +15,8 @@ export function renderPlist(place: ServicePlace, plan: ServicePlan, hasEnvironme
   const { profile, home, node, program, environmentFile } = place
   const logs = join(home, 'logs')
   const path = [
-    dirname(node),
     join(homedir(), '.local/bin'),
+    dirname(node),
     '/opt/homebrew/bin',
     '/usr/local/bin',
     '/usr/bin',

@@ -42,7 +42,7 @@ WantedBy=${isSystem ? 'multi-user.target' : 'default.target'}
 function serviceLines(spec: UnitSpec, { scope, version }: UnitOptions): string {
   const isSystem = scope === 'system'
   const { home, profile, node, program, environmentFile, stopTimeoutMs } = spec
-  const path = [dirname(node), isSystem ? '' : '%h/.local/bin', '/usr/local/bin', '/usr/bin', '/bin']
+  const path = [isSystem ? '' : '%h/.local/bin', dirname(node), '/usr/local/bin', '/usr/bin', '/bin']
   const unique = [...new Set(path.filter(Boolean))].map((entry) =>
     entry === '%h/.local/bin' ? entry : plain(entry),
   )
