@@ -11,7 +11,7 @@ export function alreadyRunning(running: PidRecord, home: string): CliError {
       'lurkbot gateway stop      stops it',
       'lurkbot gateway restart   restarts it, with its configuration read anew',
       'lurkbot gateway status    says how it is',
-      `One state folder (${home}) serves one gateway; LURKBOT_HOME names another.`,
+      `One state folder (${home}) serves one gateway; --profile NAME or LURKBOT_HOME has another.`,
     ],
   )
 }
