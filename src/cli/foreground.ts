@@ -26,7 +26,7 @@ export interface ForegroundOptions {
   readonly detached?: boolean
 }
 
-type Place = Omit<Parameters<typeof writePidFile>[1], 'lastRestart'>
+type Place = Required<Omit<Parameters<typeof writePidFile>[1], 'lastRestart'>>
 
 /** For timers that are late on a busy machine. */
 const STOP_MARGIN_MS = 1_000
@@ -146,15 +146,9 @@ export class Foreground {
   }
 
   #load(draft?: ConfigDraft): Promise<LoadedConfig> {
-    const { config: configPath, detached, ...flags } = this.#options
-    const daemon = detached || undefined
-    return loadConfig({
-      env: process.env,
-      flags: { ...flags, daemon },
-      configPath,
-      draft,
-      isTTY: process.stdout.isTTY === true,
-    })
+    const { config: configPath, detached: daemon, ...given } = this.#options
+    const isTTY = process.stdout.isTTY === true
+    return loadConfig({ env: process.env, flags: { ...given, daemon }, configPath, draft, isTTY })
   }
 
   async #open(loaded: LoadedConfig, port: number): Promise<void> {
@@ -175,7 +169,7 @@ export class Foreground {
       await app.listen({ host: config.host, port })
     } catch (error) {
       await this.#inTime(this.#close())
-      throw await listenError(error as NodeJS.ErrnoException, { host: config.host, port })
+      throw await listenError(error as NodeJS.ErrnoException, { host: config.host, port, home: loaded.home })
     }
     const { port: bound } = app.server.address() as AddressInfo
     const address = localAddress({

@@ -154,7 +154,9 @@ async function waitForOutcome(
     // Later than `exit`: what it told has been read.
     child.once('close', (code, signal) => {
       const how = signal === null ? `with exit code ${code}` : `by ${signal}`
-      const message = (told ?? lastWords()) || `The gateway ended ${how} before it was ready.`
+      const words = told ?? lastWords()
+      const silent = words === '' || signal !== null
+      const message = silent ? join(`The gateway ended ${how} before it was ready.`, words) : words
       resolve({ exitCode: (code || EXIT.FAILED) as ExitCode, message })
     })
   })
@@ -169,7 +171,7 @@ async function waitForOutcome(
       first === 'late'
         ? `The gateway was not ready after ${timeout} s, and was ended.`
         : 'Interrupted: the gateway was not ready yet, and was ended.'
-    return { exitCode: EXIT.FAILED, message: [why, lastWords()].filter(Boolean).join('\n') }
+    return { exitCode: EXIT.FAILED, message: join(why, lastWords()) }
   } finally {
     timer.abort()
     interruption.stop()
@@ -177,6 +179,8 @@ async function waitForOutcome(
     child.unref()
   }
 }
+
+const join = (...parts: readonly string[]) => parts.filter((part) => part !== '').join('\n')
 
 function listenForInterruption(): { happened: Promise<'interrupted'>; stop: () => void } {
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const

@@ -110,6 +110,8 @@ export class LogFile {
     try {
       appendFileSync(this.path, text, { mode: 0o600 })
     } catch (error) {
+      this.#waiting = [text]
+      this.#waitingLength = text.length
       this.#fail(error as Error)
     }
   }
