@@ -23,8 +23,8 @@ export class Service {
 
   /** Does nothing where the start was given up. */
   ready(): void {
-    const { url } = this.#gateway
-    if (url !== null) void this.#notifier?.ready(`Ready at ${url}`)
+    const { place } = this.#gateway
+    if (place !== null) void this.#notifier?.ready(`Ready at ${place.url}`)
   }
 
   stopping(): void {

@@ -25,6 +25,8 @@ export interface Target extends Address {
   /** Where a token was looked for, in order, for the message when there was none or a wrong one. */
   readonly tokenPlaces: readonly string[]
   readonly tls: NodeClientOptions['tls']
+  /** Whether it is that of the state folder. */
+  readonly isLocal: boolean
   /** The running gateway of the state folder, if that is the target. */
   readonly running: PidRecord | null
 }
@@ -49,6 +51,7 @@ export async function findTarget(options: TargetOptions, env = process.env): Pro
     token,
     tokenPlaces: places.map(({ name }) => name),
     tls: loaded?.config.tls.enabled ? trustOwnCertificate(loaded) : undefined,
+    isLocal,
     running: isLocal ? running : null,
   }
 }

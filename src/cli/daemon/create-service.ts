@@ -3,7 +3,7 @@ import { CliError } from '../cli-error.js'
 import { EXIT } from '../exit-codes.js'
 import { findRunning } from '../pid-file.js'
 import { LaunchdService } from './launchd.js'
-import { run } from './run.js'
+import { run, withoutManager } from './run.js'
 import type { ServiceManager, ServicePlace } from './service-manager.js'
 import { findPlace } from './service-place.js'
 import { SystemdService } from './systemd.js'
@@ -29,6 +29,8 @@ export interface Found {
 export function findService({ system = false }: ServiceOptions, env: NodeJS.ProcessEnv = process.env): Found {
   const scope: Scope = system ? 'system' : 'user'
   const place = findPlace(scope, env)
+  // What else the command looks at is of that gateway, too.
+  if (system) env.LURKBOT_HOME = place.home
   return { place, service: createService(place, scope) }
 }
 
@@ -47,7 +49,7 @@ function createService(place: ServicePlace, scope: Scope): ServiceManager {
       return new WindowsTask(place, { run, ended })
     default:
       throw new CliError(EXIT.UNAVAILABLE, `There are no services for ${platform} here.`, [
-        `${place.command} gateway start --daemon   runs the gateway in the background without a service manager`,
+        ...withoutManager(),
       ])
   }
 }

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { CliError } from '../cli-error.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
+import { nextCommand, nextCommands } from '../next-command.js'
 import { findRunning, type PidRecord } from '../pid-file.js'
 import { type Found, findService, type ServiceOptions } from './create-service.js'
 import { waitForReady } from './ready.js'
@@ -39,14 +40,14 @@ export async function install(options: InstallOptions): Promise<ExitCode> {
 
 const isUp = (state: string) => state !== 'stopped' && state !== 'failed'
 
-function runsAlready({ pid, url }: PidRecord, { place, service }: Found): CliError {
+function runsAlready({ pid, url }: PidRecord, { service }: Found): CliError {
   return new CliError(
     EXIT.UNAVAILABLE,
     `A gateway runs already at ${url} (process ${pid}), not as ${service.name}.`,
-    [
-      `${place.command} gateway stop     stops it`,
-      `${place.command} daemon install   then makes the service`,
-    ],
+    nextCommands([
+      ['gateway stop', 'stops it'],
+      ['daemon install', 'then makes the service'],
+    ]),
   )
 }
 
@@ -55,7 +56,7 @@ function adviceOf({ missing, hasPrograms }: Planned, { place, service }: Found):
   if (missing.length > 0) {
     lines.push(
       `The service does not have these variables of this shell: ${missing.join(', ')}.`,
-      `  Lines NAME=value in ${place.environmentFile} give them to it; then: ${place.command} daemon install`,
+      `  Lines NAME=value in ${place.environmentFile} give them to it; then: ${nextCommand('daemon install')}`,
     )
   }
   if (hasPrograms && service.path.endsWith('.service')) {

@@ -1,5 +1,6 @@
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { logPaths } from '../../logs/paths.js'
 import type { ServicePlace, ServicePlan } from './service-manager.js'
 import { xml } from './xml.js'
 
@@ -13,7 +14,7 @@ type Plist = string | number | boolean | readonly string[] | { readonly [key: st
 /** The text of the agent: launchd.plist(5). */
 export function renderPlist(place: ServicePlace, plan: ServicePlan, hasEnvironmentFile: boolean): string {
   const { profile, home, node, program, environmentFile } = place
-  const logs = join(home, 'logs')
+  const { errorFile } = logPaths(home)
   const path = [
     join(homedir(), '.local/bin'),
     dirname(node),
@@ -30,10 +31,10 @@ export function renderPlist(place: ServicePlace, plan: ServicePlan, hasEnvironme
       program,
       'gateway',
       'start',
+      '--detached',
     ],
     EnvironmentVariables: {
-      LURKBOT_HOME: home,
-      ...(profile === null ? {} : { LURKBOT_PROFILE: profile }),
+      ...(profile === null ? { LURKBOT_HOME: home } : { LURKBOT_PROFILE: profile }),
       PATH: [...new Set(path)].join(':'),
     },
     RunAtLoad: true,
@@ -43,8 +44,9 @@ export function renderPlist(place: ServicePlace, plan: ServicePlan, hasEnvironme
     ThrottleInterval: 10,
     ExitTimeOut: Math.ceil(plan.stopTimeoutMs / 1_000) + 5,
     Umask: 0o077,
-    StandardOutPath: join(logs, 'gateway.log'),
-    StandardErrorPath: join(logs, 'gateway.err.log'),
+    // The log is a file of the gateway's own; here is what it says outside of that.
+    StandardOutPath: errorFile,
+    StandardErrorPath: errorFile,
   }
   return `<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">

@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CliError } from '../cli-error.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
+import { nextCommand } from '../next-command.js'
 import { readDefinition, removeDefinition, writeDefinition } from './definition-file.js'
 import { launchdLabel, renderPlist } from './launchd-plist.js'
-import { mustRun } from './run.js'
+import { mustRun, withoutManager } from './run.js'
 import type {
   Installed,
   Run,
@@ -45,7 +46,7 @@ export class LaunchdService implements ServiceManager {
     this.#options = options
     this.name = launchdLabel(place)
     this.path = join(homedir(), 'Library/LaunchAgents', `${this.name}.plist`)
-    this.logCommand = `tail -f ${join(place.home, 'logs/gateway.log')}`
+    this.logCommand = nextCommand('gateway logs -f')
     this.#domain = `gui/${options.uid}`
     this.#target = `${this.#domain}/${this.name}`
   }
@@ -57,7 +58,7 @@ export class LaunchdService implements ServiceManager {
   async install(plan: ServicePlan): Promise<Installed> {
     const text = await this.definition(plan)
     const { code } = await this.#options.run('launchctl', ['print', this.#domain])
-    if (code !== 0) throw unavailable(code, this.#place)
+    if (code !== 0) throw unavailable(code)
     mkdirSync(join(this.#place.home, 'logs'), { recursive: true, mode: 0o700 })
     const installed = writeDefinition(this.path, text)
     // launchd reads a definition when it loads it, and never again.
@@ -74,7 +75,7 @@ export class LaunchdService implements ServiceManager {
   async start(): Promise<void> {
     if (readDefinition(this.path) === null) {
       throw new CliError(EXIT.FAILED, `There is no ${this.kind} ${this.name}.`, [
-        `${this.#place.command} daemon install   makes it`,
+        `${nextCommand('daemon install')}   makes it`,
       ])
     }
     if (await this.#isLoaded()) await this.#launchctl('kickstart', this.#target)
@@ -135,10 +136,8 @@ export class LaunchdService implements ServiceManager {
   }
 }
 
-function unavailable(code: number, { command }: ServicePlace): CliError {
+function unavailable(code: number): CliError {
   const why =
     code === 127 ? 'There is no launchctl here.' : 'There is no graphical session of this user for launchd.'
-  return new CliError(EXIT.UNAVAILABLE, why, [
-    `${command} gateway start --daemon   runs the gateway in the background without a service manager`,
-  ])
+  return new CliError(EXIT.UNAVAILABLE, why, [...withoutManager()])
 }

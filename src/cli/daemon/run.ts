@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { CliError } from '../cli-error.js'
 import { EXIT } from '../exit-codes.js'
+import { nextCommands } from '../next-command.js'
 import type { CommandResult, Run } from './service-manager.js'
 
 export const run: Run = (program, args) =>
@@ -12,6 +13,10 @@ export const run: Run = (program, args) =>
       resolve({ code: typeof code === 'number' ? code : 1, stdout, stderr: stderr || error.message })
     })
   })
+
+/** What to do where there is no service manager. */
+export const withoutManager = () =>
+  nextCommands([['gateway start --daemon', 'runs the gateway in the background without a service manager']])
 
 /** Runs a program that has to succeed. */
 export async function mustRun(

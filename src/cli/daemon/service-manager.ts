@@ -12,8 +12,6 @@ export interface ServicePlace {
   readonly program: string
   /** Lines `NAME=value` with what is secret; it need not exist. */
   readonly environmentFile: string
-  /** How to call `lurkbot` for it, for advice. */
-  readonly command: string
 }
 
 /** What of the configuration is part of the definition. */

@@ -3,32 +3,18 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
 import { type LoadedConfig, loadConfig } from '../../config/load.js'
-import { resolveConfigPath, resolveHome } from '../../config/paths.js'
+import { profileOf, resolveConfigPath, resolveHome } from '../../config/paths.js'
 import { stopLimitMs } from '../../lifecycle/stop-limit.js'
-import { CliError } from '../cli-error.js'
-import { EXIT } from '../exit-codes.js'
 import type { ServicePlace, ServicePlan } from './service-manager.js'
 import { type Scope, unitName } from './systemd-unit.js'
 
-/** What all systems take in the name of a service. */
-const PROFILE = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
-
 /** Which gateway the service is, by the profile and the state folder of `env`. */
 export function findPlace(scope: Scope, env: NodeJS.ProcessEnv): ServicePlace {
-  const profile = env.LURKBOT_PROFILE || null
-  if (profile !== null && !PROFILE.test(profile)) {
-    throw new CliError(
-      EXIT.USAGE,
-      `'${profile}' cannot be part of a service's name: letters, digits, - and _.`,
-    )
-  }
+  const profile = profileOf(env)
+  const home = resolveHome(env, process.cwd())
   const program = fileURLToPath(new URL('../main.js', import.meta.url))
-  const command = profile === null ? 'lurkbot' : `lurkbot --profile ${profile}`
-  const common = { profile, node: process.execPath, program, command }
-  if (scope === 'user') {
-    const home = resolveHome(env, process.cwd())
-    return { ...common, home, environmentFile: join(home, 'environment') }
-  }
+  const common = { profile, node: process.execPath, program }
+  if (scope === 'user') return { ...common, home, environmentFile: join(home, 'environment') }
   // Read by the system's own systemd: not from a folder where the gateway's user could put a link to what others must not see.
   const environmentFile = `/etc/${unitName({ profile })}/environment`
   return { ...common, home: `/var/lib/${unitName({ profile })}`, environmentFile }
@@ -44,7 +30,7 @@ export interface Planned {
 
 /** The environment of the service: not that of this shell, as far as it is about the gateway. */
 export function serviceEnv(place: ServicePlace, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const inherited = Object.entries(env).filter(([name]) => !name.startsWith('LURKBOT_'))
+  const inherited = Object.entries(env).filter(([name]) => !name.startsWith('LURKBOT_GATEWAY_'))
   return { ...Object.fromEntries(inherited), ...readEnvironment(place), LURKBOT_HOME: place.home }
 }
 

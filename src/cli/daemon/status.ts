@@ -1,5 +1,6 @@
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { describe, inspect, type StatusReport } from '../gateway-status.js'
+import { nextCommand } from '../next-command.js'
 import { findTarget } from '../target.js'
 import { type Found, findService, type ServiceOptions } from './create-service.js'
 import type { ServiceStatus } from './service-manager.js'
@@ -18,9 +19,9 @@ export async function status(options: ServiceOptions): Promise<ExitCode> {
   return gateway.status === 'running' ? EXIT.OK : EXIT.FAILED
 }
 
-function text({ place, service }: Found, state: ServiceStatus, gateway: StatusReport | null): string {
+function text({ service }: Found, state: ServiceStatus, gateway: StatusReport | null): string {
   const { kind, name, path, logCommand } = service
-  if (!state.installed) return `There is no ${kind} ${name}.\n  ${place.command} daemon install   makes it`
+  if (!state.installed) return `There is no ${kind} ${name}.\n  ${nextCommand('daemon install')}   makes it`
   const what = {
     running: 'runs',
     starting: 'starts',
@@ -37,6 +38,6 @@ function text({ place, service }: Found, state: ServiceStatus, gateway: StatusRe
   return [
     `The ${kind} ${name} ${what[state.state]}.`,
     ...rows.map(([name, value]) => `  ${name!.padEnd(12)} ${value}`),
-    gateway === null ? `  ${place.command} daemon start   starts it` : describe(gateway),
+    gateway === null ? `  ${nextCommand('daemon start')}   starts it` : describe(gateway),
   ].join('\n')
 }

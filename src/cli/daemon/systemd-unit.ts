@@ -51,7 +51,7 @@ function serviceLines(spec: UnitSpec, { scope, version }: UnitOptions): string {
 NotifyAccess=all
 ExecStart=${[node, program, 'gateway', 'start'].map(commandWord).join(' ')}
 ExecReload=/bin/kill -HUP $MAINPID
-Environment=${word(`LURKBOT_HOME=${home}`)}${profile === null ? '' : `\nEnvironment=${word(`LURKBOT_PROFILE=${profile}`)}`}
+Environment=${word(isSystem || profile === null ? `LURKBOT_HOME=${home}` : `LURKBOT_PROFILE=${profile}`)}
 Environment="PATH=${unique.join(':')}"
 # Secrets, as lines NAME=value; readable by its owner only.
 EnvironmentFile=-${plain(environmentFile)}

@@ -3,8 +3,9 @@ import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { CliError } from '../cli-error.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
+import { nextCommand } from '../next-command.js'
 import { readDefinition, removeDefinition, writeDefinition } from './definition-file.js'
-import { mustRun } from './run.js'
+import { mustRun, withoutManager } from './run.js'
 import type {
   Installed,
   Run,
@@ -161,13 +162,13 @@ export class SystemdService implements ServiceManager {
     const { installed, detail, exitCode } = await this.status()
     if (!installed) {
       throw new CliError(EXIT.FAILED, `There is no ${this.kind} ${this.name}.`, [
-        `${this.#place.command} daemon install${this.#flag}   makes it`,
+        `${nextCommand('daemon install')}${this.#flag}   makes it`,
       ])
     }
     const log = this.logCommand.replace(/ -f$/, ' -n 30')
     const advice = [`${log}   shows what it said`]
     if (exitCode === EXIT.CONFIG)
-      advice.unshift(`${this.#place.command} config check   lists what is wrong with the configuration`)
+      advice.unshift(`${nextCommand('config check')}   lists what is wrong with the configuration`)
     throw new CliError(
       exitCode ?? EXIT.FAILED,
       `The service ${this.name} did not ${verb}: ${detail ?? stderr.trim()}.`,
@@ -190,7 +191,7 @@ export class SystemdService implements ServiceManager {
   #unavailable(message: string): CliError {
     const isUser = this.#scope === 'user'
     return new CliError(EXIT.UNAVAILABLE, message, [
-      `${this.#place.command} gateway start --daemon   runs the gateway in the background without a service manager`,
+      ...withoutManager(),
       ...(isUser && !this.#env.XDG_RUNTIME_DIR
         ? ['export XDG_RUNTIME_DIR=/run/user/$(id -u)   first, in a shell that su or sudo opened']
         : []),

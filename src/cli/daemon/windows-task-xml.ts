@@ -61,21 +61,15 @@ export function renderTask(place: ServicePlace, { user, hasEnvironmentFile }: Ta
 /** `/s`: the outermost quotes go, and what is between them stays as it is. */
 function commandLine(place: ServicePlace, hasEnvironmentFile: boolean): string {
   const { profile, home, node, program, environmentFile } = place
-  const logs = win32.join(home, 'logs')
   const set = (name: string, value: string) => `set "${name}=${value}"`
   const start = [
     quoted(node),
     ...(hasEnvironmentFile ? [quoted(`--env-file=${environmentFile}`)] : []),
     quoted(program),
-    'gateway start',
-    `>>${quoted(win32.join(logs, 'gateway.log'))}`,
-    `2>>${quoted(win32.join(logs, 'gateway.err.log'))}`,
+    'gateway start --detached',
+    `>>${quoted(win32.join(home, 'logs', 'gateway.err.log'))} 2>&1`,
   ].join(' ')
-  const steps = [
-    set('LURKBOT_HOME', home),
-    ...(profile === null ? [] : [set('LURKBOT_PROFILE', profile)]),
-    start,
-  ]
+  const steps = [profile === null ? set('LURKBOT_HOME', home) : set('LURKBOT_PROFILE', profile), start]
   return `/d /s /c "${steps.join('&& ')}"`
 }
 

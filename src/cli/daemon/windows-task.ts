@@ -2,6 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { CliError } from '../cli-error.js'
 import { EXIT } from '../exit-codes.js'
+import { nextCommand } from '../next-command.js'
 import { findRunning } from '../pid-file.js'
 import { signalGateway } from '../signal-gateway.js'
 import { readDefinition, removeDefinition, writeDefinition } from './definition-file.js'
@@ -40,7 +41,7 @@ export class WindowsTask implements ServiceManager {
     this.#options = options
     this.name = unitName(place)
     this.path = join(place.home, `${this.name}.xml`)
-    this.logCommand = `powershell Get-Content -Wait "${join(place.home, 'logs', 'gateway.log')}"`
+    this.logCommand = nextCommand('gateway logs -f')
   }
 
   async definition(_plan: ServicePlan): Promise<string> {
@@ -69,7 +70,7 @@ export class WindowsTask implements ServiceManager {
   async start(): Promise<void> {
     if (!(await this.#exists())) {
       throw new CliError(EXIT.FAILED, `There is no ${this.kind} ${this.name}.`, [
-        `${this.#place.command} daemon install   makes it`,
+        `${nextCommand('daemon install')}   makes it`,
       ])
     }
     await this.#schtasks('/Run', '/TN', this.name)
