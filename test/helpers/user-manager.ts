@@ -44,7 +44,8 @@ wait
  * all of its processes end with it. Needs root, and Debian's systemd.
  */
 export async function startUserManager(t: Test): Promise<UserManager> {
-  const userHome = mkdtempSync(join(tmpdir(), 'lurkbot-user-'))
+  // A unit has to take a path as it is: `%n` would be the name of the unit.
+  const userHome = mkdtempSync(join(tmpdir(), 'lurkbot user%n-'))
   const runtime = join(userHome, 'run')
   mkdirSync(runtime, { mode: 0o700 })
   const groups = controlGroups()

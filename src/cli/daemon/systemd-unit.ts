@@ -49,8 +49,8 @@ function serviceLines(spec: UnitSpec, { scope, version }: UnitOptions): string {
   return `Type=notify
 # The gateway tells how it is through systemd-notify, a process of its own: neither main nor exec admits that.
 NotifyAccess=all
-ExecStart=${[node, program, 'gateway', 'start'].map(commandWord).join(' ')}
-ExecReload=/bin/kill -HUP $MAINPID
+ExecStart=${[word(node), commandWord(program), 'gateway start'].join(' ')}
+ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
 Environment=${word(isSystem || profile === null ? `LURKBOT_HOME=${home}` : `LURKBOT_PROFILE=${profile}`)}
 Environment="PATH=${unique.join(':')}"
 # Secrets, as lines NAME=value; readable by its owner only.
@@ -136,5 +136,5 @@ function word(text: string): string {
   return /[\s"'\\;]/.test(text) ? `"${escaped}"` : escaped
 }
 
-/** In a command `$` begins a variable. */
+/** `$` begins a variable in the arguments of a command, though not in its name. */
 const commandWord = (text: string) => word(text).replaceAll('$', '$$$$')

@@ -76,7 +76,7 @@ t.test('a gateway that hangs or is killed is started again', async (t) => {
   t.equal(lurkbot(['daemon', 'restart']).code, EXIT.OK)
   for (const signal of ['STOP', 'KILL']) {
     const before = mainPid()
-    t.equal(manager.run('kill', [`-${signal}`, String(before)]).code, 0)
+    t.equal(manager.run('sh', ['-c', `kill -${signal} ${before}`]).code, 0)
     await until(() => mainPid() !== before && isActive())
     t.pass(`after SIG${signal}`)
   }
