@@ -67,7 +67,6 @@ log: {file: {maxBytes: 1024, keepFiles: 100}}
       profile: null,
       stale: null,
     })
-    t.match((await runCli(['gateway', 'status'], { home })).stdout, new RegExp(`log +${logFile}`))
     t.match(await runCli(['gateway', 'start', '--daemon'], { home }), {
       code: 69,
       stdout: '',
@@ -122,11 +121,6 @@ log: {file: {maxBytes: 1024, keepFiles: 100}}
       code: 3,
       stdout: new RegExp(`process ${pid}, .* has ended without stopping[^]*start --daemon`),
     })
-    const last = await runCli(['gateway', 'logs', '-n', '5000'], { home })
-    t.ok(
-      messages(last.stdout).filter((text) => text.startsWith('said now')).length === 20,
-      'the log is still there',
-    )
 
     const again = await startDaemon(t, home)
     t.not(again.pid, pid)
@@ -146,7 +140,6 @@ t.test('a start that fails says the same as in the foreground, with the same exi
   const damaged = newHome(t)
   writeFileSync(join(damaged, 'journal.db'), 'this is no database '.repeat(1_000))
   const cases: [what: string, home: string, args: string[], code: number][] = [
-    ['a configuration with problems', newHome(t), ['--log-level', 'loud'], 78],
     ['a port in use', newHome(t), ['--port', taken], 69],
     ['a damaged journal', damaged, [], 1],
   ]
@@ -157,9 +150,13 @@ t.test('a start that fails says the same as in the foreground, with the same exi
     t.match(background, { code, stdout: '', stderr: foreground.stderr }, what)
     t.notOk(existsSync(join(home, 'gateway.pid')), what)
   }
-  const json = await runCli(['gateway', 'start', '--daemon', '--json', '--port', 'x'], { home: newHome(t) })
-  t.match(json, { code: 78, stderr: '' })
-  t.match(JSON.parse(json.stdout), { status: 'failed', pid: null, message: /port: expected/ })
+  const wrong = ['--port', 'x']
+  const home = newHome(t)
+  const { code, stderr } = await runCli(['gateway', 'start', ...wrong], { home })
+  t.equal(code, 78)
+  const json = await runCli(['gateway', 'start', '--daemon', '--json', ...wrong], { home })
+  t.match(json, { code, stderr: '' })
+  t.match(JSON.parse(json.stdout), { status: 'failed', pid: null, message: stderr.trimEnd() })
   t.match(await runCli(['gateway', 'start', '--json'], { home: newHome(t) }), {
     code: 64,
     stderr: /--daemon/,
@@ -224,11 +221,12 @@ t.test('profiles have state folders of their own, and say who has the port', asy
   t.match(play.stderr, join(user, '.lurkbot-play', 'config.yaml'))
 
   const byName = await runCli(['gateway', 'status'], { home: '', env: { ...env, LURKBOT_PROFILE: 'work' } })
-  t.match(byName, { code: 0, stdout: /profile +work/ })
-  t.equal((await run('gateway', 'status')).code, 3, 'that without a profile is another one')
+  t.match(byName, {
+    code: 0,
+    stdout: new RegExp(`profile +work\n.*state +${work.home}\n.*log +${work.logFile}`),
+  })
+  t.match(await run('gateway', 'status'), { code: 0, stdout: /not that of the state folder/ })
   t.match(await run('--profile', '../up', 'gateway', 'status'), { code: 64, stderr: /a name of letters/ })
-  const wrong = await runCli(['gateway', 'status'], { home: '', env: { ...env, LURKBOT_PROFILE: '../up' } })
-  t.match(wrong, { code: 78, stderr: /LURKBOT_PROFILE/ })
   const both = await runCli(['--profile', 'work', 'gateway', 'status'], { home: user })
   t.match(both, { code: 64, stderr: /LURKBOT_HOME=.*each name a state folder/ })
   t.match(await run('gateway', 'stop', '--profile', 'work'), { code: 0, stdout: /has stopped/ })
