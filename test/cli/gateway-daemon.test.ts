@@ -128,7 +128,7 @@ log: {file: {maxBytes: 1024, keepFiles: 100}}
     t.notOk(processExists(again.pid))
     t.notOk(existsSync(join(home, 'gateway.pid')))
     const end = await runCli(['gateway', 'logs', '-n', '1'], { home })
-    t.match(messages(end.stdout), ['stopping'], 'the last line is there')
+    t.match(messages(end.stdout), ['stopped'], 'the last line is there')
   },
 )
 
