@@ -71,8 +71,8 @@ const OTHER_FOLDER = { home: null, profile: null, logFile: null }
 
 type AboutFolder = Pick<StatusReport, 'home' | 'profile' | 'logFile' | 'stale'>
 
-function aboutFolder({ isLocal, running }: Target): AboutFolder {
-  if (!isLocal) return { ...OTHER_FOLDER, stale: null }
+function aboutFolder({ local, running }: Target): AboutFolder {
+  if (!local) return { ...OTHER_FOLDER, stale: null }
   const home = resolveHome(process.env, process.cwd())
   const left = running === null ? readPidFile(home) : null
   return {
@@ -99,7 +99,7 @@ async function askInfo(target: Target): Promise<Info> {
   }
 }
 
-function describe(report: StatusReport, { isLocal, running }: Target): string {
+function describe(report: StatusReport, { local, running }: Target): string {
   const { status, url, pid, home, profile, logFile, health, info, infoError } = report
   if (status === 'stopped') return describeStopped(report)
   if (status === 'unresponsive') {
@@ -124,7 +124,7 @@ function describe(report: StatusReport, { isLocal, running }: Target): string {
   }
   const lines = rows.map(([name, value]) => `  ${name.padEnd(12)} ${value}`)
   const trouble = infoError === null ? [] : [infoError]
-  if (isLocal && running === null) {
+  if (local && running === null) {
     trouble.push(
       `It is not that of the state folder ${resolveHome(process.env, process.cwd())}: none of that runs.`,
     )
@@ -137,10 +137,12 @@ function describeStopped({ url, stale }: StatusReport): string {
     ['gateway start --daemon', 'starts it in the background'],
     ['gateway start', 'starts it here'],
   ])
-  const lines = [`The gateway is not running at ${url}.`, ...advice]
-  if (stale === null) return lines.join('\n  ')
   const left =
-    `The last one (process ${stale.pid}, started ${new Date(stale.startedAt).toISOString()}) has ended without stopping: its pid ` +
-    'file is still there. What it had accepted goes on at the next start.'
-  return `${lines[0]}\n${left}\n  ${advice.join('\n  ')}`
+    stale === null
+      ? []
+      : [
+          `The last one (process ${stale.pid}, started ${new Date(stale.startedAt).toISOString()}) has ended without stopping: its pid`,
+          'file is still there. What it had accepted goes on at the next start.',
+        ]
+  return [`The gateway is not running at ${url}.`, ...left, ...advice.map((line) => `  ${line}`)].join('\n')
 }
