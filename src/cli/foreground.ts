@@ -64,9 +64,10 @@ export class Foreground {
     return stopLimitMs(this.#loaded?.config)
   }
 
-  /** Whether the journal's thread has something to do. */
+  /** Whether a thread has something to do on a disk: that of the journal, or one that writes the log and has not for long. */
   get diskIsBusy(): boolean {
     const app = this.#app
+    if (this.#output.isHanging) return true
     return app !== null && (app.journal.waitingWrites > 0 || app.closing.unfinished.includes('journal'))
   }
 
@@ -120,8 +121,9 @@ export class Foreground {
     // Whoever began what is under way hears of its failure.
     const settled = (this.#work ?? Promise.resolve()).catch(() => {})
     const { hanging } = await this.#inTime(settled.then(() => this.#close()))
+    if (hanging.length === 0) this.#log?.info({}, 'stopped')
     await this.#output.flush()
-    return hanging
+    return this.#output.isHanging ? [...hanging, 'log file'] : hanging
   }
 
   /** An error that nothing caught, with its stack. */

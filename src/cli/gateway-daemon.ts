@@ -33,6 +33,7 @@ export interface DaemonReport {
   readonly startedAt: number | null
   readonly home: string
   readonly profile: string | null
+  readonly configFile: string | null
   readonly logFile: string | null
   readonly errorLogFile: string
   /** Why it failed. */
@@ -82,6 +83,7 @@ const NOTHING = {
   version: null,
   startedAt: null,
   profile: null,
+  configFile: null,
   logFile: null,
 }
 

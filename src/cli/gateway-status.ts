@@ -25,7 +25,7 @@ export interface StatusReport {
   readonly status: 'running' | 'unresponsive' | 'stopped'
   readonly url: string
   readonly pid: number | null
-  /** Of the state folder; null where another gateway than that of the folder was asked. */
+  /** Null where another gateway than that of the state folder answers. */
   readonly home: string | null
   readonly profile: string | null
   /** Null: its log goes to its standard output, or nothing is known of it. */
@@ -40,8 +40,9 @@ export interface StatusReport {
 
 /** `lurkbot gateway status`: exit code 0 when it runs, 3 when it does not, 1 when it does not answer. */
 export async function status(options: StatusOptions): Promise<ExitCode> {
-  const report = await inspect(await findTarget(options))
-  console.log(options.json ? JSON.stringify(report, null, 2) : describe(report))
+  const target = await findTarget(options)
+  const report = await inspect(target)
+  console.log(options.json ? JSON.stringify(report, null, 2) : describe(report, target))
   return { running: EXIT.OK, unresponsive: EXIT.FAILED, stopped: EXIT.NOT_RUNNING }[report.status]
 }
 
@@ -57,20 +58,22 @@ export async function inspect(target: Target): Promise<StatusReport> {
       ? { status: 'stopped', pid: null, ...nothing }
       : { status: 'unresponsive', pid: running.pid, ...nothing }
   }
+  const found = { ...nothing, ...(running === null ? OTHER_FOLDER : {}), status: 'running', health } as const
   try {
     const info = await askInfo(target)
-    return { ...nothing, status: 'running', pid: info.pid, health, info }
+    return { ...found, pid: info.pid, info }
   } catch (error) {
     if (!(error instanceof CliError || error instanceof GatewayError)) throw error
-    return { ...nothing, status: 'running', pid: running?.pid ?? null, health, infoError: error.message }
+    return { ...found, pid: running?.pid ?? null, infoError: error.message }
   }
 }
 
-function aboutFolder({
-  isLocal,
-  running,
-}: Target): Pick<StatusReport, 'home' | 'profile' | 'logFile' | 'stale'> {
-  if (!isLocal) return { home: null, profile: null, logFile: null, stale: null }
+const OTHER_FOLDER = { home: null, profile: null, logFile: null }
+
+type AboutFolder = Pick<StatusReport, 'home' | 'profile' | 'logFile' | 'stale'>
+
+function aboutFolder({ local, running }: Target): AboutFolder {
+  if (!local) return { ...OTHER_FOLDER, stale: null }
   const home = resolveHome(process.env, process.cwd())
   const left = running === null ? readPidFile(home) : null
   return {
@@ -98,7 +101,7 @@ async function askInfo(target: Target): Promise<Info> {
 }
 
 /** For people. */
-export function describe(report: StatusReport): string {
+export function describe(report: StatusReport, { local, running }: Target): string {
   const { status, url, pid, home, profile, logFile, health, info, infoError } = report
   if (status === 'stopped') return describeStopped(report)
   if (status === 'unresponsive') {
@@ -123,6 +126,11 @@ export function describe(report: StatusReport): string {
   }
   const lines = rows.map(([name, value]) => `  ${name.padEnd(12)} ${value}`)
   const trouble = infoError === null ? [] : [infoError]
+  if (local && running === null) {
+    trouble.push(
+      `It is not that of the state folder ${resolveHome(process.env, process.cwd())}: none of that runs.`,
+    )
+  }
   return ['The gateway is running.', ...lines, ...trouble].join('\n')
 }
 
@@ -131,10 +139,12 @@ function describeStopped({ url, stale }: StatusReport): string {
     ['gateway start --daemon', 'starts it in the background'],
     ['gateway start', 'starts it here'],
   ])
-  const lines = [`The gateway is not running at ${url}.`, ...advice]
-  if (stale === null) return lines.join('\n  ')
   const left =
-    `The last one (process ${stale.pid}, started ${new Date(stale.startedAt).toISOString()}) has ended without stopping: its pid ` +
-    'file is still there. What it had accepted goes on at the next start.'
-  return `${lines[0]}\n${left}\n  ${advice.join('\n  ')}`
+    stale === null
+      ? []
+      : [
+          `The last one (process ${stale.pid}, started ${new Date(stale.startedAt).toISOString()}) has ended without stopping: its pid`,
+          'file is still there. What it had accepted goes on at the next start.',
+        ]
+  return [`The gateway is not running at ${url}.`, ...left, ...advice.map((line) => `  ${line}`)].join('\n')
 }

@@ -54,6 +54,10 @@ export class LogOutput {
     return this.#log
   }
 
+  get isHanging(): boolean {
+    return this.#file?.isHanging === true
+  }
+
   reopen(): void {
     this.#file?.reopen()
   }

@@ -8,6 +8,7 @@ export type StarterMessage =
       readonly startedAt: number
       readonly home: string
       readonly profile: string | null
+      readonly configFile: string | null
       readonly logFile: string | null
     }
   /** In the words of a start in the foreground; the exit code says the rest. */

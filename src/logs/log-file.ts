@@ -78,6 +78,11 @@ export class LogFile {
     return this.#options.path
   }
 
+  /** Whether its disk does not answer: an exit of the process would wait for that. */
+  get isHanging(): boolean {
+    return this.#underway !== null && performance.now() - this.#since > HANGING_MS
+  }
+
   write(line: string): void {
     if (this.#waitingLength + line.length > this.#options.maxPendingBytes) {
       this.#lost++
@@ -103,7 +108,7 @@ export class LogFile {
 
   /** For a process that ends now. A disk that seems to hang is left alone. Pino calls it after a line of the level fatal. */
   flushSync(): void {
-    if (this.#underway !== null && performance.now() - this.#since > HANGING_MS) return
+    if (this.isHanging) return
     // What an open stream was given is written while the process exits.
     const text = (this.#isOpen ? '' : (this.#underway ?? '')) + this.#takeAll()
     if (text === '') return

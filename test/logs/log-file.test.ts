@@ -1,7 +1,9 @@
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Writable } from 'node:stream'
+import type { RotatingFileStream } from 'rotating-file-stream'
 import t, { type Test } from 'tap'
-import { createLogFile, type LogFile, type LogFileOptions } from '../../src/logs/log-file.js'
+import { createLogFile, LogFile, type LogFileOptions } from '../../src/logs/log-file.js'
 import { until } from '../helpers/until.js'
 
 const FLUSH_MS = 10_000
@@ -113,6 +115,24 @@ t.test(
     t.equal(troubles.length, 1)
   },
 )
+
+t.test('a disk that hangs holds nobody up, not even a process that ends', async (t) => {
+  const path = join(t.testdir(), 'gateway.log')
+  let lost = 0
+  const bounds = { maxBytes: 1_024, rotateIntervalMs: 1_000, keepFiles: 1, maxPendingBytes: 1_024 }
+  const onLost = (lines: number) => {
+    lost += lines
+  }
+  const hanging = new Writable({ write: () => {} }) as unknown as RotatingFileStream
+  const file = new LogFile({ path, ...bounds, onTrouble: () => {}, onLost }, () => hanging)
+  file.write('first\n')
+  await until(() => file.isHanging)
+  for (let i = 0; i < 20; i++) file.write(`${'x'.repeat(99)}\n`)
+  t.equal(lost, 10)
+  file.flushSync()
+  await file.flush(1)
+  t.notOk(existsSync(path))
+})
 
 t.test('what waits is written at once for a process that ends', async (t) => {
   const { file, read } = await opened(t)

@@ -5,9 +5,10 @@ import { LogTap } from '../../src/logs/log-tap.js'
 import { testConfig } from '../helpers/app.js'
 
 t.test('no secret is in what a logger writes, and the rest is as it was', async (t) => {
+  const openai = { type: 'openai', baseUrl: 'http://127.0.0.1:1', model: 'm', apiKeyEnv: 'MY_KEY' }
   const config = testConfig({
     auth: { tokens: ['a-configured-token'] },
-    agents: { helper: { type: 'openai', baseUrl: 'http://127.0.0.1:1', model: 'm', apiKeyEnv: 'MY_KEY' } },
+    agents: { helper: openai },
   })
   const tap = new LogTap()
   tap.redactor = createLogRedactor(config, { MY_KEY: 'sk of "the" environment' })

@@ -5,7 +5,7 @@ import { nextCommand, nextCommands } from '../next-command.js'
 import { findRunning, type PidRecord } from '../pid-file.js'
 import { type Found, findService, type ServiceOptions } from './create-service.js'
 import { waitForReady } from './ready.js'
-import type { Installed } from './service-manager.js'
+import type { Installed, ServicePlace } from './service-manager.js'
 import { type Planned, planService } from './service-place.js'
 
 export interface InstallOptions extends ServiceOptions {
@@ -16,6 +16,7 @@ export interface InstallOptions extends ServiceOptions {
 export async function install(options: InstallOptions): Promise<ExitCode> {
   const found = findService(options)
   const { place, service } = found
+  if (options.system) refuseHidden(place)
   const planned = await planService(place, process.env)
   if (options.dryRun) {
     const text = await service.definition(planned.plan)
@@ -36,6 +37,22 @@ export async function install(options: InstallOptions): Promise<ExitCode> {
   const ready = await waitForReady(found)
   console.log(options.json ? json(installed, found, ready, advice) : describe(installed, found, ready))
   return EXIT.OK
+}
+
+/** ProtectHome= and PrivateTmp= hide these folders from the service. */
+const HIDDEN = /^\/(home|root|run\/user|tmp|var\/tmp)\//
+
+function refuseHidden({ node, program }: ServicePlace): void {
+  const path = [node, program].find((path) => HIDDEN.test(path))
+  if (path === undefined) return
+  throw new CliError(
+    EXIT.USAGE,
+    `A service of the machine cannot run ${path}: that folder is hidden from it.`,
+    [
+      'Install Node and the gateway where every user may read them, such as /usr and /opt, and run it from there;',
+      'or leave --system away: the service of a user can.',
+    ],
+  )
 }
 
 const isUp = (state: string) => state !== 'stopped' && state !== 'failed'

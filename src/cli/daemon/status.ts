@@ -1,5 +1,5 @@
 import { EXIT, type ExitCode } from '../exit-codes.js'
-import { describe, inspect, type StatusReport } from '../gateway-status.js'
+import { describe, inspect } from '../gateway-status.js'
 import { nextCommand } from '../next-command.js'
 import { findTarget } from '../target.js'
 import { type Found, findService, type ServiceOptions } from './create-service.js'
@@ -11,15 +11,17 @@ export async function status(options: ServiceOptions): Promise<ExitCode> {
   const found = findService(options)
   const state = await found.service.status()
   const isUp = state.state !== 'stopped' && state.state !== 'failed'
-  const gateway = isUp ? await inspect(await findTarget({}, serviceEnv(found.place, process.env))) : null
+  const target = isUp ? await findTarget({}, serviceEnv(found.place, process.env)) : null
+  const gateway = target === null ? null : await inspect(target)
   const { kind, name, path, logCommand } = found.service
   const report = { kind, name, path, logCommand, ...state, gateway }
-  console.log(options.json ? JSON.stringify(report, null, 2) : text(found, state, gateway))
+  const about = gateway === null ? `  ${nextCommand('daemon start')}   starts it` : describe(gateway, target!)
+  console.log(options.json ? JSON.stringify(report, null, 2) : text(found, state, about))
   if (gateway === null) return EXIT.NOT_RUNNING
   return gateway.status === 'running' ? EXIT.OK : EXIT.FAILED
 }
 
-function text({ service }: Found, state: ServiceStatus, gateway: StatusReport | null): string {
+function text({ service }: Found, state: ServiceStatus, about: string): string {
   const { kind, name, path, logCommand } = service
   if (!state.installed) return `There is no ${kind} ${name}.\n  ${nextCommand('daemon install')}   makes it`
   const what = {
@@ -38,6 +40,6 @@ function text({ service }: Found, state: ServiceStatus, gateway: StatusReport | 
   return [
     `The ${kind} ${name} ${what[state.state]}.`,
     ...rows.map(([name, value]) => `  ${name!.padEnd(12)} ${value}`),
-    gateway === null ? `  ${nextCommand('daemon start')}   starts it` : describe(gateway),
+    about,
   ].join('\n')
 }
