@@ -77,6 +77,8 @@ for path in "\${kept[@]}"; do give_back "$path"; done
 umount -l /run/keep"$home"
 findmnt --raw --noheadings --output TARGET | while IFS= read -r escaped; do
   path=$(printf '%b' "$escaped")
+  # What is below the new /tmp and /var cannot be reached any more.
+  mountpoint --quiet "$path" || continue
   case $path in
     "$home" | /tmp | /var | /run | /dev/shm | /proc) ;;
     *) mount -o remount,bind,ro "$path" ;;
@@ -92,7 +94,6 @@ for path in / /etc /dev /home /root /proc/sys "\${kept[@]:1}"; do
     exit 1
   fi
 done
-if [ "\${PROBE:-}" ]; then exec sleep 60; fi
 ${UNPRIVILEGED.join(' ')} /usr/lib/systemd/systemd --user &
 wait
 `
@@ -135,15 +136,17 @@ export async function startUserManager(t: Test): Promise<UserManager> {
     })
   }
   const exited = once(child, 'exit')
-  t.teardown(async () => {
+  const end = async () => {
     child.kill('SIGKILL')
     await exited
     for (const group of groups) await until(() => removeGroup(group))
     rmSync(userHome, { recursive: true, force: true })
-  })
+  }
+  t.teardown(end)
   const socket = join(runtime!, 'systemd/private')
   await until(() => existsSync(socket) || child.exitCode !== null)
   if (child.exitCode !== null) {
+    await end()
     throw new Error(
       `no systemd --user; it takes root and the package systemd (DEBIAN_PACKAGES in .ci/run): ${output}`,
     )
