@@ -70,7 +70,11 @@ export class SystemdNotifier {
     for (const timer of [this.#starting, this.#watchdog]) if (timer !== null) clearInterval(timer)
     this.#isStopping = true
     // Not behind what waits: the process may end before that was told.
-    return this.#deliver(['STOPPING=1', 'STATUS=Stopping', `EXTEND_TIMEOUT_USEC=${Math.ceil(timeoutMs * 1_000)}`])
+    return this.#deliver([
+      'STOPPING=1',
+      'STATUS=Stopping',
+      `EXTEND_TIMEOUT_USEC=${Math.ceil(timeoutMs * 1_000)}`,
+    ])
   }
 
   async #ping(): Promise<void> {

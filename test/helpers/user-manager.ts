@@ -32,7 +32,7 @@ export interface UserManager {
   run(program: string, args: readonly string[], env?: NodeJS.ProcessEnv): Ran
   lurkbot(args: readonly string[], env?: NodeJS.ProcessEnv): Ran
   systemctl(...args: string[]): Ran
-  /** A property of a unit, or null. */
+  /** A property of a unit. */
   show(unit: string, property: string): string
 }
 
