@@ -1,9 +1,13 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { createOpenAiAgent } from '../../src/agents/openai.js'
 import { createNodeClient } from '../../src/client/node.js'
 import { GatewayError } from '../../src/protocol/index.js'
+import { createTestRun } from '../../src/testing/agent-suite.js'
+import { say, startAcp } from '../helpers/acp.js'
 import { startAgentAndReceiver } from '../helpers/agent-and-receiver.js'
+import { startEndpoint } from '../helpers/aimock.js'
 import { startApp, temporaryFolder } from '../helpers/app.js'
 import { captureLog } from '../helpers/log.js'
 import { startScripted } from '../helpers/scripted-agent.js'
@@ -127,4 +131,49 @@ t.test('a dead letter that is tried again belongs to the trace that it came with
   const second = await agent.next()
   t.match(second.context, TRACE)
   second.reply()
+})
+
+t.test(
+  'a model provider is told in headers, an agent of the Agent Client Protocol in the prompt',
+  async (t) => {
+    const seen: unknown[] = []
+    const { baseUrl } = await startEndpoint(t, ({ headers: { traceparent, tracestate } }, response) => {
+      seen.push({ traceparent, tracestate })
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.end(
+        'data: {"choices":[{"delta":{"content":"in"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n',
+      )
+    })
+    const { event, context } = createTestRun({ content: 'hi' })
+    const given = { name: 'mine', log: context.log, baseDir: '/', env: {} }
+    const model = createOpenAiAgent({ baseUrl, model: 'm' }, given)
+    await model.run(event, { ...context, ...TRACE })
+    await model.run(event, context)
+    t.strictSame(seen, [TRACE, { traceparent: undefined, tracestate: undefined }])
+
+    const { agent } = await startAcp(t)
+    const run = createTestRun({ content: 'meta' })
+    t.strictSame(JSON.parse((await agent.run(run.event, { ...run.context, ...TRACE })).content), TRACE)
+    t.equal((await say(agent, 'meta')).reply.content, 'null')
+  },
+)
+
+t.test('what a rule does belongs to the trace of the event that it is about', async (t) => {
+  const there = await startAgentAndReceiver(t)
+  const home = t.testdir({
+    'hooks.yaml': `
+hooks:
+  - { name: posts, on: message:received, when: { event.source: ws }, webhook: { url: "${there.base}/hook" } }
+  - { name: tells, on: message:received, when: { event.source: ws }, message: { sessionKey: "web:other:main", text: "told" } }
+  - { name: says, on: agent:completed, when: { event.source: ws }, message: { channel: hook, peer: "1", text: "done" } }
+`,
+  })
+  const { connect } = await startApp(t, there.config, { home })
+  const socket = await connect()
+  const params = { content: 'hi' }
+  socket.send({ type: 'request', id: 'a', method: 'sessions.send', params, sessionKey: KEY, ...TRACE })
+  for (const path of ['/hook', '/platform']) t.match((await there.at(path))[0]!.headers, TRACE)
+  const runs = await there.at('/agent', 2)
+  t.strictSame(runs.map(({ body }) => body.event.source).sort(), ['hook', 'ws'])
+  for (const { headers } of runs) t.match(headers, TRACE)
 })
