@@ -6,8 +6,7 @@ import type { Log } from '../log.js'
 import { type ErrorShape, EVENTS, GatewayError } from '../protocol/index.js'
 import { entry } from '../sessions/sessions.js'
 import { tracedLog } from '../tracing/traced-log.js'
-import type { Tracing } from '../tracing/tracing.js'
-import { DeliveryAttempts } from './delivery-attempt.js'
+import { DeliveryAttempts, type DeliveryAttemptsOptions } from './delivery-attempt.js'
 import type { DeliveryChannel } from './delivery-channel.js'
 import { causeOf, type DeliveryPolicy, judge } from './delivery-failure.js'
 import { ChannelQueue, type PeerQueue } from './delivery-queue.js'
@@ -16,7 +15,7 @@ import { DeliveryWaiters } from './delivery-waiters.js'
 
 export type DeliveryOutcome = 'delivered' | 'retried' | 'dead'
 
-export interface DelivererOptions {
+export interface DelivererOptions extends Pick<DeliveryAttemptsOptions, 'tracing'> {
   readonly journal: Journal
   readonly broadcaster: Pick<Broadcaster, 'broadcast'>
   readonly log: Log
@@ -30,8 +29,6 @@ export interface DelivererOptions {
   readonly isOpen?: (questionId: string) => boolean
   /** Told how each try ended; `seconds` since the delivery was accepted. */
   readonly observe: (channel: string, outcome: DeliveryOutcome, seconds: number) => void
-  /** Default: trace contexts are carried on. */
-  readonly tracing?: Tracing
 }
 
 /** A full channel has room again about then. */

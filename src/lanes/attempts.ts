@@ -5,12 +5,12 @@ import type { Hooks } from '../hooks/hooks.js'
 import type { Journal, SessionRecord } from '../journal/journal.js'
 import type { Log } from '../log.js'
 import { EVENTS, GatewayError, type InboundEvent, type ToolCall } from '../protocol/index.js'
-import { toMessage } from '../sessions/conversations.js'
+import { inTurns, toMessage } from '../sessions/conversations.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { SkillSelection } from '../skills/skill.js'
-import { endRun, fail, runSpan, toolEvent } from '../tracing/spans.js'
+import { toolEvent } from '../tracing/spans.js'
 import { tracedLog } from '../tracing/traced-log.js'
-import { CARRYING, NO_SPAN, type Span, type Tracing } from '../tracing/tracing.js'
+import type { Span, Tracing } from '../tracing/tracing.js'
 import { DeltaStream } from './delta-stream.js'
 import { completed, type Ended, failed, stopped } from './ended.js'
 import type { Lane } from './lane.js'
@@ -18,6 +18,7 @@ import { combined } from './modes.js'
 import type { Questions } from './questions.js'
 import { eventsOf, idsOf, mergedOf, type QueuedEvent } from './queued-event.js'
 import { type ReportLimits, RunReports } from './reports.js'
+import { tracedRun } from './traced-run.js'
 
 /** Follows one try of a run. */
 export interface RunListener {
@@ -84,27 +85,8 @@ export class Attempts {
    * @throws when the gateway failed the agent, as its journal cannot be read; then the try does not count.
    */
   async run(lane: Lane<QueuedEvent>, record: SessionRecord, built: AgentEntry): Promise<Ended> {
-    const task = lane.running!
-    const { event, agent, attempt, startedAt } = task
-    const span = runSpan(this.#options.tracing ?? CARRYING, {
-      events: eventsOf(task),
-      agent,
-      type: built.type,
-      attempt,
-      waitMs: Math.max(0, startedAt - event.at),
-    })
-    task.trace = span.trace
-    if (span === NO_SPAN) return await this.#try(lane, record, built, span)
-    try {
-      const ended = await this.#try(lane, record, built, span)
-      endRun(span, ended)
-      return ended
-    } catch (error) {
-      fail(span, error)
-      throw error
-    } finally {
-      span.end()
-    }
+    const { tracing } = this.#options
+    return await tracedRun(tracing, lane.running!, built.type, (span) => this.#try(lane, record, built, span))
   }
 
   async #try(lane: Lane<QueuedEvent>, record: SessionRecord, built: AgentEntry, span: Span): Promise<Ended> {
@@ -315,10 +297,4 @@ export class Attempts {
 /** What an agent does to its event, another try or the outcome does not see. */
 function copyOf(event: InboundEvent): InboundEvent {
   return { ...event, payload: { ...event.payload } }
-}
-
-/** While an answer is made other messages may come: it goes before them, to what it answers. Event ids sort as they came. */
-function inTurns(messages: HistoryMessage[]): HistoryMessage[] {
-  const place = ({ eventId, answers }: HistoryMessage) => answers?.at(-1) ?? eventId
-  return messages.sort((a, b) => (place(a) < place(b) ? -1 : place(a) > place(b) ? 1 : 0))
 }
