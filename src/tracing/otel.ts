@@ -60,12 +60,13 @@ class OtelSpan implements Span {
   }
 
   fail(type: string, isFault: boolean): void {
+    if (!this.#span.isRecording()) return
     this.#span.setAttribute('error.type', type)
     if (isFault) this.#span.setStatus({ code: otel.SpanStatusCode.ERROR })
   }
 
   end(): void {
-    this.#span.end()
+    if (this.#span.isRecording()) this.#span.end()
   }
 }
 

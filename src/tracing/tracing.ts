@@ -14,7 +14,7 @@ export interface Span {
   event(name: string, attributes: Attributes): void
   /** It ended otherwise than wanted; `isFault`: by a fault of this side. */
   fail(type: string, isFault: boolean): void
-  /** To be called once. */
+  /** Calling it twice is fine: the first stands. */
   end(): void
 }
 
@@ -78,8 +78,8 @@ export const CARRYING: Tracing = {
 const REGISTERED = Symbol.for('opentelemetry.js.api.1')
 
 /**
- * For this process. An SDK registers before the gateway starts (`node --import`); without one, the API, whose copy here would
- * take several megabytes, is not even loaded.
+ * For this process. An SDK registers before the gateway starts (`node --import`). Asked here rather than of the API, which says
+ * of its tracers alone that there are some, whether anything comes of them or not.
  */
 export async function loadTracing(): Promise<Tracing> {
   const registered = (globalThis as { [REGISTERED]?: { trace?: unknown } })[REGISTERED]
