@@ -12,7 +12,7 @@ export interface Received {
   readonly body: any
 }
 
-/** A server that is the agent `mine` at `/agent` and the platform of the channel `hook` at `/platform`. */
+/** A server that is the agent `mine` at `/agent` and the platform of the channel `desk` at `/platform`. */
 export async function startAgentAndReceiver(
   t: Test,
   /** Answers a run; default: at once. */
@@ -35,7 +35,7 @@ export async function startAgentAndReceiver(
       defaultAgent: 'mine',
       agents: { mine: { type: 'http', url: `${base}/agent` } },
       connectors: {
-        hook: { type: 'webhook', channel: 'hook', verify: 'none', url: `${base}/platform`, allow: ['*'] },
+        hook: { type: 'webhook', channel: 'desk', verify: 'none', url: `${base}/platform`, allow: ['*'] },
       },
     },
     base,

@@ -165,7 +165,7 @@ t.test('what a rule does belongs to the trace of the event that it is about', as
 hooks:
   - { name: posts, on: message:received, when: { event.source: ws }, webhook: { url: "${there.base}/hook" } }
   - { name: tells, on: message:received, when: { event.source: ws }, message: { sessionKey: "web:other:main", text: "told" } }
-  - { name: says, on: agent:completed, when: { event.source: ws }, message: { channel: hook, peer: "1", text: "done" } }
+  - { name: says, on: agent:completed, when: { event.source: ws }, message: { channel: desk, peer: "1", text: "done" } }
 `,
   })
   const { connect } = await startApp(t, there.config, { home })

@@ -47,8 +47,8 @@ t.test('a trace goes on where the process died, up to the platform', async (t) =
     type: 'request',
     id: 'r',
     method: 'events.publish',
-    params: { type: 'message.received', source: 'hook', payload: { content: 'hi' } },
-    sessionKey: 'hook:1:main',
+    params: { type: 'message.received', source: 'desk', payload: { content: 'hi' } },
+    sessionKey: 'desk:1:main',
     traceparent: TRACEPARENT,
   })
   const [asked] = await there.at('/agent')

@@ -28,8 +28,8 @@ t.test('from a frame over lane and agent to the platform it is one tree', async 
     type: 'request',
     id: 'mine',
     method: 'events.publish',
-    params: { type: 'message.received', source: 'hook', payload, traceparent: ['no', 'matter'] },
-    sessionKey: 'hook:1:main',
+    params: { type: 'message.received', source: 'desk', payload, traceparent: ['no', 'matter'] },
+    sessionKey: 'desk:1:main',
     traceparent: TRACEPARENT,
     tracestate: TRACESTATE,
   })
@@ -53,7 +53,7 @@ t.test('from a frame over lane and agent to the platform it is one tree', async 
     [request, accept, run, delivery].map((span) => span!.kind),
     [SpanKind.SERVER, SpanKind.PRODUCER, SpanKind.CONSUMER, SpanKind.PRODUCER],
   )
-  t.match(request!.attributes, { 'rpc.method': 'events.publish', 'lurkbot.session.key': 'hook:1:main' })
+  t.match(request!.attributes, { 'rpc.method': 'events.publish', 'lurkbot.session.key': 'desk:1:main' })
   t.match(run!.attributes, {
     'gen_ai.agent.name': 'mine',
     'lurkbot.agent.type': 'http',
@@ -61,7 +61,7 @@ t.test('from a frame over lane and agent to the platform it is one tree', async 
     'lurkbot.run.outcome': 'completed',
     'lurkbot.lane.wait_ms': Number,
   })
-  t.match(delivery!.attributes, { 'lurkbot.channel': 'hook', 'lurkbot.delivery.outcome': 'delivered' })
+  t.match(delivery!.attributes, { 'lurkbot.channel': 'desk', 'lurkbot.delivery.outcome': 'delivered' })
 
   const [asked] = await there.at('/agent')
   t.match(asked!.headers, { traceparent: traceparentOf(run!), tracestate: TRACESTATE })
