@@ -29,6 +29,10 @@ export const UNTOUCHED: Scripts = {
     'docker compose': 'there is no Docker in CI; test/deploy/compose.test.ts checks the file',
     kubectl: 'there is no cluster in CI; test/deploy/kubernetes.test.ts checks the manifests',
   },
+  'docs/operations.md': {
+    OTEL_EXPORTER_OTLP_ENDPOINT:
+      '@opentelemetry/sdk-node is the reader’s; test/tracing/process.test.ts runs the example that does the same',
+  },
   'docs/reliability.md': { 'npx tap dist/test/fault': 'it is a part of the tests that run beside this one' },
 }
 
