@@ -3,6 +3,7 @@ import { VERSION } from '../version.js'
 import { addConfigCommands } from './commands/config.js'
 import { addCronCommands } from './commands/cron.js'
 import { addGatewayCommands } from './commands/gateway.js'
+import { addJournalCommands } from './commands/journal.js'
 import { addSessionsCommands } from './commands/sessions.js'
 import { addTokenCommands } from './commands/token.js'
 
@@ -20,5 +21,6 @@ export function createProgram(): Command {
   addConfigCommands(program)
   addTokenCommands(program)
   addSessionsCommands(program)
+  addJournalCommands(program)
   return program
 }
