@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { VERSION } from '../version.js'
 import { addConfigCommands } from './commands/config.js'
 import { addCronCommands } from './commands/cron.js'
+import { addDoctorCommand } from './commands/doctor.js'
 import { addGatewayCommands } from './commands/gateway.js'
 import { addJournalCommands } from './commands/journal.js'
 import { addSessionsCommands } from './commands/sessions.js'
@@ -22,5 +23,6 @@ export function createProgram(): Command {
   addTokenCommands(program)
   addSessionsCommands(program)
   addJournalCommands(program)
+  addDoctorCommand(program)
   return program
 }

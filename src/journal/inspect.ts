@@ -1,25 +1,13 @@
 import { statSync } from 'node:fs'
 import type { Database } from 'better-sqlite3'
 import { type JournalFacts, readFacts } from './journal-facts.js'
+import type { JournalProblem, ProblemKind } from './journal-problems.js'
 import { APPLICATION_ID, MIGRATIONS, migrate, SCHEMA_VERSION } from './schema.js'
 import { Sqlite } from './sqlite-driver.js'
 
 /** More are as good as any number. */
 const MAX_PROBLEMS = 100
 const BUSY_TIMEOUT_MS = 2_000
-
-/**
- * - `index`, `search`, `space`: what can be made anew from the tables, of which nothing is lost
- * - `data`: a table itself, or something that nobody can tell
- * - `foreign`: no journal of this program, or one of a newer version
- * - `access`: it cannot be read now
- */
-export type ProblemKind = 'index' | 'search' | 'space' | 'data' | 'foreign' | 'access'
-
-export interface JournalProblem {
-  readonly kind: ProblemKind
-  readonly message: string
-}
 
 export interface JournalInspection {
   readonly path: string

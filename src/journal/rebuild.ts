@@ -1,19 +1,16 @@
 import { existsSync, rmSync, statSync } from 'node:fs'
 import type { Database } from 'better-sqlite3'
 import type { BackupReport } from './backup.js'
-import { isOfSearch, type JournalProblem } from './inspect.js'
+import { isOfSearch } from './inspect.js'
 import { inspectApart } from './inspect-apart.js'
 import { JournalError } from './journal-error.js'
+import { canRebuild } from './journal-problems.js'
 import { replaceJournal, sealDatabase } from './replace-file.js'
 import { MIGRATIONS, migrate } from './schema.js'
 import { openDurable } from './sqlite-connection.js'
 import { Sqlite } from './sqlite-driver.js'
 import { settlePath } from './sqlite-file.js'
 import { acquireLock, createPrivateFile } from './sqlite-lock.js'
-
-/** Whether everything that is wrong can be made anew from tables that are whole. */
-export const canRebuild = (problems: readonly JournalProblem[]): boolean =>
-  problems.every(({ kind }) => kind === 'index' || kind === 'search' || kind === 'space')
 
 /**
  * Makes the journal anew from its tables, in a new file; indexes come from them, and the gateway fills that of words again. The
