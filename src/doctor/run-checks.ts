@@ -41,18 +41,21 @@ export async function runChecks(
 
 async function runCheck(check: Check, context: DoctorContext, outer?: AbortSignal): Promise<Finding[]> {
   const { name, timeoutMs = TIMEOUT_MS } = check
-  const limit = AbortSignal.timeout(timeoutMs)
-  const signal = outer === undefined ? limit : AbortSignal.any([outer, limit])
+  const limit = new AbortController()
+  const signal = outer === undefined ? limit.signal : AbortSignal.any([outer, limit.signal])
+  // Not `AbortSignal.timeout`: the process would end before it where nothing else is going on.
+  const timer = setTimeout(() => limit.abort(), timeoutMs)
   const ended = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
-  ended.catch(() => {})
   try {
     const observations = await Promise.race([Promise.resolve(check.run(context, signal)), ended])
     return observations.map((observation) => ({ check: name, ...observation }))
   } catch (thrown) {
-    const why = limit.aborted ? `it took longer than ${timeoutMs / 1000} s` : reasonOf(thrown)
+    const why = limit.signal.aborted ? `it took longer than ${timeoutMs / 1000} s` : reasonOf(thrown)
     const remedy = 'Run it again; the other findings stand.'
     return [{ check: name, ...warning(`This could not be looked at: ${why}`, remedy) }]
+  } finally {
+    clearTimeout(timer)
   }
 }

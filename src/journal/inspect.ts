@@ -80,10 +80,15 @@ function foreignness(db: Database): string | null {
 
 function integrity(db: Database, depth: InspectDepth): JournalProblem[] {
   const pragma = depth === 'full' ? 'integrity_check' : 'quick_check'
-  const rows = db.prepare<unknown[], string>(`PRAGMA ${pragma}(${MAX_PROBLEMS})`).pluck().all()
-  const lines = rows
-    .flatMap((row) => row.split('\n'))
-    .filter((line) => line !== 'ok' && !/^\*\*\*/.test(line))
+  const lines: string[] = []
+  try {
+    for (const row of db.prepare<unknown[], string>(`PRAGMA ${pragma}(${MAX_PROBLEMS})`).pluck().iterate()) {
+      lines.push(...row.split('\n').filter((line) => line !== 'ok' && !line.startsWith('***')))
+    }
+  } catch (error) {
+    // It looks at the structure of every tree first, and only then at rows, which a damaged tree keeps it from reading.
+    if (lines.length === 0) throw error
+  }
   if (lines.length === 0) return []
   const problems = lines.map((message) => ({ kind: kindOf(message, db), message }))
   // It stopped looking there.
