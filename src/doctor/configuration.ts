@@ -30,7 +30,7 @@ export function* judgeRisks(config: Config): Generator<Observation> {
   }
   if (open && !tls.enabled) {
     const message = `Tokens travel unencrypted: ${host} is reached from other machines, and tls.enabled is false.`
-    yield warning(
+    yield (proxied ? info : warning)(
       message,
       'tls: {enabled: true, cert: …, key: …}, or bind to 127.0.0.1 behind a proxy with TLS',
     )

@@ -1,6 +1,8 @@
 import { chmodSync, statSync } from 'node:fs'
 import { isAuthRequired } from '../auth/auto-token.js'
 import { isLoopbackHost } from '../config/loopback.js'
+import { parsePath } from '../config/paths.js'
+import { redactConfig } from '../config/redact.js'
 import type { Config } from '../config/schema.js'
 import {
   type Check,
@@ -69,8 +71,10 @@ function bitsOf(token: string): number {
 function fileWithTokens({ loaded, fix }: DoctorContext): Observation[] {
   const { configFile, sources } = loaded!
   if (configFile === null || process.platform === 'win32') return []
+  const redacted = redactConfig(loaded!.config)
   const inFile = [...sources].some(
-    ([path, source]) => /token|secret|key/i.test(path) && source.startsWith(configFile),
+    ([path, source]) =>
+      source.startsWith(configFile) && textAt(loaded!.config, path) !== textAt(redacted, path),
   )
   const mode = statSync(configFile).mode & 0o777
   if (!inFile || (mode & 0o077) === 0) return []
@@ -82,6 +86,13 @@ function fileWithTokens({ loaded, fix }: DoctorContext): Observation[] {
   }
   const message = `${configFile} has secrets, and others may read it (mode ${mode.toString(8)}).`
   return [(mode & 0o007 ? error : warning)(message, `chmod 600 '${configFile}'`, true)]
+}
+
+function textAt(config: Config, path: string): string | undefined {
+  let value: unknown = config
+  for (const step of parsePath(path) ?? [])
+    value = (value as Record<string | number, unknown> | undefined)?.[step]
+  return JSON.stringify(value)
 }
 
 async function expired(context: DoctorContext): Promise<Observation[]> {

@@ -1,10 +1,17 @@
 import { existsSync, lstatSync, rmSync, statSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import type { InspectDepth, JournalInspection } from './inspect.js'
 import { inspectApart } from './inspect-apart.js'
 import { JournalError } from './journal-error.js'
 import { type JournalFacts, readFacts } from './journal-facts.js'
-import { type CopyOptions, copyDatabase, publishFile, replaceJournal, sealDatabase } from './replace-file.js'
+import {
+  type CopyOptions,
+  copyDatabase,
+  giveToOwner,
+  publishFile,
+  replaceJournal,
+  sealDatabase,
+} from './replace-file.js'
 import { settlePath } from './sqlite-file.js'
 import { acquireLock } from './sqlite-lock.js'
 
@@ -76,6 +83,7 @@ export async function restoreJournal(
     })
     const { facts: restored } = await requireSound(draft, 'quick', options.signal)
     const bytes = statSync(draft).size
+    giveToOwner(dirname(journal), draft, `${journal}.lock`)
     const aside = replaceJournal(journal, draft)
     const lost = before?.facts ? Math.max(0, before.facts.seq - facts.seq) : null
     return { file: journal, bytes, facts: restored!, aside, lostPositions: before === null ? 0 : lost }

@@ -22,6 +22,7 @@ export function inspectApart(
     })
     child.once('message', (found) => resolve(found as JournalInspection))
     child.once('error', reject)
-    child.once('exit', (code, by) => reject(new Error(`reading the journal ended with ${by ?? code}`)))
+    // Not `exit`, which may come before the answer does.
+    child.once('close', (code, by) => reject(new Error(`reading the journal ended with ${by ?? code}`)))
   })
 }

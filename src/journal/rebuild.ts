@@ -1,11 +1,12 @@
 import { existsSync, rmSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import type { Database } from 'better-sqlite3'
 import type { BackupReport } from './backup.js'
 import { isOfSearch } from './inspect.js'
 import { inspectApart } from './inspect-apart.js'
 import { JournalError } from './journal-error.js'
 import { canRebuild } from './journal-problems.js'
-import { replaceJournal, sealDatabase } from './replace-file.js'
+import { giveToOwner, replaceJournal, sealDatabase } from './replace-file.js'
 import { MIGRATIONS, migrate } from './schema.js'
 import { openDurable } from './sqlite-connection.js'
 import { Sqlite } from './sqlite-driver.js'
@@ -43,6 +44,7 @@ export async function rebuildJournal(
       throw new JournalError(path, 'rows were lost on the way', 'It was not changed; restore a backup.')
     }
     const bytes = statSync(draft).size
+    giveToOwner(dirname(path), draft, `${path}.lock`)
     return { file: path, bytes, facts: made.facts, aside: replaceJournal(path, draft) }
   } finally {
     for (const suffix of ['', '-journal']) rmSync(`${draft}${suffix}`, { force: true })

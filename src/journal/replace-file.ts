@@ -1,4 +1,5 @@
 import {
+  chownSync,
   closeSync,
   constants,
   copyFileSync,
@@ -102,6 +103,13 @@ export function replaceJournal(path: string, next: string): string | null {
   renameSync(next, path)
   syncFolder(dirname(path))
   return aside
+}
+
+/** What an administrator makes in the folder of the gateway's user is that user's. */
+export function giveToOwner(folder: string, ...paths: string[]): void {
+  if (process.getuid?.() !== 0) return
+  const { uid, gid } = statSync(folder)
+  for (const path of paths) chownSync(path, uid, gid)
 }
 
 function keepAside(path: string): string {

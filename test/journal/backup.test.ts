@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { backupJournal, restoreJournal } from '../../src/journal/backup.js'
@@ -103,7 +103,9 @@ t.test('a restored journal has an epoch of its own, and the one that was there i
   await later.append(sampleAppend(KEY, 'later'))
   await later.close()
 
+  if (process.getuid?.() === 0) chownSync(dirname(path), 4_711, 4_711)
   const report = await restoreJournal(file, path)
+  t.equal(statSync(path).uid, statSync(dirname(path)).uid, 'whoever restores it, it is the gateway’s')
   t.equal(report.facts.seq, facts.seq)
   t.not(report.facts.epoch, facts.epoch)
   t.ok(report.lostPositions! > 0)
