@@ -1,17 +1,18 @@
 import { X509Certificate } from 'node:crypto'
+import { chmodSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { rootCertificates } from 'node:tls'
 import { readTlsMaterial, type TlsMaterial } from '../auth/tls-material.js'
 import { resolveConfigPath } from '../config/paths.js'
 import { ConfigError } from '../config/problems.js'
-import { type Check, error, type Observation, ok, reasonOf, warning } from './check.js'
+import { type Check, error, info, type Observation, ok, reasonOf, warning } from './check.js'
 
 const DAY_MS = 86_400_000
 const SOON_DAYS = 30
 
 export const certificates: Check = {
   name: 'certificates',
-  async run({ loaded, publicTarget, now }, signal) {
+  async run({ loaded, publicTarget, now, fix }, signal) {
     if (loaded === null) return []
     const { tls, auth } = loaded.config
     const found = auth.jwt === undefined ? [] : await jwks(auth.jwt.jwksUri, signal)
@@ -21,9 +22,10 @@ export const certificates: Check = {
     const cert = resolveConfigPath(loaded.baseDir, tls.cert)
     const key = resolveConfigPath(loaded.baseDir, tls.key)
     try {
+      const readable = keyMode(key, fix)
       const material = await readTlsMaterial(cert, key)
       const name = publicTarget === null ? null : new URL(publicTarget.url).hostname
-      return [...judgeCertificate(material, now, name), ...found]
+      return [...judgeCertificate(material, now, name), ...readable, ...found]
     } catch (thrown) {
       if (!(thrown instanceof ConfigError)) throw thrown
       const remedy = 'Put a good one in its place; a running gateway picks it up by itself.'
@@ -37,6 +39,18 @@ export const certificates: Check = {
   },
 }
 
+/** A group may be let in: that is how some share a key. */
+function keyMode(path: string, fix: boolean): Observation[] {
+  const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0
+  if (process.platform === 'win32' || (mode & 0o007) === 0) return []
+  const found = (mode & 0o777).toString(8)
+  if (fix) {
+    chmodSync(path, mode & 0o770)
+    return [info(`${path} was open to every user (mode ${found}); now it is not.`)]
+  }
+  return [error(`${path} is open to every user (mode ${found}).`, `chmod o-rwx '${path}'`, true)]
+}
+
 /** @param name that clients ask for; null: not known */
 export function judgeCertificate(material: TlsMaterial, now: number, name: string | null): Observation[] {
   const { cert, certPath, expiresAt } = material
@@ -47,9 +61,6 @@ export function judgeCertificate(material: TlsMaterial, now: number, name: strin
   if (days < SOON_DAYS) {
     const message = `${certPath} expires in ${days} days, on ${new Date(expiresAt).toISOString()}.`
     found.push(warning(message, 'Renew it: a running gateway picks up the new file by itself.'))
-  }
-  for (const text of material.warnings.filter((text) => !/expires soon/.test(text))) {
-    found.push(warning(text, `chmod 600 '${material.keyPath}'`))
   }
   if (leaf.subjectAltName === undefined) {
     const message = `${certPath} names no host (subjectAltName), and no client takes it.`

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -32,6 +32,28 @@ t.test('a certificate is told by its names and its end', async (t) => {
   t.match(await look(t, { cert: good.cert, key: other.key }), [/^error: tls\.key: .*found another one/])
   t.match(await look(t, { cert: 'nothing', key: other.key }), [/^error: tls\.cert/])
   t.match(told(await run(certificates, await contextOf(t))), [/^ok: TLS is off/])
+})
+
+t.test('a key that every user may read is told, and closed on request', async (t) => {
+  const home = await temporaryFolder(t)
+  const { cert, key } = await createCertificate()
+  writeFileSync(join(home, 'cert.pem'), cert)
+  const path = join(home, 'key.pem')
+  writeFileSync(path, key)
+  chmodSync(path, 0o644)
+  const context = await contextOf(t, { tls: { enabled: true, cert: 'cert.pem', key: 'key.pem' } }, { home })
+  t.match(await run(certificates, context), [
+    { severity: 'ok' },
+    {
+      severity: 'error',
+      message: /open to every user \(mode 644\)/,
+      remedy: `chmod o-rwx '${path}'`,
+      fixable: true,
+    },
+  ])
+  await run(certificates, { ...context, fix: true })
+  t.equal(statSync(path).mode & 0o777, 0o640)
+  t.match(told(await run(certificates, context)), [/^ok/])
 })
 
 t.test('a chain without its middle is told', async (t) => {
