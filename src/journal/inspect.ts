@@ -91,8 +91,9 @@ function integrity(db: Database, depth: InspectDepth): JournalProblem[] {
   }
   if (lines.length === 0) return []
   const problems = lines.map((message) => ({ kind: kindOf(message, db), message }))
-  // It stopped looking there.
-  if (lines.length >= MAX_PROBLEMS) problems.push({ kind: 'data', message: 'there may be more' })
+  const last = problems.at(-1)!
+  // It stopped there; rows that an index lacks come after every tree was looked at.
+  if (lines.length >= MAX_PROBLEMS) problems.push({ kind: last.kind, message: 'there may be more' })
   return problems
 }
 

@@ -1,5 +1,6 @@
 import { chownSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import type { Database } from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import { backupJournal, restoreJournal } from '../../src/journal/backup.js'
 import { inspectJournal } from '../../src/journal/inspect.js'
@@ -36,6 +37,27 @@ async function contents(t: Test, path: string): Promise<(string | undefined)[]> 
   return entries
     .filter(({ event }) => event === 'session.message')
     .map(({ payload }) => (JSON.parse(payload) as { content: string }).content.split(' ')[0])
+}
+
+/** Does `work` with a connection that does not know of an index. */
+function forget(path: string, index: string, work: (db: Database) => void): void {
+  const take = 'SELECT type, name, tbl_name, rootpage, sql FROM sqlite_master WHERE name = ?'
+  let row: unknown[] = []
+  const steps: ((db: Database) => void)[] = [
+    (db) => {
+      row = db.prepare<unknown[], unknown[]>(take).raw().get(index)!
+      db.prepare('DELETE FROM sqlite_master WHERE name = ?').run(index)
+    },
+    work,
+    (db) => void db.prepare('INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)').run(row),
+  ]
+  for (const step of steps) {
+    const db = new Sqlite(path)
+    db.unsafeMode(true)
+    db.pragma('writable_schema = ON')
+    step(db)
+    db.close()
+  }
 }
 
 const leftIn = (path: string, what: RegExp): string[] =>
@@ -208,6 +230,19 @@ t.test('a damaged index is made anew from its table, and nothing is lost', async
     t.equal(hits.length, 1, 'it is searched as before')
     await journal.close()
   }
+})
+
+t.test('an index that lacks more rows than are told is made anew as well', async (t) => {
+  const { path } = await closedJournal(t, 300)
+  forget(path, 'inbox_pending', (db) => {
+    db.exec('CREATE TEMP TABLE more AS SELECT * FROM inbox')
+    db.exec("UPDATE more SET id = id || 'x'")
+    db.exec('INSERT INTO inbox SELECT * FROM more')
+  })
+  const { problems } = inspectJournal(path, 'full')
+  t.ok(problems.length > 100, JSON.stringify(problems.slice(0, 3)))
+  await rebuildJournal(path)
+  t.same(inspectJournal(path, 'full').problems, [])
 })
 
 t.test('a damaged table is not repaired by leaving out what was in it', async (t) => {
