@@ -10,6 +10,9 @@ export const CLAIMED = '203.0.113.9'
 /** Another address of this machine than the one that a proxy on it has. */
 const SECOND_LOOPBACK = '127.0.0.99'
 
+/** Of an answer: a list of connections, or the state that a hello is answered with. */
+const MAX_FRAME_BYTES = 16 * 1024 * 1024
+
 export type Probe =
   | { readonly outcome: 'refused'; readonly status: number }
   | { readonly outcome: 'closed'; readonly code: number; readonly reason: string }
@@ -32,6 +35,7 @@ export async function probe(target: Target, signal: AbortSignal): Promise<Probe>
     origin: `${protocol}//${host}`,
     headers: { 'x-forwarded-for': CLAIMED },
     perMessageDeflate: false,
+    maxPayload: MAX_FRAME_BYTES,
   } as unknown as ClientOptions
   const socket = new WebSocket(target.wsUrl, options)
   const stop = () => socket.terminate()
@@ -67,17 +71,22 @@ function talk(socket: WebSocket, token: string | undefined): Promise<Probe> {
     })
     socket.on('open', () => socket.send(JSON.stringify(hello(token))))
     socket.on('close', (code, reason) => resolve({ outcome: 'closed', code, reason: reason.toString() }))
-    socket.on('message', (data) => {
-      const frame = JSON.parse(data.toString()) as Frame
+    const take = (frame: Frame) => {
       if (frame.type === 'hello-ok') {
         own = frame.server!.connId
-        socket.send(
-          JSON.stringify({ type: 'request', id: '1', method: 'connections.list', params: { limit: 500 } }),
-        )
+        const ask = { type: 'request', id: '1', method: 'connections.list', params: { limit: 500 } }
+        socket.send(JSON.stringify(ask))
       }
       if (frame.type !== 'response') return
       const found = frame.result?.connections.find(({ connId }) => connId === own)
       resolve({ outcome: 'open', from, seen: found === undefined ? null : plain(found.address) })
+    }
+    socket.on('message', (data) => {
+      try {
+        take(JSON.parse(data.toString()) as Frame)
+      } catch {
+        reject(new Error('what answers there is no gateway'))
+      }
     })
   })
 }
