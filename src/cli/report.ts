@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { ConfigError, formatProblems } from '../config/problems.js'
 import { JournalError } from '../journal/journal-error.js'
 import { GatewayError } from '../protocol/errors.js'
@@ -6,8 +7,13 @@ import { EXIT, type ExitCode } from './exit-codes.js'
 
 /** Says on standard error why a command failed; a stack only where the failure is a bug. */
 export function report(error: unknown): ExitCode {
-  console.error(isExpected(error) ? explain(error) : error)
+  console.error(describeFailure(error))
   return exitCodeOf(error)
+}
+
+/** What is said of a failure on standard error. */
+export function describeFailure(error: unknown): string {
+  return isExpected(error) ? explain(error) : inspect(error)
 }
 
 /** Why it failed, for people; without a stack. */

@@ -6,6 +6,7 @@ import { Cron } from './schema-cron.js'
 import { AgentSkills, Hooks, Skills } from './schema-extensions.js'
 import { Audit } from './schema-identity.js'
 import { age, bytes, closed, count, ms, named, section } from './schema-kinds.js'
+import { Log } from './schema-log.js'
 import { Overload } from './schema-overload.js'
 import { Auth, RateLimits, Tls } from './schema-security.js'
 import { Sessions } from './schema-sessions.js'
@@ -253,27 +254,10 @@ export const ConfigSchema = Type.Object(
     }),
     trustProxy: Type.Union([Type.Boolean(), Type.Array(Type.String({ minLength: 1 }))], {
       default: false,
-      description: 'Believe `X-Forwarded-*`: true, or the proxies’ addresses.',
+      description:
+        'The reverse proxies whose `X-Forwarded-For`, `-Host` and `-Proto` are believed: addresses, CIDR ranges, `loopback`, `linklocal` or `uniquelocal`; true: whoever connects, and nobody beyond.',
     }),
-    log: section(
-      {
-        level: Type.Union(
-          ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map((level) => Type.Literal(level)),
-          { default: 'info', description: 'The least severe level that is logged.' },
-        ),
-        format: Type.Union([Type.Literal('auto'), Type.Literal('json'), Type.Literal('pretty')], {
-          default: 'auto',
-          description: '`auto`: pretty on a terminal, JSON otherwise.',
-        }),
-        keepLines: Type.Integer({
-          minimum: 1,
-          maximum: 10_000,
-          default: 500,
-          description: 'How many of the newest lines are kept in memory, for `logs.tail`.',
-        }),
-      },
-      'What is logged, to standard output.',
-    ),
+    log: Log,
     auth: Auth,
     audit: Audit,
     tls: Tls,
@@ -287,6 +271,11 @@ export const ConfigSchema = Type.Object(
     skills: Skills,
     shutdown: section(
       {
+        delayMs: ms(
+          0,
+          'How long a stop takes everything as before while readiness is red already, so that a load balancer sends nothing new by then. Not at a restart in place.',
+          0,
+        ),
         drainTimeoutMs: ms(
           30_000,
           'How long running runs may take to end at a stop; the rest continues after the start.',

@@ -5,7 +5,7 @@ import { type Check, error, info, ok } from './check.js'
 
 export const port: Check = {
   name: 'port',
-  async run({ loaded, running }) {
+  async run({ home, loaded, running }) {
     if (loaded === null) return [info('The configuration does not say which one.')]
     const { host, port } = loaded.config
     if (running !== null && (port === 0 || Number(new URL(running.url).port) === port)) {
@@ -18,7 +18,7 @@ export const port: Check = {
       await once(server, 'listening')
       return [ok(`Port ${port} at ${host} is free.`)]
     } catch (thrown) {
-      const [message, ...advice] = (await listenError(thrown as Error, { host, port })).message.split('\n')
+      const [message, ...advice] = (await listenError(thrown as Error, { host, port, home })).message.split('\n')
       return [error(message!, advice.map((line) => line.trim()).join('\n'))]
     } finally {
       server.close()
