@@ -18,7 +18,9 @@ export const port: Check = {
       await once(server, 'listening')
       return [ok(`Port ${port} at ${host} is free.`)]
     } catch (thrown) {
-      const [message, ...advice] = (await listenError(thrown as Error, { host, port, home })).message.split('\n')
+      const [message, ...advice] = (await listenError(thrown as Error, { host, port, home })).message.split(
+        '\n',
+      )
       return [error(message!, advice.map((line) => line.trim()).join('\n'))]
     } finally {
       server.close()
