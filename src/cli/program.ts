@@ -5,7 +5,9 @@ import { CliError } from './cli-error.js'
 import { addConfigCommands } from './commands/config.js'
 import { addCronCommands } from './commands/cron.js'
 import { addDaemonCommands } from './commands/daemon.js'
+import { addDoctorCommand } from './commands/doctor.js'
 import { addGatewayCommands } from './commands/gateway.js'
+import { addJournalCommands } from './commands/journal.js'
 import { addSessionsCommands } from './commands/sessions.js'
 import { addTokenCommands } from './commands/token.js'
 import { EXIT } from './exit-codes.js'
@@ -27,6 +29,8 @@ export function createProgram(): Command {
   addConfigCommands(program)
   addTokenCommands(program)
   addSessionsCommands(program)
+  addJournalCommands(program)
+  addDoctorCommand(program)
   return program
 }
 
