@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { VERSION } from '../version.js'
+import { addCompletionCommands } from './commands/completion.js'
 import { addConfigCommands } from './commands/config.js'
 import { addCronCommands } from './commands/cron.js'
 import { addGatewayCommands } from './commands/gateway.js'
@@ -20,5 +21,6 @@ export function createProgram(): Command {
   addConfigCommands(program)
   addTokenCommands(program)
   addSessionsCommands(program)
+  addCompletionCommands(program)
   return program
 }
