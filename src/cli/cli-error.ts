@@ -4,10 +4,15 @@ import type { ExitCode } from './exit-codes.js'
 export class CliError extends Error {
   override readonly name = 'CliError'
   readonly exitCode: ExitCode
+  /** The message without the advice. */
+  readonly summary: string
+  readonly advice: readonly string[]
 
   /** `advice` lines follow the message: what to do about it. */
-  constructor(exitCode: ExitCode, message: string, advice: readonly string[] = [], cause?: unknown) {
-    super([message, ...advice.map((line) => `  ${line}`)].join('\n'), { cause })
+  constructor(exitCode: ExitCode, summary: string, advice: readonly string[] = [], cause?: unknown) {
+    super([summary, ...advice.map((line) => `  ${line}`)].join('\n'), { cause })
     this.exitCode = exitCode
+    this.summary = summary
+    this.advice = advice
   }
 }

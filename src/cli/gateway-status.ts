@@ -3,6 +3,7 @@ import { GatewayError } from '../protocol/errors.js'
 import { type gatewayHealth, gatewayInfo } from '../protocol/methods/gateway.js'
 import { CliError } from './cli-error.js'
 import { connect, createCliClient } from './connect.js'
+import { isRefused, unreachable } from './connect-error.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { formatDuration } from './format.js'
 import { getJson } from './http-get.js'
@@ -18,13 +19,13 @@ export interface StatusOptions extends TargetOptions {
 }
 
 export interface StatusReport {
-  /** `unresponsive`: there is a process, but it does not answer. */
+  /** `unresponsive`: something is there, but it does not answer as a gateway does. */
   readonly status: 'running' | 'unresponsive' | 'stopped'
   readonly url: string
   readonly pid: number | null
   readonly health: Health | null
   readonly info: Info | null
-  /** Why `info` is missing, though it runs. */
+  /** Why `info` is missing, though it runs or something else is there. */
   readonly infoError: string | null
 }
 
@@ -41,10 +42,10 @@ async function inspect(target: Target): Promise<StatusReport> {
   let health: Health
   try {
     health = await askHealth(target)
-  } catch {
-    return running === null
-      ? { status: 'stopped', pid: null, ...nothing }
-      : { status: 'unresponsive', pid: running.pid, ...nothing }
+  } catch (error) {
+    if (running === null && isRefused(error)) return { status: 'stopped', pid: null, ...nothing }
+    const infoError = unreachable(error, target).message
+    return { status: 'unresponsive', pid: running?.pid ?? null, ...nothing, infoError }
   }
   try {
     const info = await askInfo(target)
@@ -76,7 +77,9 @@ function describe(report: StatusReport): string {
   if (status === 'stopped')
     return `The gateway is not running at ${url}.\n  lurkbot gateway start   starts it`
   if (status === 'unresponsive') {
-    return `The gateway (process ${pid}) runs but does not answer at ${url}; its log may say why.`
+    const first =
+      pid === null ? [] : [`The gateway (process ${pid}) runs but does not answer; its log may say why.`]
+    return [...first, infoError].join('\n')
   }
   const rows: [string, string][] = [['address', url]]
   if (pid !== null) rows.push(['process', String(pid)])

@@ -25,6 +25,8 @@ export interface Target extends Address {
   /** Where a token was looked for, in order, for the message when there was none or a wrong one. */
   readonly tokenPlaces: readonly string[]
   readonly tls: NodeClientOptions['tls']
+  /** It is the gateway of this state folder, whether it runs or not. */
+  readonly local: boolean
   /** The running gateway of the state folder, if that is the target. */
   readonly running: PidRecord | null
 }
@@ -49,6 +51,7 @@ export async function findTarget(options: TargetOptions, env = process.env): Pro
     token,
     tokenPlaces: places.map(({ name }) => name),
     tls: loaded?.config.tls.enabled ? trustOwnCertificate(loaded) : undefined,
+    local: isLocal,
     running: isLocal ? running : null,
   }
 }

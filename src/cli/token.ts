@@ -63,7 +63,7 @@ export async function listTokens(options: TokenOptions): Promise<ExitCode> {
     } while (cursor !== null)
     return all
   })
-  console.log(options.json ? JSON.stringify({ tokens }, null, 2) : table(tokens))
+  console.log(options.json ? JSON.stringify({ tokens, nextCursor: null }, null, 2) : table(tokens))
   return EXIT.OK
 }
 
