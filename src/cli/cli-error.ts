@@ -1,4 +1,5 @@
-import type { ExitCode } from './exit-codes.js'
+import { GatewayError } from '../protocol/errors.js'
+import { EXIT, type ExitCode } from './exit-codes.js'
 
 /** A failure that says everything the user needs: printed as it is, without a stack. */
 export class CliError extends Error {
@@ -15,4 +16,10 @@ export class CliError extends Error {
     this.summary = summary
     this.advice = advice
   }
+}
+
+/** What a gateway answered that does not know the thing named, with how to find its name; anything else as it is. */
+export function withNames(error: unknown, advice: string): unknown {
+  if (!(error instanceof GatewayError) || error.code !== 'NOT_FOUND') return error
+  return new CliError(EXIT.FAILED, `${error.code}: ${error.message}`, [advice], error)
 }

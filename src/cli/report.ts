@@ -32,9 +32,10 @@ export function exitCodeOf(error: unknown): ExitCode {
 function describe(error: unknown): object {
   if (error instanceof GatewayError) return { ...toErrorShape(error), advice: adviceOn(error) }
   if (error instanceof CliError) {
-    const { cause, summary: message, advice } = error
-    if (cause instanceof GatewayError) return { ...toErrorShape(cause), message, advice }
-    return { code: nameOf(error.exitCode), message, advice }
+    const { cause, summary, advice } = error
+    if (!(cause instanceof GatewayError)) return { code: nameOf(error.exitCode), message: summary, advice }
+    const message = summary.replace(`${cause.code}: `, '')
+    return { ...toErrorShape(cause), message, advice }
   }
   const message = isExpected(error) ? explain(error) : String(error)
   const problems = error instanceof ConfigError ? { problems: error.problems } : {}
