@@ -184,7 +184,7 @@ export class Conversation {
           this.#running = null
           this.#following = false
           this.#view.interrupted()
-          this.#view.notice(`${state.error.message}; reconnecting`)
+          this.#view.notice(`${state.error.message.replace(/\.$/, '')}; reconnecting`)
         }
         if (state.status === 'open') {
           this.#view.notice('connected again')

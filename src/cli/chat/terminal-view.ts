@@ -87,7 +87,7 @@ export class TerminalView implements ConversationView {
   /** As it was, oldest first; one's own messages look as they do at the prompt. */
   history(messages: readonly Message[]): void {
     for (const message of messages) {
-      if (message.role === 'user') this.#print(`> ${message.content}`)
+      if (message.role === 'user') this.#print(`> ${message.content.replaceAll('\n', `\n${MORE_PROMPT}`)}`)
       else this.message(message)
     }
   }
