@@ -38,7 +38,9 @@ t.test('every message that it quotes is one of the program', async (t) => {
   t.ok(messages.length > 40)
   for (const message of messages) {
     // The code before a message, and what differs, are put in when it is said.
-    const parts = message.replace(/^(?:[A-Z_]+|Authentication failed): /, '').split(/…|\((?:HTTP|it |ENOT).*$/)
+    const parts = message
+      .replace(/^(?:[A-Z_]+|Authentication failed): /, '')
+      .split(/…|\((?:HTTP|it |ENOT).*$/)
     for (const part of parts.map((text) => text.trim())) {
       if (/[a-z]{3}/.test(part)) t.ok(code.includes(part), `${message}: '${part}'`)
     }
