@@ -3,7 +3,7 @@ import { requireUnconfined } from '../../src/auth/rights.js'
 import type { LiveConfig } from '../../src/config/live.js'
 import type { Connection } from '../../src/connection/connection.js'
 import { encodeEvent } from '../../src/events/event-frame.js'
-import { levelNumber, lineReader } from '../../src/logs/log-line.js'
+import { createLogRedactor, levelNumber, lineReader } from '../../src/logs/log-line.js'
 import type { LogFollower, LogTap } from '../../src/logs/log-tap.js'
 import { EVENTS, logsTail, logsUntail } from '../../src/protocol/index.js'
 
@@ -19,7 +19,14 @@ export default async function logMethods(
   let read = lineReader(live.config, process.env)
   live.onChanged([''], () => {
     read = lineReader(live.config, process.env)
+    if (logs.redactor !== null) logs.redactor = createLogRedactor(live.config, process.env)
   })
+  app.metrics.instruments.counted(
+    'gateway_log_lines_lost_total',
+    'Lines that the log file left out, as it could not be written or not fast enough.',
+    [],
+    (set) => set({}, logs.lost),
+  )
 
   function untail(connection: Connection): void {
     const follower = followers.get(connection)

@@ -1,5 +1,6 @@
 import { GatewayError } from '../protocol/errors.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
+import { nextCommands } from './next-command.js'
 
 /** A failure that says everything the user needs: printed as it is, without a stack. */
 export class CliError extends Error {
@@ -18,8 +19,9 @@ export class CliError extends Error {
   }
 }
 
-/** What a gateway answered that does not know the thing named, with how to find its name; anything else as it is. */
-export function withNames(error: unknown, advice: string): unknown {
+/** What a gateway answered that does not know the thing named, with the command that names them; anything else as it is. */
+export function withNames(error: unknown, command: string): unknown {
   if (!(error instanceof GatewayError) || error.code !== 'NOT_FOUND') return error
-  return new CliError(EXIT.FAILED, `${error.code}: ${error.message}`, [advice], error)
+  const advice = nextCommands([[command, 'names them']])
+  return new CliError(EXIT.FAILED, `${error.code}: ${error.message}`, advice, error)
 }

@@ -2,9 +2,11 @@ import type { GatewayError } from '../protocol/errors.js'
 import { PROTOCOL_VERSION } from '../protocol/primitives.js'
 import { CliError } from './cli-error.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
+import { nextCommands } from './next-command.js'
 import type { Target } from './target.js'
 
-const LOOK = 'lurkbot gateway status   says where the gateway of this state folder is, and how'
+const look = () =>
+  nextCommands([['gateway status', 'says where the gateway of this state folder is, and how']])
 
 /** Why there is no connection (any more), for the user: what is wrong, and what to type next. */
 export function connectError(error: GatewayError, target: Target): CliError {
@@ -42,7 +44,7 @@ interface Trouble {
 export function unreachable(cause: unknown, target: Target, original: unknown = cause): CliError {
   const { message, advice } = troubleOf(cause, target) ?? {
     message: `There is no connection to ${target.url}: ${textOf(original)}`,
-    advice: [LOOK],
+    advice: look(),
   }
   return new CliError(EXIT.UNAVAILABLE, message, advice, original)
 }
@@ -59,19 +61,25 @@ function troubleOf(cause: unknown, { url, wsUrl, local }: Target): Trouble | nul
   const text = textOf(cause)
   if (isRefused(cause)) {
     const advice = local
-      ? ['lurkbot gateway start    starts it', 'lurkbot gateway status   says what is known of it']
-      : [LOOK, 'Is the address right, and does the gateway listen there (its setting host)?']
+      ? nextCommands([
+          ['gateway start', 'starts it'],
+          ['gateway status', 'says what is known of it'],
+        ])
+      : [...look(), 'Is the address right, and does the gateway listen there (its setting host)?']
     return { message: `The gateway is not running at ${url}: connection refused.`, advice }
   }
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'EAI_FAIL') {
-    const advice = [`getent hosts ${hostname}   asks this machine for its address`, LOOK]
+    const advice = [`getent hosts ${hostname}   asks this machine for its address`, ...look()]
     return { message: `The host name '${hostname}' is not known here (${code}).`, advice }
   }
   if (code === 'EHOSTUNREACH' || code === 'ENETUNREACH' || code === 'ETIMEDOUT') {
-    return { message: `The network has no way to ${host} (${code}).`, advice: [`ping ${hostname}`, LOOK] }
+    return {
+      message: `The network has no way to ${host} (${code}).`,
+      advice: [`ping ${hostname}`, ...look()],
+    }
   }
   if (/no hello-ok|timeout|timed out/i.test(text) || code === 'ABORT_ERR') {
-    const advice = [`curl --max-time 5 ${url}/health   shows what answers there`, LOOK]
+    const advice = [`curl --max-time 5 ${url}/health   shows what answers there`, ...look()]
     return { message: `Nothing at ${url} answered as a gateway in time.`, advice }
   }
   if (secure && (isNoTls(code, text) || isCut(code, text))) {
@@ -88,7 +96,7 @@ function troubleOf(cause: unknown, { url, wsUrl, local }: Target): Trouble | nul
     }
   }
   if (isCut(code, text)) {
-    const advice = [`--url ${wsUrl.replace(/^ws:/, 'wss:')}   if TLS is on there`, LOOK]
+    const advice = [`--url ${wsUrl.replace(/^ws:/, 'wss:')}   if TLS is on there`, ...look()]
     return {
       message: `What listens at ${host} ended the connection: it is no gateway, or wants TLS.`,
       advice,
@@ -121,7 +129,7 @@ function noGateway(url: string, answer: string): Trouble {
   const advice = [
     `curl ${url}/health   shows what answers; a gateway says {"status":…}`,
     'Behind a proxy the path counts, too (basePath): --url wss://HOST/PATH',
-    LOOK,
+    ...look(),
   ]
   return { message: `There is no gateway at ${url} (${answer}).`, advice }
 }

@@ -3,7 +3,7 @@ export const EXIT = {
   OK: 0,
   /** The command was understood and failed: an error answer, a gateway that does not stop, a crash. */
   FAILED: 1,
-  /** `status`, `restart`: no gateway is running. */
+  /** `status`, `restart`: no gateway is running; `logs`: and there is no log file either. */
   NOT_RUNNING: 3,
   /** The command line is wrong: an unknown option, parameters that are no JSON. */
   USAGE: 64,

@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { type ConfigDraft, type LoadedConfig, loadConfig } from '../config/load.js'
+import { profileOf } from '../config/paths.js'
 import { ConfigError, formatProblem } from '../config/problems.js'
 import type { Config } from '../config/schema.js'
 import { LogTap } from '../logs/log-tap.js'
@@ -10,7 +11,8 @@ import { localAddress } from './address.js'
 import { CliError } from './cli-error.js'
 import { endProcess } from './end-process.js'
 import { EXIT } from './exit-codes.js'
-import { createLogger } from './logger.js'
+import { LogOutput } from './log-output.js'
+import { nextCommand } from './next-command.js'
 import { findRunning, type RestartRecord, writePidFile } from './pid-file.js'
 import { exitCodeOf, explain, report } from './report.js'
 import { alreadyRunning, listenError } from './start-errors.js'
@@ -20,9 +22,11 @@ export interface ForegroundOptions {
   readonly port?: string
   readonly logLevel?: string
   readonly config?: string
+  /** It runs in the background, and whoever started it waits to be told. */
+  readonly detached?: boolean
 }
 
-type Place = Omit<Parameters<typeof writePidFile>[1], 'lastRestart'>
+type Place = Required<Omit<Parameters<typeof writePidFile>[1], 'lastRestart'>>
 
 /** For timers that are late on a busy machine. */
 const STOP_MARGIN_MS = 1_000
@@ -34,6 +38,7 @@ export class Foreground {
   readonly #options: ForegroundOptions
   #loaded: LoadedConfig | null = null
   #log: Logger | null = null
+  readonly #output: LogOutput
   readonly #logs = new LogTap()
   #app: FastifyInstance | null = null
   /** Where it listens, as the pid file says. */
@@ -46,6 +51,7 @@ export class Foreground {
 
   constructor(options: ForegroundOptions) {
     this.#options = options
+    this.#output = new LogOutput(this.#logs, options.detached === true)
   }
 
   /** Null until the configuration was read. */
@@ -53,9 +59,15 @@ export class Foreground {
     return this.#log
   }
 
-  /** Whether the journal's thread has something to do. */
+  /** Where it listens, for whoever started it; null until it does. */
+  get place(): (Place & { readonly home: string }) | null {
+    return this.#place === null ? null : { ...this.#place, home: this.#loaded!.home }
+  }
+
+  /** Whether a thread has something to do on a disk: that of the journal, or one that writes the log and has not for long. */
   get diskIsBusy(): boolean {
     const app = this.#app
+    if (this.#output.isHanging) return true
     return app !== null && (app.journal.waitingWrites > 0 || app.closing.unfinished.includes('journal'))
   }
 
@@ -84,8 +96,12 @@ export class Foreground {
     else this.#log?.info({}, 'not restarted: it starts, restarts or stops already')
   }
 
-  /** Applies what has changed in the configuration, as far as that needs no restart; what is wrong with it is logged. */
+  /**
+   * Applies what has changed in the configuration, as far as that needs no restart; what is wrong with it is logged. A log file
+   * that somebody has moved away is begun anew.
+   */
   reload(): void {
+    this.#output.reopen()
     if (this.#work !== null || this.#stopping) {
       this.#log?.info({}, 'configuration not read anew: it starts, restarts or stops')
       return
@@ -103,12 +119,23 @@ export class Foreground {
     // Whoever began what is under way hears of its failure.
     const settled = (this.#work ?? Promise.resolve()).catch(() => {})
     const { hanging } = await this.#inTime(settled.then(() => this.#close()))
-    return hanging
+    if (hanging.length === 0) this.#log?.info({}, 'stopped')
+    await this.#output.flush()
+    return this.#output.isHanging ? [...hanging, 'log file'] : hanging
   }
 
-  /** Calling it twice is fine. */
-  removePidFile(): void {
+  /** An error that nothing caught, with its stack. */
+  sayCrash(err: unknown): void {
+    // Anything may be thrown, `undefined` as well.
+    if (this.#log === null) console.error(err)
+    else this.#log.fatal({ err: err ?? String(err) }, 'uncaught error')
+    this.#output.sayCrash(err)
+  }
+
+  /** What is left to do as the process ends, however. Twice is fine. */
+  lastWords(): void {
     this.#removePidFile()
+    this.#output.flushSync()
   }
 
   async #do(work: () => Promise<void>): Promise<void> {
@@ -121,17 +148,14 @@ export class Foreground {
   }
 
   #load(draft?: ConfigDraft): Promise<LoadedConfig> {
-    const { config: configPath, ...flags } = this.#options
-    return loadConfig({ env: process.env, flags, configPath, draft, isTTY: process.stdout.isTTY === true })
+    const { config: configPath, detached: daemon, ...given } = this.#options
+    const isTTY = process.stdout.isTTY === true
+    return loadConfig({ env: process.env, flags: { ...given, daemon }, configPath, draft, isTTY })
   }
 
   async #open(loaded: LoadedConfig, port: number): Promise<void> {
     const { config } = loaded
-    if (this.#log === null || config.log.format !== this.#loaded?.config.log.format) {
-      this.#log = await createLogger(config.log, this.#logs)
-    }
-    this.#log.level = config.log.level
-    this.#logs.keep(config.log.keepLines)
+    this.#log = await this.#output.open(loaded)
     this.#loaded = loaded
     const { buildApp } = await import('../app.js')
     if (this.#stopping) return
@@ -147,7 +171,7 @@ export class Foreground {
       await app.listen({ host: config.host, port })
     } catch (error) {
       await this.#inTime(this.#close())
-      throw await listenError(error as NodeJS.ErrnoException, { host: config.host, port })
+      throw await listenError(error as NodeJS.ErrnoException, { host: config.host, port, home: loaded.home })
     }
     const { port: bound } = app.server.address() as AddressInfo
     const address = localAddress({
@@ -156,7 +180,14 @@ export class Foreground {
       tls: config.tls.enabled,
       basePath: config.basePath,
     })
-    this.#place = { startedAt: Date.now(), version: VERSION, ...address, configFile: loaded.configFile }
+    this.#place = {
+      startedAt: Date.now(),
+      version: VERSION,
+      ...address,
+      configFile: loaded.configFile,
+      logFile: this.#output.file,
+      profile: profileOf(process.env),
+    }
   }
 
   async #restart(): Promise<void> {
@@ -224,7 +255,7 @@ export class Foreground {
     this.#log!.fatal({ reason: explain(error) }, 'the gateway could not start again')
     this.#record({ status: 'failed', message: explain(error), exitCode })
     this.#removePidFile = () => {}
-    endProcess({ exitCode, isBusy: () => this.diskIsBusy })
+    endProcess({ exitCode, isBusy: () => this.diskIsBusy, last: () => this.lastWords() })
   }
 
   /** A restart counts even where it cannot be written down, as on a full disk. */
@@ -241,13 +272,15 @@ export class Foreground {
   #announce(restart: Omit<RestartRecord, 'number'> | null): void {
     this.#record(restart)
     const { config, home } = this.#loaded!
-    const { url } = this.#place!
-    if (config.log.format === 'json' || restart !== null) {
+    const { url, logFile } = this.#place!
+    const forPeople = config.log.format === 'pretty' && restart === null
+    if (!forPeople || logFile !== null) {
       this.#log!.info({ url, home }, restart === null ? 'gateway started' : 'gateway restarted')
-      return
     }
+    if (!forPeople) return
     console.log(`LurkBot gateway listens at ${url} (process ${process.pid}, state in ${home})`)
-    console.log('Talk to it from another terminal:  lurkbot gateway chat')
+    if (logFile !== null) console.log(`Its log is in ${logFile}`)
+    console.log(`Talk to it from another terminal:  ${nextCommand('gateway chat')}`)
   }
 }
 

@@ -4,6 +4,7 @@ import type { JsonObject } from '../protocol/primitives.js'
 import { CliError } from './cli-error.js'
 import { connect, createCliClient } from './connect.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
+import { nextCommands } from './next-command.js'
 import { findTarget, type TargetOptions } from './target.js'
 
 export interface CallOptions extends TargetOptions {
@@ -41,12 +42,12 @@ function callError(error: GatewayError, method: string, client: GatewayClient): 
     const known = client.state.status === 'open' ? client.state.hello.features.methods : []
     const family = known.filter((name) => name.split('.')[0] === method.split('.')[0])
     const advice = family.length === 0 ? [] : [`There are ${family.join(', ')}.`]
-    advice.push('lurkbot gateway call methods.list   describes every method')
+    advice.push(...nextCommands([['gateway call methods.list', 'describes every method']]))
     return new CliError(EXIT.FAILED, message, advice, error)
   }
   if (error.code === 'INVALID_REQUEST') {
     const choice = `.methods[] | select(.name == "${method}")`
-    const advice = [`lurkbot gateway call methods.list | jq '${choice}'   describes what it takes`]
+    const advice = nextCommands([[`gateway call methods.list | jq '${choice}'`, 'describes what it takes']])
     return new CliError(EXIT.FAILED, message, advice, error)
   }
   return error

@@ -2,13 +2,12 @@ import { setFlagsFromString } from 'node:v8'
 import { endProcess } from './end-process.js'
 import { EXIT } from './exit-codes.js'
 import { Foreground, type ForegroundOptions } from './foreground.js'
-import { exitCodeOf } from './report.js'
+import { describeFailure, exitCodeOf } from './report.js'
 import { listenForSignals } from './signals.js'
+import { tellStarter } from './starter.js'
 
 /** For the last words to be written. */
 const LEFT_OPEN_MS = 1_000
-
-export type StartOptions = ForegroundOptions
 
 /**
  * What is loaded at a start would grow V8's young generation for good: 14 MB that an idle gateway never needs again. Under
@@ -22,29 +21,31 @@ function growYoungGeneration(allowed: boolean): void {
  * `lurkbot gateway start`: runs the gateway in the foreground until a signal stops it. Returns once it listens, or when it was
  * told to stop before that.
  */
-export async function start(options: StartOptions): Promise<void> {
+export async function start(options: ForegroundOptions): Promise<void> {
   growYoungGeneration(false)
   const gateway = new Foreground(options)
   // First, since a signal may come at any time, and the first process of a container hears only those that it asks for.
   endInOrder(gateway)
   try {
     await gateway.start()
+    if (options.detached && gateway.place !== null) tellStarter({ type: 'ready', ...gateway.place })
   } catch (error) {
     // What a plugin left open does not keep a process that serves nothing.
     setTimeout(() => process.exit(exitCodeOf(error)), LEFT_OPEN_MS).unref()
-    throw error
+    const failure = { type: 'failed', message: describeFailure(error) } as const
+    if (!options.detached || !tellStarter(failure)) throw error
+    process.exitCode = exitCodeOf(error)
   }
   growYoungGeneration(true)
 }
 
 /** Every way that the process ends once it is there, but by force. */
 function endInOrder(gateway: Foreground): void {
-  const log = () => gateway.log ?? { error: console.error, warn: console.error, fatal: console.error }
-  const endNow = () => endProcess({ isBusy: () => gateway.diskIsBusy, last: () => gateway.removePidFile() })
+  const log = () => gateway.log ?? { error: console.error, warn: console.error }
+  const endNow = () => endProcess({ isBusy: () => gateway.diskIsBusy, last: () => gateway.lastWords() })
   const fail = (err: unknown) => {
     // The state in memory can no longer be trusted, so nothing is drained: the journal has all that was accepted.
-    // Anything may be thrown, `undefined` as well.
-    log().fatal({ err: err ?? String(err) }, 'uncaught error')
+    gateway.sayCrash(err)
     endNow()
   }
   const stop = async () => {
@@ -55,7 +56,7 @@ function endInOrder(gateway: Foreground): void {
   }
   process.on('uncaughtException', fail)
   process.on('unhandledRejection', fail)
-  process.once('exit', () => gateway.removePidFile())
+  process.once('exit', () => gateway.lastWords())
   listenForSignals({
     onStop: () => void stop(),
     onAgain: (signal) => {

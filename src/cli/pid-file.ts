@@ -30,6 +30,9 @@ export interface PidRecord {
   readonly wsUrl: string
   /** The configuration file that it read. */
   readonly configFile: string | null
+  /** None: it logs to its standard output. */
+  readonly logFile?: string | null
+  readonly profile?: string | null
   /** Null: it was not restarted since its process began. */
   readonly lastRestart: RestartRecord | null
 }

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { ConfigError, formatProblems } from '../config/problems.js'
 import { JournalError } from '../journal/journal-error.js'
 import { GatewayError, toErrorShape } from '../protocol/errors.js'
@@ -7,10 +8,14 @@ import { EXIT, type ExitCode } from './exit-codes.js'
 
 /** Says on standard error why a command failed; a stack only where the failure is a bug. `json`: for a program, in one line. */
 export function report(error: unknown, json = false): ExitCode {
-  if (json) console.error(JSON.stringify({ error: describe(error) }))
-  else if (error instanceof GatewayError) console.error(withAdvice(explain(error), adviceOn(error)))
-  else console.error(isExpected(error) ? explain(error) : error)
+  console.error(json ? JSON.stringify({ error: describe(error) }) : describeFailure(error))
   return exitCodeOf(error)
+}
+
+/** What is said of a failure on standard error. */
+export function describeFailure(error: unknown): string {
+  if (error instanceof GatewayError) return withAdvice(explain(error), adviceOn(error))
+  return isExpected(error) ? explain(error) : inspect(error)
 }
 
 /** Why it failed, for people; without a stack. */

@@ -26,7 +26,7 @@ export async function exportSession(sessionKey: string, options: ExportOptions):
       cursor = page.nextCursor
     }
   } catch (error) {
-    throw withNames(error, 'lurkbot gateway call sessions.list   names them')
+    throw withNames(error, 'gateway call sessions.list')
   } finally {
     client.close()
   }

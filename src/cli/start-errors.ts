@@ -1,6 +1,10 @@
+import { readdirSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
 import { CliError } from './cli-error.js'
 import { EXIT } from './exit-codes.js'
-import type { PidRecord } from './pid-file.js'
+import { nextCommand } from './next-command.js'
+import { findRunning, type PidRecord } from './pid-file.js'
 import { findPortOwner } from './port-owner.js'
 
 export function alreadyRunning(running: PidRecord, home: string): CliError {
@@ -11,7 +15,7 @@ export function alreadyRunning(running: PidRecord, home: string): CliError {
       'lurkbot gateway stop      stops it',
       'lurkbot gateway restart   restarts it, with its configuration read anew',
       'lurkbot gateway status    says how it is',
-      `One state folder (${home}) serves one gateway; LURKBOT_HOME names another.`,
+      `One state folder (${home}) serves one gateway; --profile NAME or LURKBOT_HOME has another.`,
     ],
   )
 }
@@ -19,18 +23,11 @@ export function alreadyRunning(running: PidRecord, home: string): CliError {
 /** Why the port could not be opened, and what to do; any other error as it is. */
 export async function listenError(
   error: NodeJS.ErrnoException,
-  { host, port }: { host: string; port: number },
+  { host, port, home }: { host: string; port: number; home: string },
 ): Promise<Error> {
   switch (error.code) {
-    case 'EADDRINUSE': {
-      const owner = await findPortOwner(port)
-      const who =
-        owner === null ? 'a process that is not ours to see' : `process ${owner.pid} (${owner.command})`
-      return new CliError(EXIT.UNAVAILABLE, `Port ${port} at ${host} is in use by ${who}.`, [
-        'lurkbot gateway stop                  stops it if it is a gateway of this state folder',
-        'lurkbot gateway start --port NUMBER   takes another port; 0 any free one',
-      ])
-    }
+    case 'EADDRINUSE':
+      return portInUse({ host, port, home })
     case 'EACCES':
       return new CliError(EXIT.NO_PERMISSION, `This user may not listen on port ${port} at ${host}.`, [
         'Ports below 1024 are often reserved: lurkbot gateway start --port NUMBER takes another one.',
@@ -43,5 +40,42 @@ export async function listenError(
       ])
     default:
       return error
+  }
+}
+
+async function portInUse({ host, port, home }: { host: string; port: number; home: string }): Promise<Error> {
+  const owner = await findPortOwner(port)
+  const other = owner === null ? null : findGatewayOf(owner.pid)
+  const process =
+    owner === null ? 'a process that is not ours to see' : `process ${owner.pid} (${owner.command})`
+  const who = other === null ? process : `${process}, the gateway of ${other.home}`
+  const stop =
+    other === null
+      ? `${nextCommand('gateway stop')}   stops it if it is a gateway of this state folder`
+      : `${nextCommand('gateway stop', { LURKBOT_PROFILE: other.profile ?? '' })}   stops it`
+  return new CliError(EXIT.UNAVAILABLE, `Port ${port} at ${host} is in use by ${who}.`, [
+    stop,
+    `${nextCommand('gateway start --port NUMBER')}   takes another port; 0 any free one`,
+    `port: NUMBER in ${join(home, 'config.yaml')}   gives this gateway one of its own`,
+  ])
+}
+
+/** The state folder beside others of this user whose gateway has this pid. */
+function findGatewayOf(pid: number): { home: string; profile: string | null } | null {
+  for (const name of namesIn(homedir())) {
+    const found = /^\.lurkbot(?:-(.+))?$/.exec(name)
+    if (found === null) continue
+    const home = join(homedir(), name)
+    if (findRunning(home)?.pid === pid) return { home, profile: found[1] ?? null }
+  }
+  return null
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    // As for the user of a container.
+    return []
   }
 }

@@ -107,7 +107,7 @@ async function withGateway<T>(
   try {
     return await work(client)
   } catch (error) {
-    throw withNames(error, 'lurkbot token list   names them')
+    throw withNames(error, 'token list')
   } finally {
     client.close()
   }

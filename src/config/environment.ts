@@ -14,6 +14,8 @@ export interface ConfigFlags {
   readonly host?: string
   readonly port?: string | number
   readonly logLevel?: string
+  /** Of `--daemon`: its log is a file. */
+  readonly daemon?: boolean
 }
 
 interface Target {
@@ -53,10 +55,11 @@ export function addEnvironment(merged: Merged, env: NodeJS.ProcessEnv, problems:
 }
 
 export function addFlags(merged: Merged, flags: ConfigFlags, problems: Problem[]): void {
-  const given: [string, string, string | number | undefined][] = [
+  const given: [string, string, string | number | boolean | undefined][] = [
     ['host', '--host', flags.host],
     ['port', '--port', flags.port],
     ['log.level', '--log-level', flags.logLevel],
+    ['log.file.enabled', '--daemon', flags.daemon],
   ]
   for (const [name, flag, value] of given) {
     if (value === undefined) continue

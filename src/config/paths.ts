@@ -1,5 +1,6 @@
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
+import { ConfigError } from './problems.js'
 
 /** A place in the configuration: keys and list positions. */
 export type Path = readonly (string | number)[]
@@ -56,7 +57,27 @@ export function resolveConfigPath(baseDir: string, path: string): string {
   return resolve(baseDir, path)
 }
 
-/** The state folder: `LURKBOT_HOME`, or `~/.lurkbot`. */
+/** It becomes part of the names of a folder and of a service. */
+const PROFILE = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/
+export const PROFILE_EXPECTED = 'a name of letters, digits, `_` and `-`, at most 32'
+
+export const isProfile = (name: string): boolean => PROFILE.test(name)
+
+/** The profile whose state folder is used; null: none, or `LURKBOT_HOME` names the folder. */
+export function profileOf(env: NodeJS.ProcessEnv): string | null {
+  return (!env.LURKBOT_HOME && env.LURKBOT_PROFILE) || null
+}
+
+/**
+ * The state folder: `LURKBOT_HOME`; or `~/.lurkbot-NAME` for the profile that `LURKBOT_PROFILE` names; or `~/.lurkbot`.
+ *
+ * @throws ConfigError for a profile whose name is none.
+ */
 export function resolveHome(env: NodeJS.ProcessEnv, cwd: string): string {
-  return resolveConfigPath(cwd, env.LURKBOT_HOME || '~/.lurkbot')
+  if (env.LURKBOT_HOME) return resolveConfigPath(cwd, env.LURKBOT_HOME)
+  const profile = profileOf(env)
+  if (profile === null) return resolve(homedir(), '.lurkbot')
+  if (isProfile(profile)) return resolve(homedir(), `.lurkbot-${profile}`)
+  const message = `expected ${PROFILE_EXPECTED}, found '${profile}'`
+  throw new ConfigError([{ path: '', source: 'environment LURKBOT_PROFILE', message }])
 }

@@ -6,6 +6,7 @@ import { Cron } from './schema-cron.js'
 import { AgentSkills, Hooks, Skills } from './schema-extensions.js'
 import { Audit } from './schema-identity.js'
 import { age, bytes, closed, count, ms, named, section } from './schema-kinds.js'
+import { Log } from './schema-log.js'
 import { Overload } from './schema-overload.js'
 import { Auth, RateLimits, Tls } from './schema-security.js'
 import { Sessions } from './schema-sessions.js'
@@ -255,25 +256,7 @@ export const ConfigSchema = Type.Object(
       default: false,
       description: 'Believe `X-Forwarded-*`: true, or the proxies’ addresses.',
     }),
-    log: section(
-      {
-        level: Type.Union(
-          ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map((level) => Type.Literal(level)),
-          { default: 'info', description: 'The least severe level that is logged.' },
-        ),
-        format: Type.Union([Type.Literal('auto'), Type.Literal('json'), Type.Literal('pretty')], {
-          default: 'auto',
-          description: '`auto`: pretty on a terminal, JSON otherwise.',
-        }),
-        keepLines: Type.Integer({
-          minimum: 1,
-          maximum: 10_000,
-          default: 500,
-          description: 'How many of the newest lines are kept in memory, for `logs.tail`.',
-        }),
-      },
-      'What is logged, to standard output.',
-    ),
+    log: Log,
     auth: Auth,
     audit: Audit,
     tls: Tls,

@@ -20,7 +20,7 @@ export function levelNumber(level: LogLevel): number {
  * configuration's own, fields that sound like one, credentials in URLs and bearer tokens are taken out all the same.
  */
 export function lineReader(config: Config, env: NodeJS.ProcessEnv): (text: string) => LogLine {
-  const secrets = secretsOf(config, env)
+  const secrets = secretsOf(config, env).map(asInJson)
   return (text) => {
     const { level, time, msg, pid, hostname, ...fields } = parse(clean(text, secrets))
     return {
@@ -28,8 +28,40 @@ export function lineReader(config: Config, env: NodeJS.ProcessEnv): (text: strin
       level:
         LOG_LEVELS[Math.min(Math.max(Math.floor(Number(level) / 10), 1), LOG_LEVELS.length) - 1] ?? 'info',
       message: typeof msg === 'string' ? shorten(msg) : '',
-      fields: redact(fields) as Record<string, unknown>,
+      fields: redact(fields, shorten) as Record<string, unknown>,
     }
+  }
+}
+
+/** Takes the same out of what is written. */
+export interface LogRedactor {
+  /** One of pino's texts, which stays one. */
+  line(text: string): string
+  /** Any other text. */
+  text(text: string): string
+}
+
+export function createLogRedactor(config: Config, env: NodeJS.ProcessEnv): LogRedactor {
+  const secrets = secretsOf(config, env)
+  const inJson = secrets.map(asInJson)
+  return {
+    line: (text) => {
+      const cleaned = clean(text, inJson)
+      return MAY_NAME_SECRETS.test(cleaned) ? withoutSecretFields(cleaned) : cleaned
+    },
+    text: (text) => clean(text, secrets),
+  }
+}
+
+/** So that most lines need not be parsed. */
+const MAY_NAME_SECRETS =
+  /(?:key|token|secret|passw|passphrase|credential|authorization|cookie|env|header)[a-z]*":/i
+
+function withoutSecretFields(text: string): string {
+  try {
+    return `${JSON.stringify(redact(JSON.parse(text), (value) => value))}\n`
+  } catch {
+    return text
   }
 }
 
@@ -52,14 +84,14 @@ function clean(text: string, secrets: readonly string[]): string {
   return withoutCredentials(result).replace(/\b(bearer[ .])[A-Za-z0-9._~+/=-]{6,}/gi, `$1${REDACTED}`)
 }
 
-function redact(value: unknown): unknown {
-  if (typeof value === 'string') return shorten(value)
-  if (Array.isArray(value)) return value.map(redact)
+function redact(value: unknown, bound: (text: string) => string): unknown {
+  if (typeof value === 'string') return bound(value)
+  if (Array.isArray(value)) return value.map((item) => redact(item, bound))
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(
     Object.entries(value).map(([key, child]) => [
       key,
-      typeof child !== 'number' && isSecret(key) ? REDACTED : redact(child),
+      typeof child !== 'number' && isSecret(key) ? REDACTED : redact(child, bound),
     ]),
   )
 }
@@ -72,12 +104,13 @@ function shorten(text: string): string {
   return text.length > MAX_TEXT_LENGTH ? `${text.slice(0, MAX_TEXT_LENGTH)}…` : text
 }
 
-/** What the configuration holds of secrets, or names in the environment (`apiKeyEnv`), as JSON writes them; longest first. */
+const asInJson = (secret: string): string => JSON.stringify(secret).slice(1, -1)
+
+/** What the configuration holds of secrets, or names in the environment (`apiKeyEnv`); longest first. */
 function secretsOf(config: Config, env: NodeJS.ProcessEnv): string[] {
   const found = new Set<string>()
   const add = (secret: string | undefined) => {
-    if (secret !== undefined && secret.length >= SHORTEST_SECRET)
-      found.add(JSON.stringify(secret).slice(1, -1))
+    if (secret !== undefined && secret.length >= SHORTEST_SECRET) found.add(secret)
   }
   const compare = (value: unknown, redacted: unknown, key: string): void => {
     if (typeof value === 'string') {

@@ -1,3 +1,5 @@
+import type { LogRedactor } from './log-line.js'
+
 /** Whoever wants the lines as they are written: JSON texts, as pino makes them. Must not throw. */
 export type LogFollower = (line: string, level: number) => void
 
@@ -9,6 +11,10 @@ export const MAX_LINE_LENGTH = 8_192
  * an array a line: nothing is parsed or copied.
  */
 export class LogTap {
+  /** Takes secrets out of every line, before anybody gets it. */
+  redactor: LogRedactor | null = null
+  /** Lines that a log file had to leave out. */
+  lost = 0
   #lines: string[] = []
   #capacity = 500
   /** Where the next line goes, once the array is full. */
@@ -17,7 +23,8 @@ export class LogTap {
   #telling = false
 
   /** To be given to pino as its hook `streamWrite`. */
-  readonly write = (line: string): string => {
+  readonly write = (text: string): string => {
+    const line = this.redactor === null ? text : this.redactor.line(text)
     const kept = line.length > MAX_LINE_LENGTH ? line.slice(0, MAX_LINE_LENGTH) : line
     if (this.#lines.length < this.#capacity) this.#lines.push(kept)
     else {
@@ -66,6 +73,6 @@ export class LogTap {
 }
 
 /** Pino writes it first; 0: this line is not of pino's. */
-function levelOf(line: string): number {
+export function levelOf(line: string): number {
   return Number(/^\{"level":(\d+)/.exec(line)?.[1] ?? 0)
 }

@@ -1,9 +1,11 @@
 import { userInfo } from 'node:os'
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { LOG_LEVELS } from '../../protocol/log-line.js'
+import type { ForegroundOptions } from '../foreground.js'
 import type { CallOptions } from '../gateway-call.js'
 import type { ChatOptions } from '../gateway-chat.js'
+import type { LogsOptions } from '../gateway-logs.js'
 import type { RestartOptions } from '../gateway-restart.js'
-import type { StartOptions } from '../gateway-start.js'
 import type { StatusOptions } from '../gateway-status.js'
 import type { StopOptions } from '../gateway-stop.js'
 import type { TargetOptions } from '../target.js'
@@ -15,12 +17,16 @@ export function addGatewayCommands(program: Command): void {
 
   gateway
     .command('start')
-    .description('run the gateway in the foreground')
+    .description('run the gateway, in the foreground unless told otherwise')
     .option('--host <address>', 'address to listen on')
     .option('--port <number>', 'port to listen on; 0: any free one')
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent')
     .option('--config <file>', 'configuration file, instead of the one in the state folder')
-    .action(async (options: StartOptions) => (await import('../gateway-start.js')).start(options))
+    .option('--daemon', 'run it in the background, and return when it is ready')
+    .option('--timeout <seconds>', 'with --daemon: how long to wait for that; default: 60', seconds)
+    .option('--json', 'with --daemon: as JSON')
+    .addOption(new Option('--detached', 'this is the process in the background').hideHelp())
+    .action(startCommand)
 
   gateway
     .command('stop')
@@ -42,6 +48,14 @@ export function addGatewayCommands(program: Command): void {
     .description('say whether the gateway runs, and how it is')
     .option('--json', 'as JSON')
     .action(finish(async (options: StatusOptions) => (await import('../gateway-status.js')).status(options)))
+
+  talking(gateway, 'logs')
+    .description('print the last lines of the log')
+    .option('-f, --follow', 'and each further line, through restarts, until Ctrl-C')
+    .option('-n, --lines <count>', 'how many lines', lineCount, 100)
+    .addOption(new Option('--level <level>', 'the least severe level').choices([...LOG_LEVELS]))
+    .option('--json', 'as JSON lines, on a terminal too')
+    .action(finish(async (options: LogsOptions) => (await import('../gateway-logs.js')).logs(options)))
 
   talking(gateway, 'call')
     .description('call a method and print its result as JSON')
@@ -76,6 +90,27 @@ export function addGatewayCommands(program: Command): void {
         (await import('../gateway-events.js')).events(patterns, options),
       ),
     )
+}
+
+type StartCommandOptions = ForegroundOptions & {
+  readonly daemon?: boolean
+  readonly timeout?: number
+  readonly json?: boolean
+}
+
+async function startCommand({ daemon, timeout, json, ...options }: StartCommandOptions, command: Command) {
+  if (daemon) {
+    const { startDaemon } = await import('../gateway-daemon.js')
+    process.exitCode = await startDaemon({ ...options, timeout: timeout ?? 60, json })
+    return
+  }
+  if (timeout !== undefined || json) command.error('error: --timeout and --json go with --daemon')
+  await (await import('../gateway-start.js')).start(options)
+}
+
+function lineCount(text: string): number {
+  if (!/^\d{1,7}$/.test(text)) throw new InvalidArgumentError('expected a number of lines')
+  return Number(text)
 }
 
 /** Session keys have no blanks. */
