@@ -12,8 +12,8 @@ const plain = (values: readonly string[]): Candidate[] => values.map((value) => 
  * asked for: a shell waits for it.
  */
 export const OPTION_VALUES: Readonly<Record<string, Values>> = {
-  '--log-level <level>': logLevels,
-  '--level <level>': logLevels,
+  '--log-level <level>': async () =>
+    literals((await import('../../config/schema.js')).ConfigSchema.properties.log.properties.level),
   '--role <role>': async () => plain((await import('../../protocol/identity.js')).ROLES),
   '--scope <scopes...>': async () => plain((await import('../../protocol/contract.js')).SCOPES),
   '--misfire <policy>': async () =>
@@ -33,10 +33,6 @@ export const ARGUMENT_VALUES: Readonly<Record<string, Values>> = {
       name,
       summary,
     ]),
-}
-
-async function logLevels(): Promise<readonly Candidate[]> {
-  return literals((await import('../../config/schema.js')).ConfigSchema.properties.log.properties.level)
 }
 
 function isContract(value: object): value is { name: string; summary: string } {
