@@ -101,15 +101,7 @@ function openErrorFile(home: string): ErrorFile {
     const { size } = fstatSync(descriptor)
     return {
       descriptor,
-      sinceStart: () => {
-        const bytes = readFileSync(errorFile)
-        // It is emptied when it has grown too long.
-        return bytes
-          .subarray(bytes.length < size ? 0 : size)
-          .subarray(-MAX_LAST_WORDS)
-          .toString('utf8')
-          .trim()
-      },
+      sinceStart: () => readEnd(errorFile, size),
     }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
@@ -120,6 +112,18 @@ function openErrorFile(home: string): ErrorFile {
       [advice],
       error,
     )
+  }
+}
+
+function readEnd(path: string, from: number): string {
+  try {
+    const bytes = readFileSync(path)
+    // It is emptied when it has grown too long.
+    const written = bytes.subarray(bytes.length < from ? 0 : from)
+    return written.subarray(-MAX_LAST_WORDS).toString('utf8').trim()
+  } catch {
+    // Somebody has removed it.
+    return ''
   }
 }
 
@@ -202,7 +206,12 @@ function listenForInterruption(): { happened: Promise<'interrupted'>; stop: () =
 async function endInOrder(child: ChildProcess, end: Promise<unknown>): Promise<void> {
   child.kill('SIGTERM')
   if (await within(end, END_MS)) return
-  child.kill('SIGKILL')
+  try {
+    // With the programs of its agents, where systems have groups of processes.
+    process.kill(-child.pid!, 'SIGKILL')
+  } catch {
+    child.kill('SIGKILL')
+  }
   await end
 }
 

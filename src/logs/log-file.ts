@@ -188,7 +188,7 @@ export class LogFile {
   #take(): string {
     const lines: string[] = []
     let length = 0
-    if (this.#lost > 0 && this.#retry === null) {
+    if (this.#lost > 0) {
       lines.push(lostLine(this.#lost))
       this.#lost = 0
     }
@@ -196,7 +196,8 @@ export class LogFile {
     while (count < this.#waiting.length && length < BATCH_LENGTH) length += this.#waiting[count++]!.length
     lines.push(...this.#waiting.splice(0, count))
     this.#waitingLength -= length
-    return lines.join('')
+    // The disk may have taken a part of what failed; what follows begins a line of its own.
+    return this.#failing && lines.length > 0 ? `\n${lines.join('')}` : lines.join('')
   }
 
   #takeAll(): string {
@@ -207,8 +208,7 @@ export class LogFile {
   }
 
   #putBack(error: Error): void {
-    // The disk may have taken a part of the text; what follows begins a line of its own.
-    const text = `\n${this.#underway!.trimStart()}`
+    const text = this.#underway!.trimStart()
     this.#waiting.unshift(text)
     this.#waitingLength += text.length
     this.#underway = null
