@@ -1,7 +1,7 @@
-import { setFlagsFromString } from 'node:v8'
 import { endProcess } from './end-process.js'
 import { EXIT } from './exit-codes.js'
 import { Foreground, type ForegroundOptions } from './foreground.js'
+import { startLean } from './lean-start.js'
 import { exitCodeOf } from './report.js'
 import { listenForSignals } from './signals.js'
 
@@ -11,19 +11,10 @@ const LEFT_OPEN_MS = 1_000
 export type StartOptions = ForegroundOptions
 
 /**
- * What is loaded at a start would grow V8's young generation for good: 14 MB that an idle gateway never needs again. Under
- * load it may grow as usual.
- */
-function growYoungGeneration(allowed: boolean): void {
-  setFlagsFromString(`--semi-space-growth-factor=${allowed ? 2 : 1}`)
-}
-
-/**
  * `lurkbot gateway start`: runs the gateway in the foreground until a signal stops it. Returns once it listens, or when it was
  * told to stop before that.
  */
 export async function start(options: StartOptions): Promise<void> {
-  growYoungGeneration(false)
   const gateway = new Foreground(options)
   // First, since a signal may come at any time, and the first process of a container hears only those that it asks for.
   endInOrder(gateway)
@@ -34,7 +25,7 @@ export async function start(options: StartOptions): Promise<void> {
     setTimeout(() => process.exit(exitCodeOf(error)), LEFT_OPEN_MS).unref()
     throw error
   }
-  growYoungGeneration(true)
+  startLean(false)
 }
 
 /** Every way that the process ends once it is there, but by force. */

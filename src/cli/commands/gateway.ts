@@ -6,6 +6,7 @@ import type { RestartOptions } from '../gateway-restart.js'
 import type { StartOptions } from '../gateway-start.js'
 import type { StatusOptions } from '../gateway-status.js'
 import type { StopOptions } from '../gateway-stop.js'
+import { startLean } from '../lean-start.js'
 import type { TargetOptions } from '../target.js'
 import { finish, seconds, talking } from './command.js'
 
@@ -20,7 +21,10 @@ export function addGatewayCommands(program: Command): void {
     .option('--port <number>', 'port to listen on; 0: any free one')
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent')
     .option('--config <file>', 'configuration file, instead of the one in the state folder')
-    .action(async (options: StartOptions) => (await import('../gateway-start.js')).start(options))
+    .action(async (options: StartOptions) => {
+      startLean(true)
+      await (await import('../gateway-start.js')).start(options)
+    })
 
   gateway
     .command('stop')
