@@ -10,10 +10,12 @@ COPY tsconfig.json ./
 COPY src src
 COPY plugins plugins
 COPY routes routes
-# The sources of better-sqlite3 are a third of what is left then, and not used at run time.
+# Half of what is left then is not used at run time: the sources of better-sqlite3, what is for browsers, types and source maps.
 RUN npm run build \
   && npm prune --omit=dev --ignore-scripts \
-  && rm -rf node_modules/better-sqlite3/deps node_modules/better-sqlite3/src node_modules/better-sqlite3-node20
+  && rm -rf node_modules/better-sqlite3/deps node_modules/better-sqlite3/src node_modules/better-sqlite3-node20 \
+    node_modules/core-js node_modules/irc-framework/dist \
+  && find node_modules dist -type f \( -name '*.map' -o -name '*.ts' -o -name '*.mts' -o -name '*.cts' \) -delete
 
 FROM node:${NODE}-bookworm-slim
 ARG VERSION=dev
@@ -34,7 +36,8 @@ COPY skills skills
 COPY LICENSE ./
 # Made before VOLUME: a new volume takes its owner and mode from the folder.
 RUN install --directory --owner=node --group=node --mode=0700 /data
-USER node
+# `node`, by number: Kubernetes cannot tell of a name that it is not root.
+USER 1000:1000
 VOLUME /data
 EXPOSE 18789
 # Port, TLS and base path are set by their environment variables, so that this check knows them too. The certificate is

@@ -1,14 +1,13 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { FailedAttempts } from '../src/auth/attempts.js'
-import { ensureAutoToken, isAuthRequired } from '../src/auth/auto-token.js'
+import { ensureAutoToken, isAuthRequired, isReachable } from '../src/auth/auto-token.js'
 import { isWebSocketUpgrade, readCredentials } from '../src/auth/credentials.js'
 import { Identities } from '../src/auth/identities.js'
 import { type OriginPolicy, originPolicyOf } from '../src/auth/origin.js'
 import { ANONYMOUS, type Principal } from '../src/auth/principal.js'
 import type { TokenChange } from '../src/auth/tokens.js'
 import type { LiveConfig } from '../src/config/live.js'
-import { isLoopbackHost } from '../src/config/loopback.js'
 import type { Config } from '../src/config/schema.js'
 import type { Scope } from '../src/protocol/contract.js'
 import { GatewayError, toErrorShape } from '../src/protocol/errors.js'
@@ -53,7 +52,7 @@ declare module 'fastify' {
 export type AuthRefusal = 'origin' | 'unauthorized' | 'forbidden' | 'rate_limited' | 'unavailable'
 
 export interface AuthOptions {
-  readonly config: Pick<Config, 'host' | 'auth' | 'rateLimit'>
+  readonly config: Pick<Config, 'host' | 'trustProxy' | 'auth' | 'rateLimit'>
   /** The state folder, where a token that the gateway makes for itself is kept. */
   readonly home: string
   readonly live?: LiveConfig
@@ -65,15 +64,18 @@ export default fp(
   async (app, { config, live, home, onRefused }: AuthOptions) => {
     const identities = await Identities.create({
       tokens: config.auth.tokens,
-      isRequired: (tokens) => isAuthRequired({ host: config.host, auth: { ...config.auth, tokens } }),
+      isRequired: (tokens) => isAuthRequired({ ...config, auth: { ...config.auth, tokens } }),
       autoToken: () => ownToken(home, app.log),
     })
     const warnOfShort = () => {
       const { short } = identities.configured
-      if (isLoopbackHost(config.host) || short.length === 0) return
+      if (!isReachable(config) || short.length === 0) return
       app.log.warn({ tokens: short }, 'tokens of fewer than 16 characters may be guessed')
     }
     warnOfShort()
+    if (!identities.enabled && config.trustProxy !== false) {
+      app.log.warn('authentication is off behind a proxy: whoever the proxy lets through may do everything')
+    }
     const setTokens = async (tokens: Config['auth']['tokens']) => {
       const apply = await identities.prepareTokens(tokens)
       return () => {
@@ -116,7 +118,7 @@ export default fp(
 
     const identify = async (request: FastifyRequest): Promise<Principal> => {
       if (!identities.enabled) return ANONYMOUS
-      const retryAfterMs = attempts.isBlocked(request.ip)
+      const retryAfterMs = attempts.isBlocked(request.clientAddress)
       if (retryAfterMs > 0) {
         throw new GatewayError('RATE_LIMITED', 'Too many failed attempts from this address.', {
           retryAfterMs,
@@ -128,7 +130,7 @@ export default fp(
       }
       const principal = await identities.authenticate(secret)
       if (principal !== null) return principal
-      failed(request.ip, 'http', null)
+      failed(request.clientAddress, 'http', null)
       throw new GatewayError('UNAUTHORIZED', 'Authentication failed.')
     }
 
@@ -164,13 +166,14 @@ export default fp(
     app.addHook('onRequest', async (request, reply) => {
       // The WebSocket route refuses with close code 4403, which a browser shows, unlike an HTTP status.
       if (isWebSocketUpgrade(request.headers)) return
-      const refusal = originPolicy.check(request.raw)
+      const { headers, host, raw } = request
+      const refusal = originPolicy.check({ headers, host, rawHeaders: raw.rawHeaders })
       if (refusal === null) return
       onRefused?.('origin')
       await refuse(reply, new GatewayError('FORBIDDEN', refusal.reason))
     })
   },
-  { name: 'auth', fastify: '5.x' },
+  { name: 'auth', dependencies: ['reverse-proxy'], fastify: '5.x' },
 )
 
 /** The token that the gateway makes for itself. */

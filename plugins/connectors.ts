@@ -14,7 +14,7 @@ import { Previews } from '../src/connectors/preview.js'
 import { type ConnectorEntry, ConnectorRegistry, closeConnectors } from '../src/connectors/registry.js'
 import type { CheckResult } from '../src/health/health.js'
 import type { Instruments } from '../src/metrics/instruments.js'
-import { EVENTS } from '../src/protocol/index.js'
+import { type ChannelState, EVENTS } from '../src/protocol/index.js'
 import { OTHERS_SHARE } from './closing.js'
 
 declare module 'fastify' {
@@ -183,6 +183,8 @@ export default fp<ConnectorsPluginOptions>(
   },
 )
 
+const STATES: readonly ChannelState[] = ['stopped', 'connecting', 'connected', 'waiting', 'failed']
+
 function healthOf(channels: Channels): CheckResult {
   const down = channels
     .statuses()
@@ -197,6 +199,16 @@ function measure(instruments: Instruments, channels: Channels): void {
   instruments.gauge('gateway_channel_up', 'Whether the channel is connected.', ['channel'], (set) => {
     for (const channel of channels.all()) set({ channel: channel.name }, channel.ready ? 1 : 0)
   })
+  instruments.gauge(
+    'gateway_channel_state',
+    '1 for the state that the channel is in.',
+    ['channel', 'state'],
+    (set) => {
+      for (const { channel, state: present } of channels.statuses()) {
+        for (const state of STATES) set({ channel, state }, state === present ? 1 : 0)
+      }
+    },
+  )
   instruments.counted(
     'gateway_channel_reconnects_total',
     'Attempts to connect after the first of each start.',

@@ -20,16 +20,17 @@ export interface JournalPluginOptions {
 export default fp<JournalPluginOptions>(
   async (app, { config, home }) => {
     const { path = join(home, 'journal.db'), ...options } = config.journal
+    const { instruments } = app.metrics
     const journal = await openJournal({
       ...options,
       path,
       maxMessages: config.sessions.maxMessages,
       log: app.log,
+      observeCommit: (seconds) => instruments.journalCommitDuration.observe(seconds),
     })
     app.decorate('journal', journal)
     app.addHook('onClose', async () => app.closing.step('journal', () => journal.close()))
 
-    const { instruments } = app.metrics
     const { stats } = journal
     instruments.counted('gateway_journal_writes_total', 'Writes to the journal.', ['kind'], (set) => {
       set({ kind: 'append' }, stats.appended)

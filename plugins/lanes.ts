@@ -158,6 +158,18 @@ function measure(instruments: Instruments, dispatcher: LaneDispatcher<QueuedEven
     for (const lane of dispatcher.lanes()) depth = Math.max(depth, lane.waiting)
     set({}, depth)
   })
+  instruments.gauge(
+    'gateway_lane_oldest_wait_seconds',
+    'How long the longest waiting event waits, in lanes that are not paused; 0 with none.',
+    [],
+    (set) => set({}, oldestWaitMs(dispatcher) / 1_000),
+  )
+  instruments.gauge(
+    'gateway_run_oldest_seconds',
+    'How long the present try of the longest run takes; 0 with none.',
+    [],
+    (set) => set({}, oldestRunMs(dispatcher) / 1_000),
+  )
   instruments.counted(
     'gateway_lane_refusals_total',
     'Events refused for want of room.',
@@ -183,4 +195,25 @@ function measureQuestions(instruments: Instruments, questions: Questions): void 
       for (const [outcome, count] of Object.entries(questions.outcomes)) set({ outcome }, count)
     },
   )
+}
+
+function oldestWaitMs(dispatcher: LaneDispatcher<QueuedEvent>): number {
+  const now = Date.now()
+  let ms = 0
+  for (const lane of dispatcher.lanes()) {
+    // Not the head alone: a more urgent event may have come later.
+    if (!lane.paused) for (const { event } of lane) ms = Math.max(ms, now - event.at)
+  }
+  return ms
+}
+
+function oldestRunMs(dispatcher: LaneDispatcher<QueuedEvent>): number {
+  const now = performance.now()
+  let ms = 0
+  for (const { running, state } of dispatcher.lanes()) {
+    // One that waits for another try does not run, and one that has not begun has no time.
+    if (state === 'running' && running !== null && running.begunAt > 0)
+      ms = Math.max(ms, now - running.begunAt)
+  }
+  return ms
 }

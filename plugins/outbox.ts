@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import type { LiveConfig } from '../src/config/live.js'
 import type { Config } from '../src/config/schema.js'
-import { Deliverer } from '../src/connectors/deliverer.js'
+import { Deliverer, type DeliveryOutcome } from '../src/connectors/deliverer.js'
 import type { Journal } from '../src/journal/journal.js'
 import { observeDeadLetters } from '../src/metrics/dead-letters.js'
 import type { Instruments } from '../src/metrics/instruments.js'
@@ -16,13 +16,24 @@ declare module 'fastify' {
 /** The share of the time after the drain that what is being sent may take. */
 const SENDING_SHARE = 0.25
 
+const OUTCOMES: readonly DeliveryOutcome[] = ['delivered', 'retried', 'dead']
+
 /** Says on the channels what is in the outbox of the journal; stops after the lanes, whose last answers it may still send. */
 export default fp<{ config: Config; live: LiveConfig }>(
   async (app, { config, live }) => {
     const { journal, events, log, metrics } = app
     const { instruments } = metrics
     const { channels, shutdown } = config
-    const names = new Set(channelNames(config))
+    const names = new Set<string>()
+    const readNames = () => {
+      names.clear()
+      for (const channel of channelNames(config)) {
+        names.add(channel)
+        // So that Prometheus sees the first one that dies.
+        for (const outcome of OUTCOMES) instruments.deliveries.inc({ channel, outcome }, 0)
+      }
+    }
+    readNames()
     const deliverer = new Deliverer({
       journal,
       broadcaster: events,
@@ -39,10 +50,7 @@ export default fp<{ config: Config; live: LiveConfig }>(
       },
     })
     app.decorate('deliverer', deliverer)
-    live.onChanged(['connectors'], () => {
-      names.clear()
-      for (const name of channelNames(config)) names.add(name)
-    })
+    live.onChanged(['connectors'], readNames)
     measure(deliverer, journal, instruments)
 
     app.addHook('onReady', async () => {

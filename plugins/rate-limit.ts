@@ -28,7 +28,7 @@ export default fp(
       const options: RateLimitOptions = {
         max,
         timeWindow: windowMs,
-        keyGenerator: (request) => addressKey(request.ip),
+        keyGenerator: (request) => addressKey(request.clientAddress),
         cache: config.rateLimit.maxAddresses,
       }
       return app.createRateLimit(options)
@@ -58,7 +58,7 @@ export default fp(
       await reply.code(error.statusCode).send({ error: toErrorShape(error) })
     })
   },
-  { name: 'rate-limit', fastify: '5.x' },
+  { name: 'rate-limit', dependencies: ['reverse-proxy'], fastify: '5.x' },
 )
 
 /** By the route that was found, not by the URL: nothing else can be dressed up as a probe. */

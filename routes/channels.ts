@@ -26,7 +26,7 @@ export default async function channelRoutes(app: FastifyInstance): Promise<void>
     } = await channel.endpoint({
       headers: singleHeaders(request.headers),
       body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
-      remoteAddress: request.ip,
+      remoteAddress: request.clientAddress,
       signal: gone.signal,
     })
     return reply.code(status).headers(headers).send(body)

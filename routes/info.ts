@@ -7,6 +7,9 @@ export interface InfoRoutesOptions {
   version: string
 }
 
+/** Where the client found the gateway, which behind a proxy is not where that listens. */
+type Asked = Pick<FastifyRequest, 'protocol' | 'host'>
+
 interface Document {
   readonly text: string
   readonly etag: string
@@ -19,11 +22,15 @@ export default async function infoRoutes(
 ): Promise<void> {
   const { basePath } = config
 
-  const publish = (path: string, make: () => Promise<object>) => {
-    let document: Promise<Document> | undefined
+  const publish = (path: string, make: (asked: Asked) => Promise<object>) => {
+    let kept: (Asked & { readonly document: Promise<Document> }) | undefined
     app.get(path, { onRequest: [app.auth.require('read')] }, async (request, reply) => {
-      document ??= make().then(encode)
-      return answer(await document, request, reply)
+      const { protocol, host } = request
+      // The last one only: who asks chooses the host.
+      if (kept?.protocol !== protocol || kept.host !== host) {
+        kept = { protocol, host, document: make({ protocol, host }).then(encode) }
+      }
+      return answer(await kept.document, request, reply)
     })
   }
 
@@ -34,11 +41,10 @@ export default async function infoRoutes(
     return openApi({ version, basePath, metricsAuth: config.metrics.auth })
   })
 
-  publish('/asyncapi.json', async () => {
+  publish('/asyncapi.json', async ({ protocol, host }) => {
     const { asyncApi } = await import('../src/published/asyncapi.js')
     const contracts = app.methods.names.map((name) => app.methods.get(name).contract)
-    const host = `${config.host.includes(':') ? `[${config.host}]` : config.host}:${config.port}`
-    return asyncApi({ version, basePath, host, tls: config.tls.enabled, contracts })
+    return asyncApi({ version, basePath, host, tls: protocol === 'https', contracts })
   })
 }
 

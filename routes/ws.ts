@@ -34,9 +34,9 @@ function onError(this: WebSocket, error: Error): void {
 /** Credentials that contradict each other are refused with the hello: there is no frame to answer yet. */
 function readUpgrade(request: FastifyRequest): UpgradeInfo {
   try {
-    return { address: request.ip, secret: readCredentials(request.headers), problem: null }
+    return { address: request.clientAddress, secret: readCredentials(request.headers), problem: null }
   } catch (error) {
-    return { address: request.ip, secret: null, problem: error as GatewayError }
+    return { address: request.clientAddress, secret: null, problem: error as GatewayError }
   }
 }
 
@@ -61,7 +61,8 @@ export default async function websocketRoutes(
       .on('ping', onPing)
       .on('close', onClose)
       .on('error', onError)
-    const refused = auth.originPolicy.check(request.raw)
+    const { headers, host, raw } = request
+    const refused = auth.originPolicy.check({ headers, host, rawHeaders: raw.rawHeaders })
     const full = connections.full
     connections.add(connection)
     if (refused !== null) connection.refuse('ORIGIN_REFUSED', new GatewayError('FORBIDDEN', refused.reason))
@@ -95,19 +96,26 @@ export default async function websocketRoutes(
   app.route({
     method: 'GET',
     url: '/',
-    handler: async () => ({
+    handler: async ({ url }) => ({
       name: 'lurkbot-gateway',
       version,
       protocol: PROTOCOL_VERSION,
-      links: {
-        websocket: 'ws',
-        health: 'health',
-        metrics: 'metrics',
-        methods: 'methods',
-        openapi: 'openapi.json',
-        asyncapi: 'asyncapi.json',
-      },
+      links: linksFrom(url),
     }),
     wsHandler: accept,
   })
+}
+
+/** Relative to the address that was asked for: without a slash at its end (`/gateway`) its last segment belongs to them. */
+function linksFrom(url: string) {
+  const path = url.split('?', 1)[0]!
+  const below = path.endsWith('/') ? '' : `${path.slice(path.lastIndexOf('/') + 1)}/`
+  return {
+    websocket: `${below}ws`,
+    health: `${below}health`,
+    metrics: `${below}metrics`,
+    methods: `${below}methods`,
+    openapi: `${below}openapi.json`,
+    asyncapi: `${below}asyncapi.json`,
+  }
 }

@@ -18,6 +18,7 @@ import metrics from '../plugins/metrics.js'
 import outbox from '../plugins/outbox.js'
 import overload from '../plugins/overload.js'
 import rateLimit from '../plugins/rate-limit.js'
+import reverseProxy from '../plugins/reverse-proxy.js'
 import scheduler from '../plugins/scheduler.js'
 import skills from '../plugins/skills.js'
 import thirdParty, { checkPlugins } from '../plugins/third-party.js'
@@ -53,6 +54,7 @@ import { loadTlsMaterial, secureContextOptions, type TlsMaterial } from './auth/
 import { hashOf } from './config/file.js'
 import { LiveConfig } from './config/live.js'
 import type { ConfigLoader } from './config/load.js'
+import { trustOf } from './config/proxies.js'
 import type { Config } from './config/schema.js'
 import { ConnectorRegistry, isBuiltIn as isBuiltInConnector } from './connectors/registry.js'
 import { LogTap } from './logs/log-tap.js'
@@ -92,12 +94,14 @@ const MAX_TIMEOUT_MS = 2_147_483_647
  */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config } = options
-  const drainMs = config.shutdown.drainTimeoutMs + 2 * config.lanes.abortGraceMs
+  const { delayMs, drainTimeoutMs } = config.shutdown
+  const drainMs = delayMs + drainTimeoutMs + 2 * config.lanes.abortGraceMs
   const material = await loadTls(options)
   const app = Fastify({
     loggerInstance: options.logger,
     logController: new LogController({ disableRequestLogging: true }),
-    trustProxy: config.trustProxy,
+    // For the host and the scheme that clients see; who they are is `request.clientAddress`.
+    trustProxy: trustOf(config.trustProxy),
     bodyLimit: config.connection.maxPayloadBytes,
     frameworkErrors: answerError,
     clientErrorHandler: answerClientError,
@@ -105,7 +109,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     maxRequestsPerSocket: MAX_REQUESTS_PER_SOCKET,
     connectionTimeout: config.connection.idleTimeoutMs,
     keepAliveTimeout: config.connection.idleTimeoutMs,
-    // It bounds `preClose` as well, which waits for the lanes to drain.
+    // It bounds `preClose` as well, which waits for load balancers to notice and for the lanes to drain.
     pluginTimeout: Math.min(drainMs + PLUGIN_TIMEOUT_MS, MAX_TIMEOUT_MS),
     // Probes are answered while the lanes drain.
     return503OnClosing: false,
@@ -204,6 +208,7 @@ async function compose(
   await app.register(closing, { config })
   await app.register(metrics)
   const { httpRefused } = app.metrics.instruments
+  await app.register(reverseProxy, { config })
   await app.register(auth, { config, live, home, onRefused: (kind) => httpRefused.inc({ kind }) })
   await app.register(rateLimit, { config, live, onRefused: (kind) => httpRefused.inc({ kind }) })
   await app.register(overload, { config, live })

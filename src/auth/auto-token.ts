@@ -5,10 +5,22 @@ import { isLoopbackHost } from '../config/loopback.js'
 import { ConfigError } from '../config/problems.js'
 import type { Config } from '../config/schema.js'
 
-/** Whether a token is asked for. A bind beyond loopback never runs open, whatever else is set (spec §5). */
-export function isAuthRequired({ host, auth }: Pick<Config, 'host' | 'auth'>): boolean {
+/** Whether others than this machine can come: by the bind, or through a proxy in front of it. */
+export function isReachable({ host, trustProxy }: Pick<Config, 'host' | 'trustProxy'>): boolean {
+  return !isLoopbackHost(host) || trustProxy !== false
+}
+
+/**
+ * Whether a token is asked for. A bind beyond loopback never runs open, whatever else is set (spec §5); a proxy in front of
+ * one on loopback makes it ask unless it was told not to, as where the proxy asks.
+ */
+export function isAuthRequired({
+  host,
+  trustProxy,
+  auth,
+}: Pick<Config, 'host' | 'trustProxy' | 'auth'>): boolean {
   const isConfigured = auth.tokens.length > 0 || auth.jwt !== undefined || auth.pairing.enabled
-  return !isLoopbackHost(host) || (auth.enabled ?? isConfigured)
+  return !isLoopbackHost(host) || (auth.enabled ?? (isConfigured || isReachable({ host, trustProxy })))
 }
 
 export interface AutoToken {

@@ -16,6 +16,8 @@ export interface OriginRequest {
   readonly headers: IncomingHttpHeaders
   /** Names and values in turn, as they came: `headers` keeps only the first of several Hosts. */
   readonly rawHeaders?: readonly string[]
+  /** The host that the client asked for: `X-Forwarded-Host` of a proxy that is believed, else `Host`. */
+  readonly host?: string
 }
 
 export interface OriginPolicy {
@@ -79,11 +81,13 @@ export function createOriginPolicy(options: OriginPolicyOptions): OriginPolicy {
   let last: JudgedHost = judge(options.bindHost)
 
   return {
-    check({ headers, rawHeaders }) {
+    check({ headers, rawHeaders, host: asked = headers.host }) {
       let host: string | undefined
-      if (headers.host !== undefined) {
-        if (countHosts(rawHeaders) > 1) return REFUSED.malformedHost
-        if (headers.host !== last.text) last = judge(headers.host)
+      if (headers.host !== undefined && countHosts(rawHeaders) > 1) return REFUSED.malformedHost
+      // Both: a page that was made to resolve to this machine can set X-Forwarded-Host, but no Host.
+      for (const text of headers.host === asked ? [asked] : [headers.host, asked]) {
+        if (text === undefined || (text === '' && headers.host === undefined)) continue
+        if (text !== last.text) last = judge(text)
         if (last.refusal !== null) return last.refusal
         host = last.host
       }

@@ -115,7 +115,8 @@ export class Foreground {
   /** Resolves when everything is closed or has had its time, with the names of what is not closed. */
   async stop(): Promise<readonly string[]> {
     this.#stopping = true
-    this.#log?.info({ drainTimeoutMs: this.#loaded?.config.shutdown.drainTimeoutMs }, 'stopping')
+    const { delayMs, drainTimeoutMs } = this.#loaded?.config.shutdown ?? {}
+    this.#log?.info({ delayMs, drainTimeoutMs }, 'stopping')
     // Whoever began what is under way hears of its failure.
     const settled = (this.#work ?? Promise.resolve()).catch(() => {})
     const { hanging } = await this.#inTime(settled.then(() => this.#close()))
@@ -284,11 +285,11 @@ export class Foreground {
   }
 }
 
-/** What may be closed at most in this time, the drain before it included. Milliseconds. */
-function stopLimitMs(config: Config | undefined): number {
+/** How long a stop may take: the delay, the drain and the closing. Milliseconds. */
+export function stopLimitMs(config: Config | undefined): number {
   if (config === undefined) return 10 * STOP_MARGIN_MS
   const { shutdown, lanes } = config
-  const drainMs = shutdown.drainTimeoutMs + 2 * lanes.abortGraceMs
+  const drainMs = shutdown.delayMs + shutdown.drainTimeoutMs + 2 * lanes.abortGraceMs
   return Math.min(drainMs + shutdown.closeTimeoutMs + STOP_MARGIN_MS, MAX_TIMEOUT_MS)
 }
 

@@ -1,7 +1,7 @@
-import { setFlagsFromString } from 'node:v8'
 import { endProcess } from './end-process.js'
 import { EXIT } from './exit-codes.js'
 import { Foreground, type ForegroundOptions } from './foreground.js'
+import { startLean } from './lean-start.js'
 import { describeFailure, exitCodeOf } from './report.js'
 import { listenForSignals } from './signals.js'
 import { tellStarter } from './starter.js'
@@ -10,19 +10,10 @@ import { tellStarter } from './starter.js'
 const LEFT_OPEN_MS = 1_000
 
 /**
- * What is loaded at a start would grow V8's young generation for good: 14 MB that an idle gateway never needs again. Under
- * load it may grow as usual.
- */
-function growYoungGeneration(allowed: boolean): void {
-  setFlagsFromString(`--semi-space-growth-factor=${allowed ? 2 : 1}`)
-}
-
-/**
  * `lurkbot gateway start`: runs the gateway in the foreground until a signal stops it. Returns once it listens, or when it was
  * told to stop before that.
  */
 export async function start(options: ForegroundOptions): Promise<void> {
-  growYoungGeneration(false)
   const gateway = new Foreground(options)
   // First, since a signal may come at any time, and the first process of a container hears only those that it asks for.
   endInOrder(gateway)
@@ -36,7 +27,7 @@ export async function start(options: ForegroundOptions): Promise<void> {
     if (!options.detached || !tellStarter(failure)) throw error
     process.exitCode = exitCodeOf(error)
   }
-  growYoungGeneration(true)
+  startLean(false)
 }
 
 /** Every way that the process ends once it is there, but by force. */

@@ -2,6 +2,7 @@ import { isIPv6 } from 'node:net'
 import { found } from './expectation.js'
 import { isLoopbackHost } from './loopback.js'
 import type { Path } from './paths.js'
+import { parseProxies } from './proxies.js'
 import type { Config } from './schema.js'
 import { didYouMean } from './suggest.js'
 
@@ -21,6 +22,7 @@ export const CHECKS: readonly Check[] = [
   { needs: ['host'], find: host },
   { needs: ['tls'], find: tls },
   { needs: ['host', 'auth'], find: openBind },
+  { needs: ['trustProxy'], find: proxies },
   { needs: ['auth'], find: tokens },
   { needs: ['auth'], find: jwksUri },
   { needs: ['agents', 'defaultAgent', 'routing'], find: agentNames },
@@ -54,6 +56,15 @@ function* openBind(config: Config): Generator<Finding> {
   yield {
     path: ['auth', 'enabled'],
     message: `expected true, or a loopback host such as 127.0.0.1: ${config.host} can be reached from other machines; found false`,
+  }
+}
+
+function* proxies({ trustProxy }: Config): Generator<Finding> {
+  if (typeof trustProxy === 'boolean') return
+  for (const [index, text] of trustProxy.entries()) {
+    if (parseProxies(text) !== null) continue
+    const message = `expected an address, a range such as 10.0.0.0/8, or loopback, linklocal or uniquelocal, found ${JSON.stringify(text)}`
+    yield { path: ['trustProxy', index], message }
   }
 }
 

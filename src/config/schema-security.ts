@@ -58,7 +58,7 @@ export const Auth = section(
     enabled: Type.Optional(
       Type.Boolean({
         description:
-          'Ask for a token. Default: true when a token, `jwt` or `pairing` is configured or the bind is beyond loopback.',
+          'Ask for a token. Default: true when a token, `jwt`, `pairing` or `trustProxy` is configured or the bind is beyond loopback.',
       }),
     ),
     tokens: Type.Array(Token, {

@@ -254,7 +254,8 @@ export const ConfigSchema = Type.Object(
     }),
     trustProxy: Type.Union([Type.Boolean(), Type.Array(Type.String({ minLength: 1 }))], {
       default: false,
-      description: 'Believe `X-Forwarded-*`: true, or the proxies’ addresses.',
+      description:
+        'The reverse proxies whose `X-Forwarded-For`, `-Host` and `-Proto` are believed: addresses, CIDR ranges, `loopback`, `linklocal` or `uniquelocal`; true: whoever connects, and nobody beyond.',
     }),
     log: Log,
     auth: Auth,
@@ -270,6 +271,11 @@ export const ConfigSchema = Type.Object(
     skills: Skills,
     shutdown: section(
       {
+        delayMs: ms(
+          0,
+          'How long a stop takes everything as before while readiness is red already, so that a load balancer sends nothing new by then. Not at a restart in place.',
+          0,
+        ),
         drainTimeoutMs: ms(
           30_000,
           'How long running runs may take to end at a stop; the rest continues after the start.',

@@ -100,18 +100,24 @@ export class RegisteredHook {
     return { name, kind, source, description, events: [...events], priority, enabled, ...counts, lastError }
   }
 
-  /** Nothing more begins; resolves once what is under way has ended. */
+  /** It is told of nothing more; resolves once it has ended with what it was told before. */
   close(): Promise<void> {
     this.#closed = true
-    this.#queue.length = 0
     if (this.#active.size === 0) return Promise.resolve()
     return new Promise((resolve) => {
       this.#onIdle = resolve
     })
   }
 
-  /** Whatever is still under way is not waited for. */
+  /** Whatever is still under way is not waited for, and what waits behind it is dropped. */
   abort(): void {
+    const dropped = this.#queue.length
+    if (dropped > 0) {
+      this.#queue.length = 0
+      this.dropped += dropped
+      const { name: hook, source } = this.definition
+      this.log.warn({ hook, source, dropped }, 'a hook was too slow to be told of the last events')
+    }
     for (const control of this.#active) control.abort()
   }
 

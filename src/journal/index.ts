@@ -15,7 +15,7 @@ export type * from './session-list.js'
 
 /** The `journal` section of the configuration, its path filled in, and what the process brings. */
 export type OpenJournalOptions = Omit<Config['journal'], 'search'> &
-  Pick<JournalOptions, 'log' | 'now' | 'maxMessages' | 'search'> &
+  Pick<JournalOptions, 'log' | 'now' | 'maxMessages' | 'search' | 'observeCommit'> &
   Pick<SqliteJournalOptions, 'onFatal'>
 
 /** Opens the journal that the configuration asks for. Throws `JournalError` when its file cannot be used. */

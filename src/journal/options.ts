@@ -15,6 +15,8 @@ export interface JournalOptions {
   readonly search?: boolean
   /** Text of the waiting writes in all, in UTF-16 units; more is refused. Default: 134,217,728. */
   readonly maxPendingChars?: number
+  /** Called with how long the first write of a commit waited until it was on disk; seconds. Must not throw. */
+  readonly observeCommit?: (seconds: number) => void
   /** Milliseconds since the Unix epoch. Default: a clock that leaves out the jumps of that of the day. */
   readonly now?: () => number
 }

@@ -24,6 +24,7 @@ export interface WriteQueueOptions {
   readonly maxPendingChars?: number
   readonly now: () => number
   readonly stats: JournalStats
+  readonly observeCommit?: (seconds: number) => void
   /** Called with each commit's entries and the newest position, before its writes resolve. Must not throw. */
   readonly onCommit: (entries: readonly StoredEntry[], seq: number) => void
 }
@@ -36,6 +37,8 @@ class Batch {
   chars = 0
   /** When its writes were asked for, summed, in milliseconds. */
   askedAt = 0
+  /** When the first of them was. */
+  firstAskedAt = 0
 
   get full(): boolean {
     return this.writes.length >= BATCH_MAX_WRITES || this.chars >= BATCH_MAX_CHARS
@@ -74,8 +77,10 @@ export class WriteQueue {
       batch.cells.length = length
       return write.fail(error instanceof Error ? error : new Error(String(error)))
     }
+    const now = performance.now()
+    if (batch.writes.length === 0) batch.firstAskedAt = now
     batch.writes.push(write)
-    batch.askedAt += performance.now()
+    batch.askedAt += now
     this.#waitingWrites += 1
     this.#schedule()
     if (batch.writes.length - batch.fed >= FEED_WRITES) this.#feed(batch)
@@ -149,12 +154,14 @@ export class WriteQueue {
   }
 
   #settle(batch: Batch, answer: readonly Cell[]): void {
-    const { stats, onCommit } = this.#options
+    const { stats, onCommit, observeCommit } = this.#options
     const results = new CellReader(answer, BATCH_HEADER)
     const commit: Commit = { entries: [], stats }
     for (const write of batch.writes) write.take(results, commit)
     stats.commits += 1
-    stats.commitSeconds += (batch.writes.length * performance.now() - batch.askedAt) / 1_000
+    const now = performance.now()
+    stats.commitSeconds += (batch.writes.length * now - batch.askedAt) / 1_000
+    observeCommit?.((now - batch.firstAskedAt) / 1_000)
     failpoint('batch.publishing')
     onCommit(commit.entries, answer[1] as number)
     failpoint('batch.published')

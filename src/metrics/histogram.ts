@@ -36,6 +36,7 @@ export class FastHistogram {
       name,
       help,
       type: 'histogram',
+      labelNames: [label],
       aggregator: 'sum',
       get: async () => this.#get(),
       reset: () => this.#series.clear(),

@@ -8,6 +8,16 @@ const LONG_SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600
 type Read<L extends string> = (set: (labels: Record<L, string>, value: number) => void) => void
 
 /**
+ * A series that first appears with 1 has not grown, as Prometheus sees it: those whose first step matters begin with 0.
+ */
+function fromZero<L extends string>(counter: Counter<L>, series: Record<L, readonly string[]>): Counter<L> {
+  for (const [label, values] of Object.entries<readonly string[]>(series)) {
+    for (const value of values) counter.inc({ [label]: value } as Record<L, string>, 0)
+  }
+  return counter
+}
+
+/**
  * Every metric of the gateway (spec §7; the first two have the reference's names). Label values come from bounded sets:
  * never a session key, never a name that a client chose.
  */
@@ -24,7 +34,10 @@ export function createInstruments(registry: Registry) {
 
   return {
     events: counter('gateway_events_total', 'Total number of events processed', ['type', 'source']),
-    refusals: counter('gateway_events_refused_total', 'Events refused before they were stored.', ['reason']),
+    refusals: fromZero(
+      counter('gateway_events_refused_total', 'Events refused before they were stored.', ['reason']),
+      { reason: ['forbidden', 'hook', 'journal'] },
+    ),
     rpcDuration: new FastHistogram(
       registry,
       'gateway_rpc_duration_seconds',
@@ -33,6 +46,11 @@ export function createInstruments(registry: Registry) {
       SECONDS,
     ),
     rpcErrors: counter('gateway_rpc_errors_total', 'Requests answered with an error.', ['method', 'code']),
+    journalCommitDuration: histogram(
+      'gateway_journal_commit_duration_seconds',
+      'Time that the first write of a commit waited until it was on disk.',
+      SECONDS,
+    ),
     laneWait: histogram('gateway_lane_wait_seconds', 'Time from acceptance to the first try.', LONG_SECONDS),
     runDuration: histogram('gateway_run_duration_seconds', 'Duration of one try of a run.', LONG_SECONDS, [
       'agent_type',
@@ -49,10 +67,13 @@ export function createInstruments(registry: Registry) {
       LONG_SECONDS,
       ['channel'],
     ),
-    cronRuns: counter(
-      'gateway_cron_runs_total',
-      'Runs of scheduled jobs that are over, and times that were left out.',
-      ['outcome'],
+    cronRuns: fromZero(
+      counter(
+        'gateway_cron_runs_total',
+        'Runs of scheduled jobs that are over, and times that were left out.',
+        ['outcome'],
+      ),
+      { outcome: ['completed', 'failed', 'aborted', 'skipped'] },
     ),
     handshakesRefused: counter(
       'gateway_handshakes_refused_total',

@@ -27,7 +27,7 @@ export interface AsyncApiOptions {
   readonly version: string
   readonly basePath: string
   readonly tls: boolean
-  /** Where it listens, as `host:port`. */
+  /** Where clients reach it: a name or address, with the port where it is not that of the scheme. */
   readonly host: string
   readonly contracts: readonly Contract[]
 }

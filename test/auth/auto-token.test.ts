@@ -81,6 +81,8 @@ t.test('authentication is on beyond loopback, with tokens, or when asked for', a
   t.equal(await required({ AUTH_TOKENS: 'token1', AUTH_ENABLED: 'false' }), false)
   t.equal(await required({ HOST: '0.0.0.0' }), true)
   t.equal(await required({ HOST: '::1' }), false)
+  t.equal(await required({ TRUST_PROXY: '127.0.0.1' }), true, 'a proxy makes it public')
+  t.equal(await required({ TRUST_PROXY: '127.0.0.1', AUTH_ENABLED: 'false' }), false, 'the proxy asks')
   const { config } = await load(t)
   const open = { ...config, host: '::', auth: { ...config.auth, enabled: false } }
   t.equal(isAuthRequired(open), true, 'also when it was switched off past the checks')

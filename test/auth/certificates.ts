@@ -9,7 +9,7 @@ export interface Certificate {
 
 const DAY_MS = 86_400_000
 
-/** A certificate for localhost and 127.0.0.1 that signs itself, valid from `fromDays` to `toDays` from now. */
+/** A certificate for `name`, localhost and 127.0.0.1 that signs itself, valid from `fromDays` to `toDays` from now. */
 export async function createCertificate({
   name = 'localhost',
   fromDays = -30,
@@ -25,6 +25,7 @@ export async function createCertificate({
         name: 'subjectAltName',
         altNames: [
           { type: 2, value: 'localhost' },
+          ...(name === 'localhost' ? [] : [{ type: 2 as const, value: name }]),
           { type: 7, ip: '127.0.0.1' },
         ],
       },

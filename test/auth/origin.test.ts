@@ -64,6 +64,28 @@ t.test('a request without Origin and Host comes from no browser', (t) => {
   t.end()
 })
 
+t.test(
+  'behind a proxy the host that the client asked counts, and on a loopback bind it must be listed too',
+  (t) => {
+    const policyOf = (given: Given) =>
+      createOriginPolicy({ bindHost: LOOPBACK, allowedOrigins: [], allowedHosts: [], ...given })
+    const headers = { host: '127.0.0.1:18789', origin: 'https://gateway.example' }
+    const request = { headers, host: 'gateway.example' }
+    t.match(policyOf({}).check(request), { reason: /allowedHosts/ })
+    const listed = policyOf({ allowedHosts: ['gateway.example'] })
+    t.equal(listed.check(request), null)
+    t.match(listed.check({ ...request, headers: { ...headers, origin: 'https://other.example' } }), {
+      reason: /Origin/,
+    })
+    t.equal(policyOf({ bindHost: OPEN }).check(request), null)
+    const rebound = { headers: { host: 'evil.example', origin: 'http://evil.example' }, host: 'localhost' }
+    t.match(listed.check(rebound), { reason: /Host/ }, 'what a page says of its host opens nothing')
+    t.match(listed.check({ headers: {}, host: 'a b' }), { reason: /malformed/ })
+    t.equal(listed.check({ headers: {}, host: '' }), null, 'HTTP/1.0')
+    t.end()
+  },
+)
+
 t.test('two Hosts are refused', (t) => {
   const policy = createOriginPolicy({ bindHost: OPEN, allowedOrigins: [], allowedHosts: [] })
   const headers = { host: 'localhost' }

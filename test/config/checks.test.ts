@@ -98,6 +98,33 @@ t.test('a host is an address or a name, nothing more', async (t) => {
   }
 })
 
+t.test('a proxy is an address, a range or a name of ranges', async (t) => {
+  for (const proxy of [
+    'nginx',
+    '10.0.0.0/33',
+    '0.0.0.0/0',
+    '::/0',
+    '10.0.0.0/255.0.0.0',
+    '127.0.0.1:80',
+    '1.2.3',
+  ]) {
+    const message = /expected an address, a range such as/
+    const problems = await problemsOf(t, yaml(`trustProxy: [127.0.0.1, "${proxy}"]`))
+    t.match(problems, [{ path: 'trustProxy[1]', message }], proxy)
+  }
+  for (const proxy of [
+    '127.0.0.1',
+    '::1',
+    '10.0.0.0/8',
+    'fd00::/8',
+    'loopback',
+    'linklocal',
+    'uniquelocal',
+  ]) {
+    t.strictSame(await problemsOf(t, yaml(`trustProxy: ["${proxy}"]`)), [], proxy)
+  }
+})
+
 t.test('a base path starts with a slash, ends without one and needs no escapes', async (t) => {
   for (const path of ['gateway', '/gateway/', '/', '/a//b', '/..', '/a/./b', '/a b', '/:id', '/*', '/a?b']) {
     t.match(

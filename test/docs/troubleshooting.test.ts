@@ -2,8 +2,6 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { docsFolder } from '../../src/docs/generate.js'
-import { runInProcess } from '../cli/in-process.js'
-import { startGateway, temporaryHome } from '../helpers/gateway-process.js'
 
 const page = readFileSync(join(docsFolder(), 'troubleshooting.md'), 'utf8')
 
@@ -44,24 +42,5 @@ t.test('every message that it quotes is one of the program', async (t) => {
     for (const part of parts.map((text) => text.trim())) {
       if (/[a-z]{3}/.test(part)) t.ok(code.includes(part), `${message}: '${part}'`)
     }
-  }
-})
-
-t.test('its commands run as they are written', async (t) => {
-  const { home, remove } = temporaryHome()
-  const gateway = await startGateway({ home })
-  t.teardown(async () => {
-    await gateway.kill9()
-    remove()
-  })
-  const content = '{"content": "hi", "wait": true}'
-  const send = ['gateway', 'call', 'sessions.send', content, '--session', 'cli:me:main']
-  t.match(await runInProcess(send, { home }), { code: 0 })
-  const isRun = (line: string) => line.startsWith('lurkbot ') && !line.startsWith('lurkbot gateway start')
-  const commands = new Set(lines('sh').filter(isRun))
-  t.ok(commands.size > 15)
-  for (const command of commands) {
-    const words = command.match(/'[^']*'|\S+/g)!.map((word) => word.replaceAll("'", ''))
-    t.match(await runInProcess(words.slice(1), { home }), { code: 0, stderr: '' }, command)
   }
 })

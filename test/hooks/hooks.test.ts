@@ -432,3 +432,36 @@ t.test('a hook that throws, rejects or never ends harms nothing and is counted',
   t.match((await app.inject('/metrics')).body, /gateway_hook_failures_total 7/)
   await app.close()
 })
+
+t.test(
+  'a stop waits for a slow hook to be told of everything, and counts what it has no time for',
+  async (t) => {
+    const held: (() => void)[] = []
+    const told: string[] = []
+    const { connect, app } = await startScripted(
+      t,
+      { hooks: { concurrency: 1 } },
+      {
+        prepare: (app) => {
+          app.on('session:created', async ({ sessionKey }) => {
+            await new Promise<void>((resolve) => held.push(resolve))
+            told.push(sessionKey)
+            held.pop()
+          })
+          app.on('session:created', () => new Promise(() => {}), { name: 'stuck' })
+        },
+      },
+    )
+    const socket = await connect()
+    const keys = ['hooks:stop:1', 'hooks:stop:2', 'hooks:stop:3']
+    for (const key of keys) await socket.call('sessions.create', {}, key)
+    const closing = app.close()
+    while (told.length < keys.length) {
+      held.pop()?.()
+      await new Promise(setImmediate)
+    }
+    await closing
+    t.same(told, keys)
+    t.equal(app.hooks.totals().get('plugin')?.dropped, 2)
+  },
+)

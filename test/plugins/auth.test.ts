@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import auth, { type AuthRefusal } from '../../plugins/auth.js'
+import reverseProxy from '../../plugins/reverse-proxy.js'
 import { load } from '../config/helpers.js'
 
 interface Answer {
@@ -22,6 +23,7 @@ async function start(t: Test, config: object = {}) {
   const app = Fastify({ logger: { stream: { write: (line: string) => log.push(line) } } })
   t.teardown(() => app.close())
   const onRefused = (reason: AuthRefusal) => refusals.push(reason)
+  await app.register(reverseProxy, { config: loaded.config })
   await app.register(auth, { config: loaded.config, home: loaded.home, onRefused })
   app.get('/open', async (request) => ({ principal: request.principal }))
   for (const scope of ['read', 'admin'] as const) {
@@ -121,11 +123,34 @@ t.test(
   },
 )
 
+t.test('behind a proxy a token is asked for; told not to, the gateway says what that means', async (t) => {
+  const behind = await start(t, { trustProxy: ['127.0.0.1'] })
+  t.match(await behind.get('/admin'), { status: 401 })
+  t.notMatch(behind.log.join(''), /authentication is off/)
+  const open = await start(t, { trustProxy: ['127.0.0.1'], auth: { enabled: false } })
+  t.match(await open.get('/admin'), { status: 200, body: { principal: 'anonymous' } })
+  t.match(open.log.join(''), /"level":40.*authentication is off behind a proxy/)
+})
+
+t.test('behind a proxy failed logins count against the client that the proxy names', async (t) => {
+  const { get } = await start(t, {
+    trustProxy: ['127.0.0.1'],
+    auth: { tokens: ['token1'] },
+    rateLimit: { handshakeFailures: { max: 1 } },
+  })
+  const from = (address: string, token: string) =>
+    get('/read', { ...bearer(token), 'x-forwarded-for': `203.0.113.1, ${address}` })
+  t.match(await from('192.0.2.1', 'wrong'), { status: 401 })
+  t.match(await from('192.0.2.1', 'token1'), { status: 429 })
+  t.match(await from('192.0.2.2', 'token1'), { status: 200 })
+})
+
 t.test('a token file that others may read stops the start', async (t) => {
   const files = { 'config.json': '{"auth":{"enabled":true}}', token: 'a-token-that-leaked' }
   const { config, home } = await load(t, { files })
   const app = Fastify()
   t.teardown(() => app.close())
+  await app.register(reverseProxy, { config })
   await t.rejects(async () => app.register(auth, { config, home }), {
     name: 'ConfigError',
     message: /token may be read by others/,

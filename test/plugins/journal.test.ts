@@ -49,3 +49,13 @@ t.test('a clock that was set back makes no dead letter younger than new', async 
   app.journal.deadLetterStats = async () => ({ count: 1, oldestAt: Date.now() + 60_000 })
   t.equal(await metric(app, AGE), 0)
 })
+
+t.test('how long commits take is measured, once each', async (t) => {
+  const { app, connect, agent } = await startScripted(t)
+  agent.onRun = (run) => run.reply('done')
+  const socket = await connect()
+  await socket.call('sessions.send', { content: 'x', wait: true }, KEY)
+  const commits = await metric(app, 'gateway_journal_commits_total{outcome="ok"}')
+  t.ok(commits! >= 2)
+  t.equal(await metric(app, 'gateway_journal_commit_duration_seconds_count'), commits)
+})

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { startApp } from '../helpers/app.js'
 import { startScripted } from '../helpers/scripted-agent.js'
+import { until } from '../helpers/until.js'
 
 t.test('an idle gateway stops at once, however long the drain may take', async (t) => {
   const { app, connect } = await startApp(t, { shutdown: { drainTimeoutMs: 3_600_000 } })
@@ -53,4 +54,29 @@ t.test('lanes are measured', async (t) => {
   t.equal(await metric('gateway_lane_bytes_pending'), '0')
   t.equal(await metric('gateway_run_duration_seconds_count{agent_type="scripted",outcome="completed"}'), '3')
   t.equal(await metric('gateway_lane_wait_seconds_count'), '3')
+})
+
+t.test('what waits and what runs longest at this moment is measured, paused lanes aside', async (t) => {
+  const { app, connect, agent } = await startScripted(t)
+  const socket = await connect()
+  const metric = async (name: string) => {
+    const { body } = await app.inject('/metrics')
+    return Number(new RegExp(`^${name} (.+)$`, 'm').exec(body)![1])
+  }
+  t.equal(await metric('gateway_lane_oldest_wait_seconds'), 0)
+  t.equal(await metric('gateway_run_oldest_seconds'), 0)
+  const before = Date.now()
+  for (let i = 0; i < 2; i++) await socket.call('sessions.send', { content: 'x' }, 'web:1')
+  const run = await agent.next()
+  await until(async () => (await metric('gateway_lane_oldest_wait_seconds')) > 0)
+  await until(async () => (await metric('gateway_run_oldest_seconds')) > 0)
+  for (const name of ['gateway_lane_oldest_wait_seconds', 'gateway_run_oldest_seconds']) {
+    const seconds = await metric(name)
+    t.ok(seconds <= (Date.now() - before) / 1_000 + 0.01, `${name}: ${seconds}`)
+  }
+  await socket.call('lanes.pause', {}, 'web:1')
+  t.equal(await metric('gateway_lane_oldest_wait_seconds'), 0, 'it waits because somebody wants it to')
+  run.reply()
+  await socket.event('agent.completed')
+  t.equal(await metric('gateway_run_oldest_seconds'), 0)
 })

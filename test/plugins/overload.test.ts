@@ -31,6 +31,7 @@ t.test('past the watermark new events are refused; what waits, control and the r
   t.ok(error.retryAfterMs >= 1_000)
   t.match(await socket.refused('events.publish', { type: 'user.command', payload: {} }, 'web:2'), refused)
   t.equal((await fetch(`${url}/ready`)).status, 503)
+  t.equal(await metric(app, 'gateway_ready'), '0')
   t.equal((await fetch(`${url}/live`)).status, 200)
   t.match(await socket.call('gateway.health'), {
     status: 'failing',
@@ -49,6 +50,7 @@ t.test('past the watermark new events are refused; what waits, control and the r
 
   pretend(app, null)
   t.equal((await fetch(`${url}/ready`)).status, 200)
+  t.equal(await metric(app, 'gateway_ready'), '1')
   t.ok(await send('again'))
 })
 

@@ -5,14 +5,16 @@ import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import { WebSocket } from 'ws'
 import rateLimit, { type LimitedKind } from '../../plugins/rate-limit.js'
+import reverseProxy from '../../plugins/reverse-proxy.js'
 import { load } from '../config/helpers.js'
 
 /** An app with an HTTP route, probes and a WebSocket route; `config` as in the configuration file. */
 async function start(t: Test, config: { basePath?: string; trustProxy?: boolean; rateLimit: object }) {
   const loaded = await load(t, { files: { 'config.json': JSON.stringify(config) } })
   const refusals: LimitedKind[] = []
-  const app = Fastify({ trustProxy: loaded.config.trustProxy })
+  const app = Fastify()
   t.teardown(() => app.close())
+  await app.register(reverseProxy, { config: loaded.config })
   await app.register(rateLimit, { config: loaded.config, onRefused: (kind) => refusals.push(kind) })
   await app.register(websocket)
   await app.register(

@@ -194,6 +194,20 @@ t.test(
   },
 )
 
+t.test('the server of /asyncapi.json is the one that was asked, behind a proxy the public one', async (t) => {
+  const { url } = await startApp(t, {
+    trustProxy: ['127.0.0.1'],
+    auth: { enabled: false, allowedHosts: ['gateway.example'] },
+  })
+  const serverOf = async (headers: Record<string, string>) => {
+    const document = (await (await fetch(`${url}/asyncapi.json`, { headers })).json()) as Document
+    return document.servers.gateway
+  }
+  const proxied = { 'x-forwarded-host': 'gateway.example', 'x-forwarded-proto': 'https' }
+  t.match(await serverOf(proxied), { host: 'gateway.example', protocol: 'wss' })
+  t.match(await serverOf({}), { host: new URL(url).host, protocol: 'ws' })
+})
+
 t.test('the documents are named by what is at the root', async (t) => {
   const { url } = await startApp(t)
   const { links } = (await (await fetch(`${url}/`)).json()) as { links: Record<string, string> }

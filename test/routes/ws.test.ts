@@ -41,6 +41,14 @@ t.test('plain HTTP at / tells what this is', async (t) => {
   t.equal(await head.text(), '')
 })
 
+t.test('the links at the base path lead somewhere, with a slash at its end and without', async (t) => {
+  const { url } = await startApp(t, { basePath: '/gate/way' })
+  for (const address of [url, `${url}/`, `${url}?a=/b`, `${url}/?a=b`]) {
+    const { links } = (await (await fetch(address)).json()) as { links: { health: string } }
+    t.equal(new URL(links.health, address).href, `${url}/health`, address)
+  }
+})
+
 t.test('plain HTTP at /ws is told to upgrade', async (t) => {
   const { url } = await startApp(t)
   const response = await fetch(`${url}/ws`)

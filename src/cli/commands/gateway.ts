@@ -8,6 +8,7 @@ import type { LogsOptions } from '../gateway-logs.js'
 import type { RestartOptions } from '../gateway-restart.js'
 import type { StatusOptions } from '../gateway-status.js'
 import type { StopOptions } from '../gateway-stop.js'
+import { startLean } from '../lean-start.js'
 import type { TargetOptions } from '../target.js'
 import { finish, seconds, talking } from './command.js'
 
@@ -105,6 +106,7 @@ async function startCommand({ daemon, timeout, json, ...options }: StartCommandO
     return
   }
   if (timeout !== undefined || json) command.error('error: --timeout and --json go with --daemon')
+  startLean(true)
   await (await import('../gateway-start.js')).start(options)
 }
 

@@ -56,9 +56,9 @@ export const eventsPublish = contract({
       Type.String({
         minLength: 1,
         maxLength: 64,
-        pattern: '^(?!cron$)',
+        pattern: '^(?!(cron|hook)$)',
         description:
-          'Where it comes from. Default: `ws`; that of a channel of this gateway needs scope `admin`, `cron` is the scheduler’s.',
+          'Where it comes from. Default: `ws`; that of a channel of this gateway needs scope `admin`, `cron` and `hook` are the gateway’s own.',
       }),
     ),
     payload: JsonObject,
