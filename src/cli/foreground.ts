@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import { type ConfigDraft, type LoadedConfig, loadConfig } from '../config/load.js'
 import { profileOf } from '../config/paths.js'
 import { ConfigError, formatProblem } from '../config/problems.js'
-import type { Config } from '../config/schema.js'
+import { stopLimitMs } from '../lifecycle/stop-limit.js'
 import { LogTap } from '../logs/log-tap.js'
 import { VERSION } from '../version.js'
 import { localAddress } from './address.js'
@@ -27,11 +27,6 @@ export interface ForegroundOptions {
 }
 
 type Place = Required<Omit<Parameters<typeof writePidFile>[1], 'lastRestart'>>
-
-/** For timers that are late on a busy machine. */
-const STOP_MARGIN_MS = 1_000
-/** The longest that a timer can wait. */
-const MAX_TIMEOUT_MS = 2_147_483_647
 
 /** The gateway that this process is: started once, restarted in place, stopped once. */
 export class Foreground {
@@ -64,6 +59,11 @@ export class Foreground {
     return this.#place === null ? null : { ...this.#place, home: this.#loaded!.home }
   }
 
+  /** What a stop may take at most; milliseconds. */
+  get stopLimitMs(): number {
+    return stopLimitMs(this.#loaded?.config)
+  }
+
   /** Whether a thread has something to do on a disk: that of the journal, or one that writes the log and has not for long. */
   get diskIsBusy(): boolean {
     const app = this.#app
@@ -89,27 +89,29 @@ export class Foreground {
 
   /**
    * Begins anew in this process, at the same address. Does nothing while it starts, restarts or stops. A configuration with
-   * problems changes nothing; what fails after that ends the process.
+   * problems changes nothing; what fails after that ends the process. Resolves when that is done; never rejects.
    */
-  restart(): void {
-    if (this.#work === null && !this.#stopping) void this.#do(() => this.#restart())
+  async restart(): Promise<void> {
+    if (this.#work === null && !this.#stopping) await this.#do(() => this.#restart())
     else this.#log?.info({}, 'not restarted: it starts, restarts or stops already')
   }
 
   /**
    * Applies what has changed in the configuration, as far as that needs no restart; what is wrong with it is logged. A log file
-   * that somebody has moved away is begun anew.
+   * that somebody has moved away is begun anew. Never rejects.
    */
-  reload(): void {
+  async reload(): Promise<void> {
     this.#output.reopen()
     if (this.#work !== null || this.#stopping) {
       this.#log?.info({}, 'configuration not read anew: it starts, restarts or stops')
       return
     }
-    this.#app!.configControl.reload({ source: 'signal', by: null }).catch((error: unknown) => {
+    try {
+      await this.#app!.configControl.reload({ source: 'signal', by: null })
+    } catch (error) {
       const problems = error instanceof ConfigError ? error.problems.map(formatProblem) : [explain(error)]
       this.#log!.error({ problems }, 'configuration refused: it goes on as it was')
-    })
+    }
   }
 
   /** Resolves when everything is closed or has had its time, with the names of what is not closed. */
@@ -242,7 +244,7 @@ export class Foreground {
   async #inTime(closing: Promise<void>): Promise<{ closed: boolean; hanging: readonly string[] }> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<false>((resolve) => {
-      timer = setTimeout(() => resolve(false), stopLimitMs(this.#loaded?.config))
+      timer = setTimeout(() => resolve(false), this.stopLimitMs)
     })
     const closed = await Promise.race([closing.then(() => true), late])
     clearTimeout(timer)
@@ -283,14 +285,6 @@ export class Foreground {
     if (logFile !== null) console.log(`Its log is in ${logFile}`)
     console.log(`Talk to it from another terminal:  ${nextCommand('gateway chat')}`)
   }
-}
-
-/** How long a stop may take: the delay, the drain and the closing. Milliseconds. */
-export function stopLimitMs(config: Config | undefined): number {
-  if (config === undefined) return 10 * STOP_MARGIN_MS
-  const { shutdown, lanes } = config
-  const drainMs = shutdown.delayMs + shutdown.drainTimeoutMs + 2 * lanes.abortGraceMs
-  return Math.min(drainMs + shutdown.closeTimeoutMs + STOP_MARGIN_MS, MAX_TIMEOUT_MS)
 }
 
 function notClosed(hanging: readonly string[]): CliError {

@@ -3,6 +3,7 @@ import { EXIT } from './exit-codes.js'
 import { Foreground, type ForegroundOptions } from './foreground.js'
 import { startLean } from './lean-start.js'
 import { describeFailure, exitCodeOf } from './report.js'
+import { Service } from './service.js'
 import { listenForSignals } from './signals.js'
 import { tellStarter } from './starter.js'
 
@@ -16,9 +17,12 @@ const LEFT_OPEN_MS = 1_000
 export async function start(options: ForegroundOptions): Promise<void> {
   const gateway = new Foreground(options)
   // First, since a signal may come at any time, and the first process of a container hears only those that it asks for.
-  endInOrder(gateway)
+  const service = new Service(gateway)
+  endInOrder(gateway, service)
   try {
+    await service.connect()
     await gateway.start()
+    service.ready()
     if (options.detached && gateway.place !== null) tellStarter({ type: 'ready', ...gateway.place })
   } catch (error) {
     // What a plugin left open does not keep a process that serves nothing.
@@ -31,7 +35,7 @@ export async function start(options: ForegroundOptions): Promise<void> {
 }
 
 /** Every way that the process ends once it is there, but by force. */
-function endInOrder(gateway: Foreground): void {
+function endInOrder(gateway: Foreground, service: Service): void {
   const log = () => gateway.log ?? { error: console.error, warn: console.error }
   const endNow = () => endProcess({ isBusy: () => gateway.diskIsBusy, last: () => gateway.lastWords() })
   const fail = (err: unknown) => {
@@ -40,6 +44,7 @@ function endInOrder(gateway: Foreground): void {
     endNow()
   }
   const stop = async () => {
+    service.stopping()
     const hanging = await gateway.stop()
     if (hanging.length === 0) process.exit(EXIT.OK)
     log().error({ hanging }, 'stopped without what hangs; what was accepted is in the journal')
@@ -54,7 +59,7 @@ function endInOrder(gateway: Foreground): void {
       log().warn({ signal }, 'second signal, exiting at once')
       endNow()
     },
-    onReload: () => gateway.reload(),
-    onRestart: () => gateway.restart(),
+    onReload: () => void service.during('Reads its configuration anew', () => gateway.reload()),
+    onRestart: () => void service.during('Restarts', () => gateway.restart()),
   })
 }

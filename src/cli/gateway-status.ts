@@ -47,7 +47,8 @@ export async function status(options: StatusOptions): Promise<ExitCode> {
   return { running: EXIT.OK, unresponsive: EXIT.FAILED, stopped: EXIT.NOT_RUNNING }[report.status]
 }
 
-async function inspect(target: Target): Promise<StatusReport> {
+/** What there is to say of a gateway. */
+export async function inspect(target: Target): Promise<StatusReport> {
   const { url, running } = target
   const nothing = { url, ...aboutFolder(target), health: null, info: null, infoError: null }
   let health: Health
@@ -100,7 +101,8 @@ async function askInfo(target: Target): Promise<Info> {
   }
 }
 
-function describe(report: StatusReport, { local, running }: Target): string {
+/** For people. */
+export function describe(report: StatusReport, { local, running }: Target): string {
   const { status, url, pid, home, profile, logFile, health, info, infoError } = report
   if (status === 'stopped') return describeStopped(report)
   if (status === 'unresponsive') {

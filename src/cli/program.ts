@@ -5,6 +5,7 @@ import { CliError } from './cli-error.js'
 import { addCompletionCommands } from './commands/completion.js'
 import { addConfigCommands } from './commands/config.js'
 import { addCronCommands } from './commands/cron.js'
+import { addDaemonCommands } from './commands/daemon.js'
 import { addGatewayCommands } from './commands/gateway.js'
 import { addSessionsCommands } from './commands/sessions.js'
 import { addTokenCommands } from './commands/token.js'
@@ -24,6 +25,7 @@ export function createProgram(json = false): Command {
     .hook('preAction', (command) => useProfile(command.opts<{ profile?: string }>().profile))
   if (json) program.configureOutput({ outputError: () => {}, writeErr: () => {} })
   addGatewayCommands(program)
+  addDaemonCommands(program)
   addCronCommands(program)
   addConfigCommands(program)
   addTokenCommands(program)

@@ -5,6 +5,7 @@ import { argv } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { cliParts } from './cli-doc.js'
 import { configParts } from './config-doc.js'
+import { renderDeployFiles } from './deploy-files.js'
 import { fillPage, type Parts } from './markdown.js'
 import { methodParts } from './methods-doc.js'
 import { protocolParts } from './protocol-doc.js'
@@ -42,7 +43,8 @@ export async function renderPages(folder = docsFolder()): Promise<Page[]> {
 }
 
 if (argv[1] === fileURLToPath(import.meta.url)) {
-  for (const { file, found, wanted } of await renderPages()) {
+  const deployFiles = await renderDeployFiles(dirname(docsFolder()))
+  for (const { file, found, wanted } of [...(await renderPages()), ...deployFiles]) {
     if (found !== wanted) await writeFile(file, wanted)
     console.log(`${found === wanted ? 'as it was' : 'written'}: ${file}`)
   }

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
-import { stopLimitMs } from '../../src/cli/foreground.js'
 import { loadConfig } from '../../src/config/load.js'
+import { stopLimitMs } from '../../src/lifecycle/stop-limit.js'
 import { startApp, temporaryFolder } from '../helpers/app.js'
 import { runCli } from '../helpers/gateway-process.js'
 import {

@@ -24,6 +24,11 @@ export const UNTOUCHED: Scripts = {
     'npm cit': 'it runs this test',
     'npm link': 'it changes the machine; the program that was built is on the path instead',
   },
+  'docs/deploy.md': {
+    'docker build': 'there is no Docker in CI; test/image/ runs the steps of the Dockerfile',
+    'docker compose': 'there is no Docker in CI; test/deploy/compose.test.ts checks the file',
+    kubectl: 'there is no cluster in CI; test/deploy/kubernetes.test.ts checks the manifests',
+  },
   'docs/reliability.md': { 'npx tap dist/test/fault': 'it is a part of the tests that run beside this one' },
 }
 

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { docsFolder } from '../../src/docs/generate.js'
 import { gatewayEnv, PROGRAM, startGateway, temporaryHome } from '../helpers/gateway-process.js'
 import { RUN_ELSEWHERE, SETTINGS, UNTOUCHED } from './command-settings.js'
 import { commandsOf, pages, type ShellBlock, shellBlocks } from './shell-blocks.js'
@@ -34,14 +35,17 @@ interface Result {
   readonly output: string
 }
 
-/** A gateway in the foreground is ended once it has started. */
-const IN_FOREGROUND = /\bnpm start|\bgateway start(?!.*--daemon)/
+/** What runs until it is ended, and what it says once it does its work. */
+const ENDLESS: readonly (readonly [RegExp, string])[] = [
+  [/\bnpm start|\bgateway start(?!.*--daemon)/, 'gateway started'],
+  [/^prometheus /m, 'Server is ready to receive web requests'],
+]
 
 /** As a reader would type it: each line after the other, ended by the first that fails. */
 async function run(script: string, env: NodeJS.ProcessEnv, cwd: string): Promise<Result> {
-  const starts = IN_FOREGROUND.test(script)
-  // One of its own: a folder serves one gateway.
-  const HOME = starts ? mkdtempSync(join(cwd, 'home-')) : env.HOME
+  const [, working] = ENDLESS.find(([command]) => command.test(script)) ?? []
+  // One folder serves one gateway.
+  const HOME = working === 'gateway started' ? mkdtempSync(join(cwd, 'home-')) : env.HOME
   const child = spawn('bash', ['-euo', 'pipefail', '-c', script], {
     env: { ...env, HOME },
     cwd,
@@ -49,11 +53,13 @@ async function run(script: string, env: NodeJS.ProcessEnv, cwd: string): Promise
     detached: true,
   })
   let output = ''
+  let ended = false
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
-      const before = output.includes('gateway started')
       output += text
-      if (starts && !before && output.includes('gateway started')) process.kill(-child.pid!, 'SIGTERM')
+      if (ended || working === undefined || !output.includes(working)) return
+      ended = true
+      process.kill(-child.pid!, 'SIGTERM')
     })
   }
   return new Promise((resolve) => child.once('close', (code) => resolve({ code, output })))
@@ -77,6 +83,7 @@ for (const [page, blocks] of read) {
     t.teardown(remove)
     const { files = {}, prepare } = (await SETTINGS[page]?.(t)) ?? {}
     const home = join(folder, '.lurkbot')
+    cpSync(join(docsFolder(), '../deploy'), join(folder, 'deploy'), { recursive: true })
     mkdirSync(home)
     for (const [name, text] of Object.entries(files)) writeFileSync(join(home, name), text)
     const gateway = await startGateway({ home })

@@ -15,15 +15,15 @@ export function pages(): string[] {
   return ['README.md', ...docs.filter((path) => path.endsWith('.md')).sort()]
 }
 
-/** The blocks of `bash`, `sh` and `console` of a page, without prompts; an indented one belongs to a list. */
+/** The blocks of `bash`, `sh` and `console` of a page; of the last only what follows a prompt. An indented one belongs to a list. */
 export function shellBlocks(page: string): ShellBlock[] {
   const text = readFileSync(join(docsFolder(), '..', page), 'utf8')
-  return [...text.matchAll(/^( *)```(?:bash|sh|console)\n([\s\S]*?)^ *```/gm)].map((found) => ({
-    line: text.slice(0, found.index).split('\n').length,
-    script: found[2]!.replace(/^(?: *)(?:\$ )?/gm, (start) =>
-      start.slice(found[1]!.length).replace('$ ', ''),
-    ),
-  }))
+  return [...text.matchAll(/^( *)```(bash|sh|console)\n([\s\S]*?)^ *```/gm)].map((found) => {
+    const [, indent, language, code] = found
+    const lines = code!.split('\n').map((line) => line.slice(indent!.length))
+    const typed = language === 'console' ? lines.flatMap((line) => line.match(/(?<=^\$ ).*/) ?? []) : lines
+    return { line: text.slice(0, found.index).split('\n').length, script: typed.join('\n') }
+  })
 }
 
 /** Its commands, which may have several lines each; where a later one needs what an earlier one printed. */

@@ -1,0 +1,37 @@
+import { EXIT, type ExitCode } from '../exit-codes.js'
+import type { PidRecord } from '../pid-file.js'
+import { type Found, findService, type ServiceOptions, waitForEnd } from './create-service.js'
+import { waitForReady } from './ready.js'
+
+/** `lurkbot daemon start`: resolves when the gateway is ready. */
+export async function start(options: ServiceOptions): Promise<ExitCode> {
+  const found = findService(options)
+  await found.service.start()
+  return say(options, found, 'runs', await waitForReady(found))
+}
+
+/** `lurkbot daemon restart`: ends the process and starts a new one, of the program that is there now. */
+export async function restart(options: ServiceOptions): Promise<ExitCode> {
+  const found = findService(options)
+  await found.service.restart()
+  return say(options, found, 'has restarted', await waitForReady(found))
+}
+
+/** `lurkbot daemon stop`: resolves when the gateway has ended. */
+export async function stop(options: ServiceOptions): Promise<ExitCode> {
+  const found = findService(options)
+  const { installed } = await found.service.status()
+  if (installed) {
+    await found.service.stop()
+    await waitForEnd(found.place.home)
+  }
+  return say(options, found, 'has stopped', null)
+}
+
+function say({ json }: ServiceOptions, { service }: Found, what: string, ready: PidRecord | null): ExitCode {
+  const { url = null, pid = null } = ready ?? {}
+  if (json) console.log(JSON.stringify({ name: service.name, url, pid }, null, 2))
+  else
+    console.log(`The service ${service.name} ${what}${ready === null ? '' : ` at ${url} (process ${pid})`}.`)
+  return EXIT.OK
+}
