@@ -123,6 +123,7 @@ export default fp<ConnectorsPluginOptions>(
         pairing,
         questions,
         log,
+        tracing: app.tracing,
         onStatus: channels.changed,
         observe: (channel, outcome) => instruments.channelMessages.inc({ channel, outcome }),
         onCommand: (command, sessionKey, source) =>
@@ -178,7 +179,17 @@ export default fp<ConnectorsPluginOptions>(
   },
   {
     name: 'connectors',
-    dependencies: ['closing', 'metrics', 'hooks', 'journal', 'events', 'lifecycle', 'lanes', 'outbox'],
+    dependencies: [
+      'closing',
+      'tracing',
+      'metrics',
+      'hooks',
+      'journal',
+      'events',
+      'lifecycle',
+      'lanes',
+      'outbox',
+    ],
     fastify: '5.x',
   },
 )

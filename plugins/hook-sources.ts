@@ -30,7 +30,7 @@ export default fp<HookSourcesPluginOptions>(
     const host: RuleHost = {
       env: process.env,
       isChannel: (name) => deliverer.isChannel(name),
-      say: (sessionKey, content, rule) =>
+      say: (sessionKey, content, rule, trace) =>
         intake.accept(
           {
             type: MESSAGE_RECEIVED,
@@ -38,10 +38,11 @@ export default fp<HookSourcesPluginOptions>(
             sessionKey,
             payload: { content, sender: rule },
             priority: 'system',
+            ...trace,
           },
           HOOK,
         ),
-      deliver: (channel, target, text) => notify(deliverer, channel, target, text, null),
+      deliver: (channel, target, text, trace) => notify(deliverer, channel, target, text, null, trace),
     }
     const { folders, timeoutMs, strict } = config.hooks
     const sources = new HookSources({ hooks, host, log, home, baseDir, folders, timeoutMs })

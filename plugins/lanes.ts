@@ -35,7 +35,7 @@ export interface LanesPluginOptions {
 /** Runs each session's events one at a time, in order; drains them before the sockets close. */
 export default fp<LanesPluginOptions>(
   async (app, { config, live }) => {
-    const { journal, events: broadcaster, hooks, agents, log } = app
+    const { journal, events: broadcaster, hooks, agents, tracing, log } = app
     const { instruments } = app.metrics
     // It comes after the lanes, so that it stops after them.
     const isChannel = (name: string) => app.deliverer.isChannel(name)
@@ -67,6 +67,7 @@ export default fp<LanesPluginOptions>(
       outcomes,
       questions,
       hooks,
+      tracing,
       log,
       ...runLimits(),
       follow: (event) => app.previews.follow(event),
@@ -106,6 +107,7 @@ export default fp<LanesPluginOptions>(
       dispatcher,
       outcomes,
       hooks,
+      tracing,
       log,
       onQueued: (lane) => runner.arrived(lane),
       observeEvent: (type, source) => instruments.events.inc(boundedEventLabels(type, source, isChannel)),
@@ -137,7 +139,7 @@ export default fp<LanesPluginOptions>(
   },
   {
     name: 'lanes',
-    dependencies: ['metrics', 'overload', 'journal', 'events', 'hooks', 'skills', 'agents'],
+    dependencies: ['tracing', 'metrics', 'overload', 'journal', 'events', 'hooks', 'skills', 'agents'],
     fastify: '5.x',
   },
 )

@@ -44,6 +44,7 @@ export default fp<{ config: Config; live: LiveConfig }>(
       },
       delivery: channels.delivery,
       isOpen: (questionId) => app.questions.isOpen(questionId),
+      tracing: app.tracing,
       observe: (channel, outcome, seconds) => {
         instruments.deliveries.inc({ channel, outcome })
         if (outcome === 'delivered') instruments.deliveryDuration.observe({ channel }, seconds)
@@ -62,7 +63,11 @@ export default fp<{ config: Config; live: LiveConfig }>(
       await app.closing.step('outbox', () => deliverer.stop(graceMs), OTHERS_SHARE)
     })
   },
-  { name: 'outbox', dependencies: ['closing', 'metrics', 'journal', 'events', 'lanes'], fastify: '5.x' },
+  {
+    name: 'outbox',
+    dependencies: ['closing', 'tracing', 'metrics', 'journal', 'events', 'lanes'],
+    fastify: '5.x',
+  },
 )
 
 function channelNames({ connectors }: Config): string[] {

@@ -51,6 +51,7 @@ export default fp<WebsocketPluginOptions>(
       usages: app.usages,
       log,
       observeRequest: rpc,
+      tracing: app.tracing,
       handshake: handshake.answer,
       publish: (connection, frame) => publishFrame(connection, frame, intake),
       onRefused: (reason) => instruments.handshakesRefused.inc({ reason: reason.toLowerCase() }),
@@ -98,6 +99,7 @@ export default fp<WebsocketPluginOptions>(
     name: 'websocket',
     dependencies: [
       'closing',
+      'tracing',
       'metrics',
       'overload',
       'lifecycle',

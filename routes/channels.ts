@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { GatewayError } from '../src/protocol/errors.js'
+import { traceRoutes } from './traced.js'
 
 /** Where platforms call their connectors, which check the signatures themselves: no token of the gateway is asked for. */
 export default async function channelRoutes(app: FastifyInstance): Promise<void> {
@@ -7,6 +8,7 @@ export default async function channelRoutes(app: FastifyInstance): Promise<void>
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
+  traceRoutes(app)
   const { channelRequests } = app.metrics.instruments
   app.addHook('onResponse', async (request, reply) => {
     const { name } = request.params as { name: string }
@@ -28,6 +30,7 @@ export default async function channelRoutes(app: FastifyInstance): Promise<void>
       body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
       remoteAddress: request.clientAddress,
       signal: gone.signal,
+      trace: request.trace,
     })
     return reply.code(status).headers(headers).send(body)
   })

@@ -1,11 +1,13 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { GatewayError } from '../src/protocol/errors.js'
+import { traceRoutes } from './traced.js'
 
 const SUFFIX = '/export'
 
 /** A session and its messages as JSON lines, as fast as they are read. The key is the rest of the path: it may have slashes. */
 export default async function exportRoutes(app: FastifyInstance): Promise<void> {
+  traceRoutes(app)
   app.get<{ Params: { '*': string } }>(
     '/sessions/*',
     { onRequest: [app.auth.require('read')] },

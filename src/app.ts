@@ -23,6 +23,7 @@ import scheduler from '../plugins/scheduler.js'
 import skills from '../plugins/skills.js'
 import thirdParty, { checkPlugins } from '../plugins/third-party.js'
 import tls from '../plugins/tls.js'
+import tracing from '../plugins/tracing.js'
 import websocket from '../plugins/websocket.js'
 import workers from '../plugins/workers.js'
 import channelRoutes from '../routes/channels.js'
@@ -206,6 +207,7 @@ async function compose(
   // What the plugins read is what is in effect.
   const { config } = live
   await app.register(closing, { config })
+  await app.register(tracing)
   await app.register(metrics)
   const { httpRefused } = app.metrics.instruments
   await app.register(reverseProxy, { config })

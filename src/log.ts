@@ -4,4 +4,6 @@ export interface Log {
   info(fields: object, message: string): void
   warn(fields: object, message: string): void
   error(fields: object, message: string): void
+  /** A log whose lines have these fields as well. */
+  child?(fields: object): Log
 }

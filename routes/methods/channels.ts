@@ -56,13 +56,15 @@ export default async function channelMethods(app: FastifyInstance): Promise<void
       throw invalid('params.attachments', 'none: this channel takes no attachments')
     }
     const content = hasAttachments ? { text, attachments } : { text }
-    const delivery = { id: newDeliveryId(), channel, peer, thread, sessionKey, at: Date.now(), content }
-    const id = await enqueue(delivery, idempotencyKey)
+    const id = newDeliveryId()
+    const at = Date.now()
+    const delivery = { id, channel, peer, thread, sessionKey, at, content, ...context.trace }
+    const deliveryId = await enqueue(delivery, idempotencyKey)
     // Whoever waits in vain is to know that it is on disk.
-    context.done = { deliveryId: id }
-    if (wait) await deliverer.wait(id, context.signal)
-    const sent = { deliveryId: id, sessionKey, delivered: wait === true }
-    return id === delivery.id ? sent : { ...sent, duplicate: true }
+    context.done = { deliveryId }
+    if (wait) await deliverer.wait(deliveryId, context.signal)
+    const sent = { deliveryId, sessionKey, delivered: wait === true }
+    return deliveryId === id ? sent : { ...sent, duplicate: true }
   })
 
   /** The id of what is said: of an earlier delivery where the key stands for one. @throws `CONFLICT` where that says something else. */

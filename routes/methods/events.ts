@@ -56,18 +56,21 @@ export default async function eventMethods(app: FastifyInstance): Promise<void> 
     return toResult(kept)
   })
 
-  app.method(eventsPublish, ({ source = 'ws', ...incoming }, { principal, sessionKey, connection }) => {
-    // It says who vouches for the event, such as for who wrote a message: a channel's connector alone does for its own.
-    if (app.deliverer.isChannel(source) && !principal.scopes.has('admin')) {
-      throw new GatewayError(
-        'FORBIDDEN',
-        `'${source}' is a channel: what comes from there comes in by its connector.`,
-        {
-          details: { source },
-        },
-      )
-    }
-    const origin = connection.id
-    return app.intake.accept({ ...incoming, source, sessionKey: sessionKey!, origin }, principal)
-  })
+  app.method(
+    eventsPublish,
+    ({ source = 'ws', ...incoming }, { principal, sessionKey, connection, trace }) => {
+      // It says who vouches for the event, such as for who wrote a message: a channel's connector alone does for its own.
+      if (app.deliverer.isChannel(source) && !principal.scopes.has('admin')) {
+        throw new GatewayError(
+          'FORBIDDEN',
+          `'${source}' is a channel: what comes from there comes in by its connector.`,
+          {
+            details: { source },
+          },
+        )
+      }
+      const origin = connection.id
+      return app.intake.accept({ ...incoming, source, sessionKey: sessionKey!, origin, ...trace }, principal)
+    },
+  )
 }

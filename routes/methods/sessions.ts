@@ -63,6 +63,7 @@ export default async function sessionMethods(app: FastifyInstance): Promise<void
           priority,
           idempotencyKey,
           origin: connection.id,
+          ...context.trace,
         },
         principal,
       )

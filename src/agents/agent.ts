@@ -10,6 +10,7 @@ import type {
   SessionSummary,
 } from '../protocol/index.js'
 import type { Skill } from '../skills/skill.js'
+import type { Traced } from '../tracing/trace-context.js'
 
 export type { Log, Skill }
 
@@ -18,8 +19,8 @@ export type HistoryMessage = Static<typeof HistoryEntry>
 /** Takes a message while the run goes on; false: not this one, it gets a run of its own. */
 export type SteerListener = (message: InboundEvent) => boolean | undefined
 
-/** What a run has besides its event. */
-export interface RunContext {
+/** What a run has besides its event; `traceparent` is that of this try, for what the agent calls. */
+export interface RunContext extends Traced {
   readonly session: SessionSummary
   readonly runId: string
   /** What the run handles, in order: more than one event where messages were collected. `event` says what all of them say. */

@@ -2,6 +2,7 @@ import { Webhook } from 'standardwebhooks'
 import { parseOptions } from '../config/parse-options.js'
 import { GatewayError, type InboundEvent, type JsonObject } from '../protocol/index.js'
 import { givenSkills } from '../skills/given.js'
+import { traceOf } from '../tracing/trace-context.js'
 import { abortable, abortError } from './abort.js'
 import type { Agent, AgentFactoryContext, HistoryMessage, RunContext } from './agent.js'
 import { type FailureOptions, refusal, silent } from './backend/failures.js'
@@ -70,6 +71,7 @@ function createSender(options: HttpOptions, secret: string | undefined) {
       accept: ACCEPT,
       'content-type': 'application/json',
       'idempotency-key': event.id,
+      ...traceOf(run),
     })
     const request = { url, headers, body, responseTimeoutMs, who: WHO, signal }
     const given = { ...request, failure: (error: unknown) => failure(error, idempotent, failures) }

@@ -30,7 +30,18 @@ export const ModuleOptions = Type.Object(
 export interface ModuleContext
   extends Pick<
     RunContext,
-    'session' | 'runId' | 'events' | 'attempt' | 'skills' | 'signal' | 'log' | 'onSteer' | 'report' | 'ask'
+    | 'session'
+    | 'runId'
+    | 'events'
+    | 'attempt'
+    | 'skills'
+    | 'signal'
+    | 'log'
+    | 'traceparent'
+    | 'tracestate'
+    | 'onSteer'
+    | 'report'
+    | 'ask'
   > {
   /** The messages before the event's own, oldest first, as many as the configured window holds. */
   readonly history: readonly HistoryMessage[]

@@ -1,5 +1,6 @@
 import { parseOptions } from '../config/parse-options.js'
 import { GatewayError, type JsonObject } from '../protocol/index.js'
+import { traceOf } from '../tracing/trace-context.js'
 import { abortable, abortError } from './abort.js'
 import type { Agent, AgentFactoryContext, AgentReply, RunContext } from './agent.js'
 import { refusal, silent } from './backend/failures.js'
@@ -48,9 +49,9 @@ type Endpoint = (messages: readonly ChatMessage[], run: RunContext) => Promise<A
 
 function createEndpoint(options: OpenAiOptions, key: string | undefined): Endpoint {
   const url = completionsUrl(options.baseUrl)
-  const headers = new Headers({ accept: 'text/event-stream', 'content-type': 'application/json' })
-  if (key !== undefined) headers.set('authorization', `Bearer ${key}`)
-  for (const [name, value] of Object.entries(options.headers)) headers.set(name, value)
+  const common = new Headers({ accept: 'text/event-stream', 'content-type': 'application/json' })
+  if (key !== undefined) common.set('authorization', `Bearer ${key}`)
+  for (const [name, value] of Object.entries(options.headers)) common.set(name, value)
   const secrets = secretsOf(options.headers)
   if (key !== undefined) secrets.unshift(key)
 
@@ -59,6 +60,8 @@ function createEndpoint(options: OpenAiOptions, key: string | undefined): Endpoi
     const failures = { who: WHO, secrets, log }
     const { responseTimeoutMs, stallTimeoutMs, maxResponseBytes: maxBytes } = options
     const body = JSON.stringify(requestBody(options, messages))
+    const headers = new Headers(common)
+    for (const [name, value] of Object.entries(traceOf(run) ?? {})) headers.set(name, value)
     const request = { url, headers, body, responseTimeoutMs, who: WHO, signal }
     return await post(
       { ...request, failure: (error) => failure(error, failures) },

@@ -16,6 +16,14 @@ export function formatDuration(milliseconds: number): string {
     .join(' ')
 }
 
+/** `512 B`, `3.4 MiB`: in the largest unit of which there is one. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
+  const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), units.length - 1)
+  const value = bytes / 1024 ** power
+  return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[power]}`
+}
+
 // Everything that could move the cursor, change colours or titles: C0 but tab and line feed, DEL, C1.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it is for
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g

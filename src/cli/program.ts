@@ -6,7 +6,9 @@ import { addCompletionCommands } from './commands/completion.js'
 import { addConfigCommands } from './commands/config.js'
 import { addCronCommands } from './commands/cron.js'
 import { addDaemonCommands } from './commands/daemon.js'
+import { addDoctorCommand } from './commands/doctor.js'
 import { addGatewayCommands } from './commands/gateway.js'
+import { addJournalCommands } from './commands/journal.js'
 import { addSessionsCommands } from './commands/sessions.js'
 import { addTokenCommands } from './commands/token.js'
 import { EXIT } from './exit-codes.js'
@@ -30,6 +32,8 @@ export function createProgram(json = false): Command {
   addConfigCommands(program)
   addTokenCommands(program)
   addSessionsCommands(program)
+  addJournalCommands(program)
+  addDoctorCommand(program)
   addCompletionCommands(program)
   return program
 }

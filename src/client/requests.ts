@@ -1,8 +1,10 @@
 import { type ErrorShape, fromErrorShape, GatewayError } from '../protocol/errors.js'
 import type { RequestFrame, ResponseFrame } from '../protocol/frames.js'
 import type { JsonObject } from '../protocol/primitives.js'
+import type { Traced } from '../tracing/trace-context.js'
 
-export interface RequestOptions {
+/** `traceparent`, `tracestate`: of the trace that the request belongs to (W3C Trace Context). */
+export interface RequestOptions extends Traced {
   readonly sessionKey?: string
   /** Aborting tells the gateway (`cancel` frame) and rejects with `CANCELLED`. */
   readonly signal?: AbortSignal
@@ -35,7 +37,7 @@ export class Requests {
   }
 
   add(method: string, params: JsonObject, options: RequestOptions & { timeoutMs: number }): Promise<unknown> {
-    const { sessionKey, signal, timeoutMs } = options
+    const { sessionKey, signal, timeoutMs, traceparent, tracestate } = options
     if (signal?.aborted) return Promise.reject(cancelled(method))
     if (this.#send === null && this.#waiting >= this.#maxWaiting) {
       return Promise.reject(
@@ -45,6 +47,7 @@ export class Requests {
     const id = `r${++this.#lastId}`
     const frame: RequestFrame = { type: 'request', id, method, params }
     if (sessionKey !== undefined) frame.sessionKey = sessionKey
+    if (traceparent !== undefined) Object.assign(frame, { traceparent, tracestate })
     const text = JSON.stringify(frame)
     const repeatable = typeof params.idempotencyKey === 'string'
 

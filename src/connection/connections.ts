@@ -8,6 +8,7 @@ import type { Broadcaster } from '../events/broadcaster.js'
 import type { Log } from '../log.js'
 import type { MethodRegistry, ObserveRequest } from '../methods/registry.js'
 import { CLOSE, type CloseReason } from '../protocol/close-codes.js'
+import { CARRYING, type Tracing } from '../tracing/tracing.js'
 import type { Connection } from './connection.js'
 import { Flusher } from './outbox.js'
 
@@ -29,6 +30,8 @@ export interface ConnectionsOptions {
   readonly usages: Usages
   readonly log: Log
   readonly observeRequest: ObserveRequest
+  /** Default: trace contexts are carried on. */
+  readonly tracing?: Tracing
   /** Answers a hello: opens the connection or refuses it. Must not throw. */
   readonly handshake: (connection: Connection, frame: Record<string, unknown>) => void
   /** Takes an inbound event frame; a refusal is answered on the connection. Must not throw. */
@@ -39,6 +42,7 @@ export interface ConnectionsOptions {
 
 /** What a connection needs of the gateway. */
 export interface ConnectionServices extends ConnectionsOptions {
+  readonly tracing: Tracing
   readonly flusher: Flusher
   readonly stats: ConnectionStats
   /** The connection was let in. */
@@ -68,6 +72,7 @@ export class Connections implements ConnectionServices {
   readonly usages: Usages
   readonly log: Log
   readonly observeRequest: ObserveRequest
+  readonly tracing: Tracing
   readonly handshake: ConnectionsOptions['handshake']
   readonly publish: ConnectionsOptions['publish']
   readonly onRefused: ConnectionsOptions['onRefused']
@@ -94,6 +99,7 @@ export class Connections implements ConnectionServices {
     this.usages = options.usages
     this.log = options.log
     this.observeRequest = options.observeRequest
+    this.tracing = options.tracing ?? CARRYING
     this.handshake = options.handshake
     this.publish = (connection, frame) => (this.taken.get(frame.event) ?? options.publish)(connection, frame)
     this.onRefused = options.onRefused

@@ -2,6 +2,8 @@ import type { Intake } from '../lanes/intake.js'
 import { GatewayError } from '../protocol/errors.js'
 import { InboundEventFrame } from '../protocol/frames.js'
 import { compileValidator } from '../protocol/validation.js'
+import { readTrace } from '../tracing/trace-context.js'
+import { tracedLog } from '../tracing/traced-log.js'
 import type { Connection } from './connection.js'
 import { camelCased, readFrameId } from './inbound.js'
 
@@ -9,7 +11,9 @@ const validate = compileValidator(InboundEventFrame, 'event')
 
 /** An inbound `event` frame: only a refusal is answered, with a response of the frame's id (spec §1). */
 export function publishFrame(connection: Connection, frame: Record<string, unknown>, intake: Intake): void {
-  const event = camelCased(frame, 0) as unknown as InboundEventFrame
+  const { traceparent, tracestate, ...rest } = camelCased(frame, 0)
+  const event = rest as unknown as InboundEventFrame
+  const trace = readTrace(traceparent, tracestate)
   try {
     validate(event)
   } catch (error) {
@@ -22,9 +26,10 @@ export function publishFrame(connection: Connection, frame: Record<string, unkno
     sessionKey: event.sessionKey,
     payload: event.payload ?? {},
     origin: connection.id,
+    ...trace,
   }
   intake.accept(incoming, connection.principal).catch((error: unknown) => {
-    const { log } = connection.services
+    const log = tracedLog(connection.services.log, trace ?? {})
     const fields = { err: error, requestId: event.id, connId: connection.id }
     if (error instanceof GatewayError) log.debug(fields, 'inbound event refused')
     else log.error(fields, 'inbound event failed')

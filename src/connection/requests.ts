@@ -1,6 +1,10 @@
 import { invoke, type Method, type RequestContext } from '../methods/registry.js'
 import { type ErrorCode, type ErrorShape, GatewayError, toErrorShape } from '../protocol/errors.js'
 import type { JsonObject } from '../protocol/primitives.js'
+import { endRequest, requestSpan } from '../tracing/spans.js'
+import type { TraceContext } from '../tracing/trace-context.js'
+import { tracedLog } from '../tracing/traced-log.js'
+import { NO_SPAN, type Span } from '../tracing/tracing.js'
 import type { Connection } from './connection.js'
 import { isMethodName, isObject, isSessionKey, readFrameId } from './inbound.js'
 
@@ -9,6 +13,7 @@ class PendingRequest implements RequestContext {
   readonly startedAt = performance.now()
   done: JsonObject | null = null
   target: JsonObject | null = null
+  span: Span = NO_SPAN
   #controller: AbortController | null = null
   #aborted = false
 
@@ -21,6 +26,10 @@ class PendingRequest implements RequestContext {
 
   get principal() {
     return this.connection.principal
+  }
+
+  get trace(): TraceContext | null {
+    return this.span.trace
   }
 
   get signal(): AbortSignal {
@@ -69,6 +78,7 @@ export class RequestTable {
     try {
       // First, so that what is counted below is a name of the registry's, not the client's.
       const method = connection.services.methods.get(request.method)
+      request.span = requestSpan(connection.services.tracing, request, frame)
       if (this.#pending.size >= connection.services.config.connection.maxInFlight) {
         throw new GatewayError('RATE_LIMITED', 'Too many requests in flight on this connection.', {
           retryAfterMs: 100,
@@ -100,12 +110,15 @@ export class RequestTable {
   /** Ends every request with this error. */
   refuseAll(error: GatewayError): void {
     const requests = [...this.#pending.values()]
-    this.abortAll()
+    this.abortAll(error.code)
     for (const request of requests) this.#fail(request, error)
   }
 
-  abortAll(): void {
-    for (const request of this.#pending.values()) request.abort()
+  abortAll(code: ErrorCode = 'CANCELLED'): void {
+    for (const request of this.#pending.values()) {
+      request.abort()
+      endRequest(request.span, code)
+    }
     if (this.connection.usage !== null) this.connection.usage.inFlight -= this.#pending.size
     this.#pending.clear()
   }
@@ -135,8 +148,14 @@ export class RequestTable {
     return this.#isPending(request) ? this.#invoke(method, params, request) : undefined
   }
 
-  /** What administrators do is recorded. */
   #invoke(method: Method, params: unknown, request: PendingRequest): unknown {
+    const { span } = request
+    if (span === NO_SPAN) return this.#call(method, params, request)
+    return span.within(() => this.#call(method, params, request))
+  }
+
+  /** What administrators do is recorded. */
+  #call(method: Method, params: unknown, request: PendingRequest): unknown {
     if (method.contract.scope !== 'admin') return invoke(method, params, request)
     const { audit } = this.connection.services
     return audit.watch(request, params, () => invoke(method, params, request))
@@ -190,7 +209,7 @@ export class RequestTable {
     )
     if (code === 'INTERNAL_ERROR') {
       const { requestId, method } = request
-      this.connection.services.log.error(
+      tracedLog(this.connection.services.log, request.trace ?? {}).error(
         { err: error, requestId, method, connId: this.connection.id },
         'request failed',
       )
@@ -199,6 +218,7 @@ export class RequestTable {
   }
 
   #observe(request: PendingRequest, code: ErrorCode | 'OK'): void {
+    endRequest(request.span, code)
     this.connection.services.observeRequest(
       request.method,
       code,

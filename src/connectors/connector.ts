@@ -2,6 +2,7 @@ import type { Static } from '@sinclair/typebox'
 import type { Log } from '../log.js'
 import type { GatewayError } from '../protocol/errors.js'
 import type { Attachment, JsonObject } from '../protocol/index.js'
+import type { TraceContext, Traced } from '../tracing/trace-context.js'
 
 /** Where something is said: a chat, room or person of the platform, and a thread in it where the platform has such. */
 export interface Target {
@@ -10,8 +11,8 @@ export interface Target {
   readonly thread: string | null
 }
 
-/** What came in from the platform. */
-export interface IncomingMessage extends Target {
+/** What came in from the platform; with the trace that it belongs to, where there is one. */
+export interface IncomingMessage extends Target, Traced {
   /** The platform's own id of the message, unique within its peer: a message that comes again is accepted once. */
   readonly id: string
   readonly sender: { readonly id: string; readonly name?: string }
@@ -71,8 +72,8 @@ export interface Inlet {
   knows(target: Target): Promise<boolean>
 }
 
-/** A piece of a delivery that the platform takes as one message. */
-export interface OutgoingPart {
+/** A piece of a delivery that the platform takes as one message; with its trace, for platforms that take such. */
+export interface OutgoingPart extends Traced {
   readonly target: Target
   /** At most `capabilities.maxLength` long; may be empty when there are attachments. */
   readonly text: string
@@ -168,6 +169,8 @@ export interface EndpointRequest {
   readonly body: Buffer
   readonly remoteAddress: string
   readonly signal: AbortSignal
+  /** To be handed on with what is received; null: no trace. */
+  readonly trace?: TraceContext | null
 }
 
 export interface EndpointAnswer {

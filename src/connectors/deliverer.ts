@@ -5,7 +5,8 @@ import { within } from '../lifecycle/within.js'
 import type { Log } from '../log.js'
 import { type ErrorShape, EVENTS, GatewayError } from '../protocol/index.js'
 import { entry } from '../sessions/sessions.js'
-import { DeliveryAttempts } from './delivery-attempt.js'
+import { tracedLog } from '../tracing/traced-log.js'
+import { DeliveryAttempts, type DeliveryAttemptsOptions } from './delivery-attempt.js'
 import type { DeliveryChannel } from './delivery-channel.js'
 import { causeOf, type DeliveryPolicy, judge } from './delivery-failure.js'
 import { ChannelQueue, type PeerQueue } from './delivery-queue.js'
@@ -14,7 +15,7 @@ import { DeliveryWaiters } from './delivery-waiters.js'
 
 export type DeliveryOutcome = 'delivered' | 'retried' | 'dead'
 
-export interface DelivererOptions {
+export interface DelivererOptions extends Pick<DeliveryAttemptsOptions, 'tracing'> {
   readonly journal: Journal
   readonly broadcaster: Pick<Broadcaster, 'broadcast'>
   readonly log: Log
@@ -53,9 +54,8 @@ export class Deliverer {
 
   constructor(options: DelivererOptions) {
     this.#options = options
-    const { journal, log, delivery, isOpen } = options
-    this.#attempts = new DeliveryAttempts({ journal, log, delivery, isOpen, signal: this.#abort.signal })
-    this.#waiters = new DeliveryWaiters(journal)
+    this.#attempts = new DeliveryAttempts({ ...options, signal: this.#abort.signal })
+    this.#waiters = new DeliveryWaiters(options.journal)
   }
 
   /** Takes up what waited when the process before ended. Returns how much; to be called once. */
@@ -257,7 +257,8 @@ export class Deliverer {
   }
 
   async #failed(queue: ChannelQueue, peer: PeerQueue, delivery: DeliveryRecord, thrown: unknown) {
-    const { log, delivery: policy, observe } = this.#options
+    const { delivery: policy, observe } = this.#options
+    const log = tracedLog(this.#options.log, delivery)
     const { error, limited, retryInMs } = judge(thrown, peer.attempts, policy)
     if (!limited) peer.attempts++
     const { code } = error

@@ -3,6 +3,9 @@ import type { Journal } from '../journal/journal.js'
 import type { DeliveryRecord } from '../journal/outbox.js'
 import type { Log } from '../log.js'
 import { GatewayError } from '../protocol/index.js'
+import { deliverySpan, fail } from '../tracing/spans.js'
+import type { TraceContext } from '../tracing/trace-context.js'
+import { CARRYING, type Span, type Tracing } from '../tracing/tracing.js'
 import type { OutgoingPart, Sent } from './connector.js'
 import type { DeliveryChannel } from './delivery-channel.js'
 
@@ -15,6 +18,8 @@ export interface DeliveryAttemptsOptions {
   readonly isOpen?: (questionId: string) => boolean
   /** Aborts when what is on its way has had its time at a stop. */
   readonly signal: AbortSignal
+  /** Default: trace contexts are carried on. */
+  readonly tracing?: Tracing
 }
 
 /** How a try ended. */
@@ -53,20 +58,41 @@ export class DeliveryAttempts {
     isOpen: () => boolean,
     messageIds: string[],
   ): Promise<Tried> {
-    const { journal, signal } = this.#options
+    const { journal, tracing = CARRYING } = this.#options
     const delivery = await journal.delivery(id)
     if (delivery === null) return GONE
     if (this.#isOver(delivery)) {
       const forgotten = await this.persist(() => journal.delivered(id))
       return forgotten === null ? INTERRUPTED : GONE
     }
+    const span = deliverySpan(tracing, delivery)
+    try {
+      const tried = await this.#try(delivery, channel, isOpen, messageIds, span)
+      span.set({ 'lurkbot.delivery.outcome': tried.status })
+      if (tried.status === 'failed') fail(span, tried.error)
+      return tried
+    } finally {
+      span.end()
+    }
+  }
+
+  async #try(
+    delivery: DeliveryRecord,
+    channel: DeliveryChannel,
+    isOpen: () => boolean,
+    messageIds: string[],
+    span: Span,
+  ): Promise<Tried> {
+    const { journal, signal } = this.#options
+    const { id } = delivery
     try {
       const texts = channel.split(delivery.content.text)
       const parts = Math.max(texts.length, 1)
       // Should it be split otherwise than before a restart, then better its last part twice than not at all.
       for (let n = Math.min(delivery.partsSent, parts - 1); n < parts; n++) {
         if (!isOpen()) return INTERRUPTED
-        const sent = await this.#send(channel, partOf(delivery, texts[n] ?? '', n + 1, parts))
+        const part = partOf(delivery, texts[n] ?? '', n + 1, parts, span.trace)
+        const sent = await span.within(() => this.#send(channel, part))
         // The platform has it, even if a connector of others does not say so as it should.
         if (typeof sent?.messageId === 'string') messageIds.push(sent.messageId)
         if (n + 1 === parts) break
@@ -130,7 +156,13 @@ export class DeliveryAttempts {
   }
 }
 
-function partOf(delivery: DeliveryRecord, text: string, part: number, parts: number): OutgoingPart {
+function partOf(
+  delivery: DeliveryRecord,
+  text: string,
+  part: number,
+  parts: number,
+  trace: TraceContext | null,
+): OutgoingPart {
   const { id, peer, thread, content } = delivery
   return {
     target: { peer, thread },
@@ -141,5 +173,6 @@ function partOf(delivery: DeliveryRecord, text: string, part: number, parts: num
     replyTo: content.replyTo ?? null,
     part,
     parts,
+    ...trace,
   }
 }

@@ -5,6 +5,8 @@ import type { Lanes } from '../lanes/lanes.js'
 import type { Log } from '../log.js'
 import { type ChannelStatus, GatewayError } from '../protocol/index.js'
 import type { Sessions } from '../sessions/sessions.js'
+import type { TraceContext } from '../tracing/trace-context.js'
+import type { Tracing } from '../tracing/tracing.js'
 import { sessionKeyOf } from './address.js'
 import { Channel } from './channel.js'
 import type { ChannelQuestions } from './channel-questions.js'
@@ -24,6 +26,7 @@ export interface HostOptions {
   readonly pairing: Pairing
   readonly questions: ChannelQuestions
   readonly log: Log
+  readonly tracing?: Tracing
   readonly onStatus: (status: ChannelStatus) => void
   readonly observe: (channel: string, outcome: ReceiveOutcome) => void
   /** A command was done. */
@@ -55,6 +58,7 @@ export function createChannel(entry: ConnectorEntry, options: HostOptions): Chan
     questions,
     limits: config,
     log,
+    tracing: options.tracing,
     observe: (outcome) => observe(entry.channel, outcome),
   })
   const channel: Channel = new Channel({
@@ -76,12 +80,13 @@ export async function notify(
   target: Target,
   text: string,
   replyTo: string | null,
+  trace: TraceContext | null = null,
 ): Promise<void> {
   const sessionKey = sessionKeyOf(channel, target)
   const content = replyTo === null ? { text } : { text, replyTo }
   const { peer, thread } = target
   await deliveries.enqueue([
-    { id: newDeliveryId(), channel, peer, thread, sessionKey, at: Date.now(), content },
+    { id: newDeliveryId(), channel, peer, thread, sessionKey, at: Date.now(), content, ...trace },
   ])
 }
 

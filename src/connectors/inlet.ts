@@ -5,6 +5,10 @@ import { ownKey } from '../lanes/own-key.js'
 import type { Log } from '../log.js'
 import { GatewayError, type JsonObject, MESSAGE_RECEIVED } from '../protocol/index.js'
 import { Turns } from '../sessions/turns.js'
+import { during, receiveSpan } from '../tracing/spans.js'
+import { traceOf } from '../tracing/trace-context.js'
+import { tracedLog } from '../tracing/traced-log.js'
+import { CARRYING, NO_SPAN, type Tracing } from '../tracing/tracing.js'
 import { sessionKeyOf } from './address.js'
 import { type ChannelQuestions, commandPrefixOf } from './channel-questions.js'
 import { type Command, isSame, type ParsedCommand, parseCommand, TEXTS } from './commands.js'
@@ -37,6 +41,8 @@ export interface ChannelInletOptions {
   readonly limits: { readonly maxReceiving: number; readonly receiveTimeoutMs: number }
   readonly log: Log
   readonly observe: (outcome: ReceiveOutcome) => void
+  /** Default: trace contexts are carried on. */
+  readonly tracing?: Tracing
 }
 
 /** What became of an incoming message: a bounded set, for metrics. */
@@ -72,7 +78,19 @@ export class ChannelInlet {
   }
 
   /** As `Inlet.receive`; waiting for room ends when `signal` aborts. */
-  async receive(message: IncomingMessage, signal: AbortSignal): Promise<Received> {
+  receive(message: IncomingMessage, signal: AbortSignal): Promise<Received> {
+    const { tracing = CARRYING, entry } = this.#options
+    const span = receiveSpan(tracing, entry.type, entry.channel, message)
+    if (span === NO_SPAN && message.traceparent === undefined) return this.#observed(message, signal)
+    const { traceparent: _, tracestate: __, ...untraced } = message
+    return during(span, async () => {
+      const received = await this.#observed({ ...untraced, ...span.trace }, signal)
+      span.set({ 'lurkbot.received': received.accepted ? 'accepted' : received.reason })
+      return received
+    })
+  }
+
+  async #observed(message: IncomingMessage, signal: AbortSignal): Promise<Received> {
     const { observe } = this.#options
     try {
       const received = await this.#receive(message, signal)
@@ -182,7 +200,8 @@ export class ChannelInlet {
   }
 
   async #accept(given: IncomingMessage, deadline: number, signal: AbortSignal): Promise<Received> {
-    const { entry, hasRoom, accept, log } = this.#options
+    const { entry, hasRoom, accept } = this.#options
+    const log = tracedLog(this.#options.log, given)
     const message = await withFiles(await withNames(given, signal), signal)
     try {
       const incoming = toIncoming(entry, message)
@@ -243,6 +262,7 @@ function toIncoming({ type, channel }: ConnectorEntry, message: IncomingMessage)
     source: channel,
     sessionKey: sessionKeyOf(channel, message),
     idempotencyKey: ownKey(type, id),
+    ...traceOf(message),
     payload: {
       // A conversation has no empty messages: one of attachments alone says what they are.
       content:

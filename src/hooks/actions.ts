@@ -7,6 +7,7 @@ import { Recent } from '../connectors/recent.js'
 import type { Template } from '../connectors/template.js'
 import { postSigned } from '../connectors/webhook/post.js'
 import { GatewayError, SessionKey } from '../protocol/index.js'
+import { type TraceContext, type Traced, traceOf } from '../tracing/trace-context.js'
 import type { HookContext } from './registered-hook.js'
 
 /** What rules are done with. */
@@ -14,9 +15,9 @@ export interface RuleHost {
   readonly env: NodeJS.ProcessEnv
   isChannel(name: string): boolean
   /** Has the session's agent answer it. Resolves once it is on disk. */
-  say(sessionKey: string, content: string, rule: string): Promise<unknown>
+  say(sessionKey: string, content: string, rule: string, trace: TraceContext | null): Promise<unknown>
   /** Resolves once it is on disk. */
-  deliver(channel: string, target: Target, text: string): Promise<unknown>
+  deliver(channel: string, target: Target, text: string, trace: TraceContext | null): Promise<unknown>
 }
 
 /** An internal event as JSON, with its name. */
@@ -54,7 +55,7 @@ export function webhookAction(rule: string, text: Template | null, target: Webho
     const id = `msg_${randomUUID()}`
     for (let attempt = 1; ; attempt++) {
       try {
-        await postSigned({ ...to, id, at: new Date(), body }, signal)
+        await postSigned({ ...to, id, at: new Date(), body, trace: traceOfView(view) }, signal)
         return
       } catch (error) {
         if (!(error instanceof GatewayError && error.retryable) || attempt >= attempts) throw error
@@ -76,7 +77,7 @@ export function deliveryAction({ channel, peer, thread }: Address, text: Templat
   return async (view) => {
     const target = { peer: peer.fill(view), thread: thread?.fill(view) || null }
     if (target.peer === '') throw new Error('there is nobody to tell: the template of peer is empty')
-    await host.deliver(channel, target, text.fill(view))
+    await host.deliver(channel, target, text.fill(view), traceOfView(view))
   }
 }
 
@@ -94,8 +95,13 @@ export function messageAction(rule: string, sessionKey: Template, text: Template
     const content = text.fill(view)
     if (content === '') return
     written.set(key, true)
-    await host.say(key, content, rule)
+    await host.say(key, content, rule, traceOfView(view))
   }
+}
+
+/** What comes of an event belongs to its trace. */
+function traceOfView({ event }: View): TraceContext | null {
+  return traceOf((event ?? {}) as Traced)
 }
 
 /** Whether it comes of what a rule has written. */

@@ -42,6 +42,7 @@ export function takeDeliveries(cells: CellReader): DeliveryRow[] {
       sessionKey: cells.string(),
       at: cells.number(),
       payload: cells.string(),
+      trace: cells.nullable(),
     })
   }
   return rows

@@ -64,6 +64,7 @@ function append(context: ApplyContext, cells: CellReader, results: Cell[]) {
     priority: cells.string(),
     payload: cells.string(),
     idempotencyKey: cells.nullable(),
+    trace: cells.nullable(),
   }
   const digest = cells.nullable()
   const { id, sessionKey, idempotencyKey } = row

@@ -1,3 +1,4 @@
+import { packTrace } from '../tracing/trace-context.js'
 import type { AppendRequest, CompleteRequest, Entry, SessionRecord } from './journal.js'
 import type { NewDelivery } from './outbox.js'
 import { type SessionRow, STATUS } from './store.js'
@@ -103,9 +104,10 @@ export function putEntries(cells: Cell[], entries: readonly Entry[]): number {
 export function putDeliveries(cells: Cell[], deliveries: readonly NewDelivery[]): number {
   cells.push(deliveries.length)
   let chars = 0
-  for (const { id, channel, peer, thread, sessionKey, at, content } of deliveries) {
+  for (const delivery of deliveries) {
+    const { id, channel, peer, thread, sessionKey, at, content } = delivery
     const payload = JSON.stringify(content)
-    cells.push(id, channel, peer, thread, sessionKey, at, payload)
+    cells.push(id, channel, peer, thread, sessionKey, at, payload, packTrace(delivery))
     chars += payload.length
   }
   return chars
@@ -139,7 +141,7 @@ export function encodeAppend(cells: Cell[], request: AppendRequest, id: string):
   const { event, create } = request
   const payload = JSON.stringify(event.payload)
   cells.push(id, event.sessionKey, event.type, event.source, event.at, event.priority, payload)
-  cells.push(event.idempotencyKey ?? null, request.digest ?? null)
+  cells.push(event.idempotencyKey ?? null, packTrace(event), request.digest ?? null)
   let chars = payload.length + putEntries(cells, request.entries)
   if (create) {
     cells.push(1)

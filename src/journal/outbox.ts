@@ -1,5 +1,6 @@
 import type { Static } from '@sinclair/typebox'
 import type { Attachment, ErrorShape } from '../protocol/index.js'
+import type { Traced } from '../tracing/trace-context.js'
 import type { Entry } from './journal.js'
 
 /** What is to be said on a channel. */
@@ -15,7 +16,7 @@ export interface DeliveryContent {
 }
 
 /** Something for a channel, from the commit that made it until the platform took it (spec §3, The promise). */
-export interface NewDelivery {
+export interface NewDelivery extends Traced {
   /** `newDeliveryId()`; grows with time. */
   readonly id: string
   readonly channel: string

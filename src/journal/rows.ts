@@ -1,4 +1,5 @@
 import type { ErrorShape, InboundEvent, JsonObject, Priority, QueueMode } from '../protocol/index.js'
+import { unpackTrace } from '../tracing/trace-context.js'
 import { idsOfSuffix } from './ids.js'
 import type { DeadLetterRecord, RunOutcome, SessionRecord } from './journal.js'
 import type { DeadDelivery, DeliveryContent, DeliveryRecord, SentBefore } from './outbox.js'
@@ -49,7 +50,8 @@ export function eventOf(row: EventRow): InboundEvent {
     payload: JSON.parse(row.payload) as JsonObject,
     priority: row.priority as Priority,
   }
-  return row.idempotencyKey === null ? event : { ...event, idempotencyKey: row.idempotencyKey }
+  if (row.idempotencyKey !== null) event.idempotencyKey = row.idempotencyKey
+  return row.trace === null ? event : { ...event, ...unpackTrace(row.trace) }
 }
 
 /** What a key of a send stands for. A key of before `since` stands for nothing any more. */
@@ -97,9 +99,10 @@ export function outcomeOf(row: OutcomeRow, message: RunOutcome['message']): RunO
 }
 
 export function deliveryOf(row: StoredDelivery): DeliveryRecord {
-  const { id, seq, channel, peer, thread, sessionKey, at, payload, partsSent, attempts } = row
+  const { id, seq, channel, peer, thread, sessionKey, at, payload, trace, partsSent, attempts } = row
   const content = JSON.parse(payload) as DeliveryContent
-  return { id, seq, channel, peer, thread, sessionKey, at, content, partsSent, attempts }
+  const delivery = { id, seq, channel, peer, thread, sessionKey, at, content, partsSent, attempts }
+  return trace === null ? delivery : { ...delivery, ...unpackTrace(trace) }
 }
 
 export const deadDeliveryOf = (row: DeadDeliveryRow): DeadDelivery => ({

@@ -143,6 +143,11 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX documents_expiring ON documents (expires_at) WHERE expires_at IS NOT NULL;
   `,
   SEARCH_STEP,
+  // trace: the W3C context, traceparent and, after a blank, tracestate.
+  `
+  ALTER TABLE inbox ADD COLUMN trace TEXT;
+  ALTER TABLE outbox ADD COLUMN trace TEXT;
+  `,
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length

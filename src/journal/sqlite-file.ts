@@ -66,7 +66,7 @@ export function openJournalFile(requested: string): JournalFile {
 }
 
 /** Makes the folder; resolves links, so that two names of one file share its lock. */
-function settlePath(requested: string): string {
+export function settlePath(requested: string): string {
   const path = resolve(requested.trim())
   const folder = dirname(path)
   try {
@@ -80,7 +80,7 @@ function settlePath(requested: string): string {
 }
 
 /** So that a power cut right after the first start does not take the folder. */
-function syncFolder(folder: string): void {
+export function syncFolder(folder: string): void {
   // Windows opens no folders.
   if (process.platform === 'win32') return
   const descriptor = openSync(folder, 'r')

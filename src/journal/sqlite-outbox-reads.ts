@@ -5,7 +5,7 @@ import type { OutboxReads, Page, PeerPosition } from './reads.js'
 import { type DeadDeliveryRow, deadDeliveryOf, deliveryOf, peerOf, type StoredDelivery } from './rows.js'
 import type { PeerRow } from './store.js'
 
-const DELIVERY = `id, seq, channel, peer, thread, session_key AS sessionKey, at, payload,
+const DELIVERY = `id, seq, channel, peer, thread, session_key AS sessionKey, at, payload, trace,
   parts_sent AS partsSent, attempts`
 const DEAD = `${DELIVERY}, error, died_at AS diedAt`
 const PEER = `channel, peer, name, target_peer AS targetPeer, target_thread AS targetThread, code,

@@ -3,8 +3,8 @@ import type { DeliveryRow, OutboxStore, PeerRow } from './store.js'
 
 const prepare = (db: Database) => ({
   insert: db.prepare(
-    `INSERT INTO outbox (seq, id, status, channel, peer, thread, session_key, at, parts_sent, attempts, payload)
-     VALUES (?, ?, 0, ?, ?, ?, ?, ?, 0, 0, ?) ON CONFLICT (id) DO NOTHING`,
+    `INSERT INTO outbox (seq, id, status, channel, peer, thread, session_key, at, parts_sent, attempts, payload, trace)
+     VALUES (?, ?, 0, ?, ?, ?, ?, ?, 0, 0, ?, ?) ON CONFLICT (id) DO NOTHING`,
   ),
   setParts: db.prepare('UPDATE outbox SET parts_sent = ? WHERE id = ? AND status = 0'),
   remove: db.prepare('DELETE FROM outbox WHERE id = ? AND status = 0'),
@@ -33,8 +33,8 @@ export class SqliteOutbox implements OutboxStore {
   }
 
   insert(seq: number, row: DeliveryRow): void {
-    const { id, channel, peer, thread, sessionKey, at, payload } = row
-    this.#sql.insert.run(seq, id, channel, peer, thread, sessionKey, at, payload)
+    const { id, channel, peer, thread, sessionKey, at, payload, trace } = row
+    this.#sql.insert.run(seq, id, channel, peer, thread, sessionKey, at, payload, trace)
   }
 
   setParts(id: string, parts: number): boolean {

@@ -17,7 +17,7 @@ const CACHE_KIB = 8 * 1024
 
 const ENTRY = 'seq, event, session_key AS sessionKey, at, payload'
 const EVENT = `id, seq, session_key AS sessionKey, type, source, at, priority,
-  idempotency_key AS idempotencyKey, payload`
+  idempotency_key AS idempotencyKey, payload, trace`
 const DEAD = `${EVENT}, error, attempts, merged_into AS mergedInto, done_at AS doneAt`
 
 const prepare = (db: Database) => ({

@@ -62,8 +62,8 @@ const prepare = (db: Database) => ({
   expire: db.prepare('INSERT OR IGNORE INTO expiry (at, head) VALUES (?, ?)'),
   insertEvent: db.prepare(
     `INSERT INTO inbox
-       (id, prev, seq, status, session_key, type, source, at, priority, idempotency_key, attempts, payload)
-     VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (id) DO NOTHING`,
+       (id, prev, seq, status, session_key, type, source, at, priority, idempotency_key, attempts, payload, trace)
+     VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, 0, ?, ?) ON CONFLICT (id) DO NOTHING`,
   ),
   insertEntry: db.prepare(
     'INSERT INTO entries (seq, prev, event, session_key, at, payload) VALUES (?, ?, ?, ?, ?, ?)',
@@ -72,7 +72,7 @@ const prepare = (db: Database) => ({
   // Only a dead letter is handled again, so only it keeps what it was about; the rest is in the session's messages.
   endEvent: db.prepare(
     `UPDATE inbox SET status = ?, attempts = ?, error = ?, reply_seq = ?, merged_into = ?, done_at = ?,
-       payload = iif(?, payload, NULL)
+       payload = iif(?, payload, NULL), trace = iif(?, trace, NULL)
      WHERE id = ? AND session_key = ? AND status = 0`,
   ),
   reviveEvent: db.prepare(
@@ -81,7 +81,7 @@ const prepare = (db: Database) => ({
      WHERE id = ? AND status = 1`,
   ),
   discardEvent: db.prepare(
-    'UPDATE inbox SET status = 4, done_at = ?, payload = NULL WHERE id = ? AND status = 1',
+    'UPDATE inbox SET status = 4, done_at = ?, payload = NULL, trace = NULL WHERE id = ? AND status = 1',
   ),
   getSeq: db.prepare<unknown[], number>("SELECT value FROM meta WHERE name = 'seq'").pluck(),
   setSeq: db.prepare("UPDATE meta SET value = ? WHERE name = 'seq'"),
@@ -215,7 +215,7 @@ export class SqliteStore implements Store {
   }
 
   insertEvent(row: EventRow): boolean {
-    const { id, seq, sessionKey, type, source, at, priority, idempotencyKey, payload } = row
+    const { id, seq, sessionKey, type, source, at, priority, idempotencyKey, payload, trace } = row
     const state = this.#session(sessionKey)
     const inserted = this.#sql.insertEvent.run(
       id,
@@ -228,6 +228,7 @@ export class SqliteStore implements Store {
       priority,
       idempotencyKey,
       payload,
+      trace,
     )
     if (inserted.changes === 0) return false
     if (state.exists) {
@@ -258,7 +259,8 @@ export class SqliteStore implements Store {
     const { status, attempts, error, replySeq, mergedInto, doneAt } = end
     const keep = status === STATUS.failed ? 1 : 0
     const { endEvent } = this.#sql
-    const ended = endEvent.run(status, attempts, error, replySeq, mergedInto, doneAt, keep, id, sessionKey)
+    const kept = [keep, keep]
+    const ended = endEvent.run(status, attempts, error, replySeq, mergedInto, doneAt, ...kept, id, sessionKey)
     return ended.changes === 1
   }
 

@@ -28,6 +28,8 @@ export interface EventRow {
   readonly priority: string
   readonly idempotencyKey: string | null
   readonly payload: string
+  /** See `packTrace`. */
+  readonly trace: string | null
 }
 
 /** How an event ended, as it is stored. */
@@ -58,6 +60,8 @@ export interface DeliveryRow {
   readonly sessionKey: string
   readonly at: number
   readonly payload: string
+  /** See `packTrace`. */
+  readonly trace: string | null
 }
 
 /** The deliveries that wait, and those that are dead. What is delivered is gone. */

@@ -3,6 +3,7 @@ import type { Target } from '../connectors/connector.js'
 import { newDeliveryId } from '../journal/ids.js'
 import type { NewDelivery } from '../journal/outbox.js'
 import { type CronOrigin, cronOrigin, type InboundEvent } from '../protocol/index.js'
+import { type TraceContext, traceOf } from '../tracing/trace-context.js'
 import type { Ended } from './ended.js'
 import { eventsOf, type QueuedEvent } from './queued-event.js'
 
@@ -28,20 +29,27 @@ export function answersOf(task: QueuedEvent, ended: Ended, options: AnswerOption
   if (origin === null || text.trim() === '') return NONE
   const { target, replyTo } = origin
   const content = replyTo === undefined ? { text, runId } : { text, runId, replyTo }
-  return [{ id: newDeliveryId(), ...target, sessionKey, at: Date.now(), content }]
+  return [{ id: newDeliveryId(), ...target, sessionKey, at: Date.now(), content, ...traceOfRun(task) }]
 }
 
 /** What a scheduled job says where it is to: nobody waits there for an answer, so that of a failure nothing is said. */
 function scheduledAnswer(
-  { event: { runId } }: QueuedEvent,
+  task: QueuedEvent,
   ended: Ended,
   { deliver }: CronOrigin,
   isChannel: AnswerOptions['isChannel'],
 ): readonly NewDelivery[] {
+  const { runId } = task.event
   const text = textOf(ended, '')
   if (deliver === undefined || !isChannel(deliver.channel) || text.trim() === '') return NONE
   const sessionKey = sessionKeyOf(deliver.channel, deliver)
-  return [{ id: newDeliveryId(), ...deliver, sessionKey, at: Date.now(), content: { text, runId } }]
+  const content = { text, runId }
+  return [{ id: newDeliveryId(), ...deliver, sessionKey, at: Date.now(), content, ...traceOfRun(task) }]
+}
+
+/** An event that was never tried has its own alone. */
+function traceOfRun({ trace, event }: QueuedEvent): TraceContext | null {
+  return trace ?? traceOf(event)
 }
 
 /** The conversation of a channel that a run's events came from. */

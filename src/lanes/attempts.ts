@@ -4,10 +4,13 @@ import type { Broadcaster } from '../events/broadcaster.js'
 import type { Hooks } from '../hooks/hooks.js'
 import type { Journal, SessionRecord } from '../journal/journal.js'
 import type { Log } from '../log.js'
-import { EVENTS, GatewayError, type InboundEvent } from '../protocol/index.js'
-import { toMessage } from '../sessions/conversations.js'
+import { EVENTS, GatewayError, type InboundEvent, type ToolCall } from '../protocol/index.js'
+import { inTurns, toMessage } from '../sessions/conversations.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { SkillSelection } from '../skills/skill.js'
+import { toolEvent } from '../tracing/spans.js'
+import { tracedLog } from '../tracing/traced-log.js'
+import type { Span, Tracing } from '../tracing/tracing.js'
 import { DeltaStream } from './delta-stream.js'
 import { completed, type Ended, failed, stopped } from './ended.js'
 import type { Lane } from './lane.js'
@@ -15,6 +18,7 @@ import { combined } from './modes.js'
 import type { Questions } from './questions.js'
 import { eventsOf, idsOf, mergedOf, type QueuedEvent } from './queued-event.js'
 import { type ReportLimits, RunReports } from './reports.js'
+import { tracedRun } from './traced-run.js'
 
 /** Follows one try of a run. */
 export interface RunListener {
@@ -45,6 +49,8 @@ export interface AttemptsOptions {
   readonly historyLimit: number
   /** Who follows the run of this event; null: nobody. */
   readonly follow?: (event: InboundEvent) => RunListener | null
+  /** Default: trace contexts are carried on. */
+  readonly tracing?: Tracing
 }
 
 /** What the gateway keeps track of during a try. */
@@ -53,6 +59,8 @@ interface Watch {
   readonly deltas: DeltaStream
   readonly listener: RunListener | null
   readonly reports: RunReports
+  readonly span: Span
+  readonly log: Log
   /** The read of the history that was asked for last. */
   reading: Promise<unknown>
   /** The gateway's own failure, which is not the agent's. */
@@ -77,18 +85,23 @@ export class Attempts {
    * @throws when the gateway failed the agent, as its journal cannot be read; then the try does not count.
    */
   async run(lane: Lane<QueuedEvent>, record: SessionRecord, built: AgentEntry): Promise<Ended> {
+    const { tracing } = this.#options
+    return await tracedRun(tracing, lane.running!, built.type, (span) => this.#try(lane, record, built, span))
+  }
+
+  async #try(lane: Lane<QueuedEvent>, record: SessionRecord, built: AgentEntry, span: Span): Promise<Ended> {
     const { agent, timeoutMs = this.#options.runTimeoutMs } = built
     const task = lane.running!
     const controller = new AbortController()
     task.controller = controller
     const timer = setTimeout(() => task.abort({ kind: 'timeout', timeoutMs }), timeoutMs)
-    const watch = this.#watch(task, controller.signal)
+    const watch = this.#watch(task, controller.signal, span)
     const context = this.#context(lane, record, built, timeoutMs, controller.signal, watch)
     this.#announce(task)
     let answered = false
     try {
       const reply = await this.#withGrace(
-        async () => agent.run(copyOf(combined(task)), context),
+        async () => span.within(() => agent.run(copyOf(combined(task)), context)),
         controller.signal,
       )
       if (task.abortCause !== null) return stopped(task.abortCause)
@@ -101,7 +114,7 @@ export class Attempts {
         task.attempt--
         throw watch.fault.error
       }
-      return this.#failed(task, error)
+      return this.#failed(task, error, watch.log)
     } finally {
       watch.reports.flush()
       watch.deltas.flush()
@@ -114,12 +127,14 @@ export class Attempts {
     }
   }
 
-  #watch({ event }: QueuedEvent, signal: AbortSignal): Watch {
-    const { broadcaster, maxReplyBytes, log } = this.#options
+  #watch({ event }: QueuedEvent, signal: AbortSignal, span: Span): Watch {
+    const { broadcaster, maxReplyBytes } = this.#options
+    const log = tracedLog(this.#options.log, span.trace ?? {})
     const { sessionKey, runId } = event
     const listener = this.#options.follow?.(event) ?? null
     const send = (name: string, fields: object, droppable: boolean) => {
       if (watch.ended || signal.aborted) return
+      if (name === EVENTS.agentTool.name) toolEvent(span, fields as ToolCall)
       const payload = JSON.stringify({ runId, ...fields })
       broadcaster.broadcast({ event: name, sessionKey, at: Date.now(), payload, seq: 0 }, droppable)
     }
@@ -136,7 +151,8 @@ export class Attempts {
       beforeTool: () => deltas.flush(),
       log,
     })
-    const watch: Watch = { ended: false, deltas, listener, reports, reading: Promise.resolve(), fault: null }
+    const reading = Promise.resolve()
+    const watch: Watch = { ended: false, deltas, listener, reports, span, log, reading, fault: null }
     return watch
   }
 
@@ -170,7 +186,8 @@ export class Attempts {
     signal: AbortSignal,
     watch: Watch,
   ): RunContext {
-    const { sessions, skillsOf, historyLimit, log } = this.#options
+    const { sessions, skillsOf, historyLimit } = this.#options
+    const { span, log } = watch
     const task = lane.running!
     const { event, attempt } = task
     const session = sessions.summary(record)
@@ -183,6 +200,7 @@ export class Attempts {
       timeoutMs,
       signal,
       log,
+      ...span.trace,
       history: (limit = historyLimit) => {
         // One read at a time: an agent that asks a thousand times at once waits, and the journal is there for the others.
         const read = watch.reading.then(() => this.#history(lane, task, limit, watch))
@@ -191,7 +209,7 @@ export class Attempts {
       },
       onSteer: (listener) => {
         if (watch.ended || signal.aborted) return
-        task.steer = (message) => this.#offer(task, message, listener)
+        task.steer = (message) => this.#offer(task, message, listener, log)
         this.#onSteerable(lane)
       },
       delta: (text) => {
@@ -239,14 +257,11 @@ export class Attempts {
   }
 
   /** Whether the agent took the message. */
-  #offer(task: QueuedEvent, message: InboundEvent, listener: SteerListener): boolean {
+  #offer(task: QueuedEvent, message: InboundEvent, listener: SteerListener, log: Log): boolean {
     try {
       return listener(message) !== false
     } catch (error) {
-      this.#options.log.warn(
-        { err: error, eventId: message.id, agent: task.agent },
-        'agent refused a message',
-      )
+      log.warn({ err: error, eventId: message.id, agent: task.agent }, 'agent refused a message')
       task.steer = null
       return false
     }
@@ -263,16 +278,16 @@ export class Attempts {
   }
 
   /** What is no `GatewayError` says nothing of itself to clients, and may be over by the next try. */
-  #failed({ event, agent, attempt }: QueuedEvent, error: unknown): Ended {
+  #failed({ event, agent, attempt }: QueuedEvent, error: unknown, log: Log): Ended {
     const fields = { eventId: event.id, agent, attempt }
     try {
       if (error instanceof GatewayError) {
-        this.#options.log.warn({ ...fields, err: error }, 'agent failed')
+        log.warn({ ...fields, err: error }, 'agent failed')
         return failed(error)
       }
-      this.#options.log.error({ ...fields, err: error }, 'agent failed')
+      log.error({ ...fields, err: error }, 'agent failed')
     } catch {
-      this.#options.log.error(fields, 'agent failed with something that cannot even be read')
+      log.error(fields, 'agent failed with something that cannot even be read')
     }
     const message = 'The agent failed; the gateway log has the cause.'
     return failed(new GatewayError('INTERNAL_ERROR', message, { retryable: true }))
@@ -282,10 +297,4 @@ export class Attempts {
 /** What an agent does to its event, another try or the outcome does not see. */
 function copyOf(event: InboundEvent): InboundEvent {
   return { ...event, payload: { ...event.payload } }
-}
-
-/** While an answer is made other messages may come: it goes before them, to what it answers. Event ids sort as they came. */
-function inTurns(messages: HistoryMessage[]): HistoryMessage[] {
-  const place = ({ eventId, answers }: HistoryMessage) => answers?.at(-1) ?? eventId
-  return messages.sort((a, b) => (place(a) < place(b) ? -1 : place(a) > place(b) ? 1 : 0))
 }

@@ -19,6 +19,10 @@ import {
 import { compileValidator } from '../protocol/validation.js'
 import { entry, newSessionRecord, type Sessions } from '../sessions/sessions.js'
 import { Turns } from '../sessions/turns.js'
+import { acceptSpan, during } from '../tracing/spans.js'
+import type { Traced } from '../tracing/trace-context.js'
+import { tracedLog } from '../tracing/traced-log.js'
+import { CARRYING, NO_SPAN, type Tracing } from '../tracing/tracing.js'
 import { Refusal } from './admission.js'
 import type { LaneDispatcher } from './dispatcher.js'
 import type { Lane, Place } from './lane.js'
@@ -26,7 +30,7 @@ import type { Outcomes } from './outcomes.js'
 import { QueuedEvent } from './queued-event.js'
 
 /** An event that asks to be accepted. */
-export interface Incoming {
+export interface Incoming extends Traced {
   readonly type: string
   readonly source: string
   readonly sessionKey: string
@@ -51,6 +55,8 @@ export interface IntakeOptions {
   readonly log: Log
   readonly observeEvent: (type: string, source: string) => void
   readonly observeRefusal: (reason: string) => void
+  /** Default: trace contexts are carried on. */
+  readonly tracing?: Tracing
 }
 
 type NewEvent = Omit<InboundEvent, 'seq'>
@@ -81,9 +87,21 @@ export class Intake {
    * room is taken, `CONFLICT` when the idempotency key was
    * used for something else, `INVALID_REQUEST` for a message without content, or what a hook refuses with.
    */
-  async accept(incoming: Incoming, principal: Principal): Promise<AcceptedEvent> {
-    const { dispatcher } = this.#options
+  accept(incoming: Incoming, principal: Principal): Promise<AcceptedEvent> {
     const event = newEvent(incoming)
+    const span = acceptSpan(this.#options.tracing ?? CARRYING, event, incoming)
+    if (span === NO_SPAN) return this.#accept(event, incoming, principal)
+    Object.assign(event, span.trace)
+    return during(span, async () => {
+      const accepted = await this.#accept(event, incoming, principal)
+      // Whose run it is, and where the rest of its trace is.
+      if (accepted.duplicate) span.set({ 'lurkbot.duplicate_of': accepted.eventId })
+      return accepted
+    })
+  }
+
+  async #accept(event: NewEvent, incoming: Incoming, principal: Principal): Promise<AcceptedEvent> {
+    const { dispatcher } = this.#options
     this.#permit(principal, event)
     if (event.type === MESSAGE_RECEIVED) validateMessage(event.payload)
     const payload = JSON.stringify(event.payload)
@@ -165,7 +183,7 @@ export class Intake {
   #permit(principal: Principal, event: NewEvent): void {
     if (principal.scopes.has('write') && principal.allowsSession(event.sessionKey)) return
     this.#options.observeRefusal('forbidden')
-    this.#options.log.warn(
+    tracedLog(this.#options.log, event).warn(
       { sessionKey: event.sessionKey, type: event.type, principal: principal.name },
       'event refused',
     )
@@ -186,7 +204,7 @@ export class Intake {
       if (event.type === MESSAGE_RECEIVED) validateMessage(event.payload)
     } catch (error) {
       this.#options.observeRefusal('hook')
-      this.#options.log.warn(
+      tracedLog(this.#options.log, event).warn(
         { err: error, sessionKey: event.sessionKey, type: event.type },
         'event refused by a hook',
       )

@@ -6,6 +6,7 @@ import {
   MESSAGE_RECEIVED,
   PRIORITIES,
 } from '../protocol/index.js'
+import type { TraceContext } from '../tracing/trace-context.js'
 import type { Task } from './lane.js'
 import type { Sender } from './ready-list.js'
 
@@ -38,6 +39,8 @@ export class QueuedEvent implements Task {
   /** Set while it runs. */
   controller: AbortController | null = null
   abortCause: AbortCause | null = null
+  /** Of its last try. */
+  trace: TraceContext | null = null
   /** Where it waits until its agent can take it. */
   gate: Gate | null = null
   #timer: NodeJS.Timeout | null = null

@@ -5,6 +5,7 @@ import type { SessionRecord } from '../journal/journal.js'
 import { type ErrorShape, EVENTS, GatewayError } from '../protocol/index.js'
 import type { Router } from '../sessions/routing.js'
 import { newSessionRecord } from '../sessions/sessions.js'
+import { tracedLog } from '../tracing/traced-log.js'
 import { Arrivals } from './arrivals.js'
 import { Attempts, type AttemptsOptions } from './attempts.js'
 import type { LaneDispatcher } from './dispatcher.js'
@@ -74,7 +75,8 @@ export class Runner {
   readonly start = (task: QueuedEvent, lane: Lane<QueuedEvent>): void => {
     this.#run(task, lane).catch((error: unknown) => {
       // The gateway's own failure, such as a read: the event is accepted, so it is tried until it can be handled.
-      this.#options.log.error({ err: error, eventId: task.event.id }, 'run failed unexpectedly')
+      const log = tracedLog(this.#options.log, task.event)
+      log.error({ err: error, eventId: task.event.id }, 'run failed unexpectedly')
       this.#park(task, lane, FAULT_BACKOFF_MS)
     })
   }

@@ -4,6 +4,7 @@ import type { Journal, Lease } from '../journal/journal.js'
 import type { NewDelivery } from '../journal/outbox.js'
 import type { Log } from '../log.js'
 import type { Sessions } from '../sessions/sessions.js'
+import { tracedLog } from '../tracing/traced-log.js'
 import { type AnswerOptions, answersOf } from './answers.js'
 import { type Ended, outcomeEntries } from './ended.js'
 import type { Lane } from './lane.js'
@@ -43,7 +44,8 @@ export class Settlement {
 
   /** False: the gateway stopped before the disk took it. */
   async write(task: QueuedEvent, lane: Lane<QueuedEvent>, ended: Ended): Promise<boolean> {
-    const { journal, log, onDeliveries } = this.#options
+    const { journal, onDeliveries } = this.#options
+    const log = tracedLog(this.#options.log, task.event)
     const deliveries = answersOf(task, ended, this.#options)
     const { id: eventId, runId } = task.event
     const request = {

@@ -4,6 +4,7 @@ import type { Connection } from '../connection/connection.js'
 import type { Contract, ErrorCode, JsonObject, Scope } from '../protocol/index.js'
 import { EVENTS, GatewayError, PROTOCOL_VERSION } from '../protocol/index.js'
 import { compileValidator, type Validate } from '../protocol/validation.js'
+import type { TraceContext } from '../tracing/trace-context.js'
 
 /** What a handler knows of its request. */
 export interface RequestContext {
@@ -15,6 +16,8 @@ export interface RequestContext {
   readonly connection: Connection
   /** Aborts on `cancel` and when the connection ends. */
   readonly signal: AbortSignal
+  /** What comes of the request belongs to it; null: no trace. */
+  readonly trace: TraceContext | null
   /** What is done already and stays so; told in the `details` of an error should the request not get its result. */
   done: JsonObject | null
   /** Of an administrator's method: ids and names of what it is about, for the audit log; never secrets or contents. */

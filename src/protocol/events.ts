@@ -10,7 +10,7 @@ import { LogLine } from './log-line.js'
 import { HistoryEntry, Message } from './message.js'
 import { ConfigChanged } from './methods/config.js'
 import { AnyPairing } from './pairing.js'
-import { Id, Timestamp } from './primitives.js'
+import { Id, Timestamp, traceFields } from './primitives.js'
 import { GivenSkill } from './skills.js'
 
 export { RunStatus } from './agent-events.js'
@@ -90,6 +90,7 @@ export const EVENTS = {
       session: SessionSummary,
       history: Type.Array(HistoryEntry, { description: 'The messages before, oldest first.' }),
       skills: Type.Optional(Type.Array(GivenSkill, { description: 'The skills of its agent, if any.' })),
+      ...traceFields,
     }),
   }),
   workerCancel: event({

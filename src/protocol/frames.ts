@@ -3,10 +3,16 @@ import { ChannelStatus } from './channels.js'
 import { SCOPES } from './contract.js'
 import { CronJobSummary } from './cron.js'
 import { ErrorShape } from './errors.js'
-import { Id, JsonObject, QueueMode, Seq, SessionKey, Timestamp } from './primitives.js'
+import { Id, JsonObject, QueueMode, Seq, SessionKey, Timestamp, traceFields } from './primitives.js'
 
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
   Type.Union([schema, Type.Null()])
+
+/** A malformed one is ignored, as W3C Trace Context says: no frame is refused for it. */
+const inboundTrace = {
+  traceparent: Type.Optional(nullable(traceFields.traceparent)),
+  tracestate: Type.Optional(nullable(traceFields.tracestate)),
+}
 
 export const ClientInfo = Type.Object({
   id: Id,
@@ -155,6 +161,7 @@ export const RequestFrame = Type.Object(
     method: Type.String({ minLength: 1, maxLength: 128 }),
     params: Type.Optional(nullable(JsonObject)),
     sessionKey: Type.Optional(nullable(SessionKey)),
+    ...inboundTrace,
   },
   { $id: 'RequestFrame' },
 )
@@ -204,6 +211,7 @@ export const InboundEventFrame = Type.Object(
     at: Type.Optional(nullable(Timestamp)),
     payload: Type.Optional(nullable(JsonObject)),
     sessionKey: SessionKey,
+    ...inboundTrace,
   },
   { $id: 'InboundEventFrame' },
 )

@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { Id, JsonObject, Seq, Timestamp } from './primitives.js'
+import { Id, JsonObject, Seq, Timestamp, traceFields } from './primitives.js'
 
 /** The type of an event that is a person's message: it is part of the conversation. */
 export const MESSAGE_RECEIVED = 'message.received'
@@ -28,6 +28,7 @@ export const InboundEvent = Type.Object(
     payload: JsonObject,
     priority: Type.Union([Type.Literal('chat'), Type.Literal('system'), Type.Literal('cron')]),
     idempotencyKey: Type.Optional(Type.String()),
+    ...traceFields,
   },
   { $id: 'InboundEvent' },
 )

@@ -50,6 +50,16 @@ export const QueueMode = Type.Union(
 )
 export type QueueMode = Static<typeof QueueMode>
 
+/** What frames and events say of the trace that they belong to. */
+export const traceFields = {
+  traceparent: Type.Optional(
+    Type.String({ description: 'W3C Trace Context: the trace, and the span that this came from.' }),
+  ),
+  tracestate: Type.Optional(
+    Type.String({ description: 'W3C Trace Context: what tracing systems add to `traceparent`.' }),
+  ),
+}
+
 /** Free-form JSON object. */
 export const JsonObject = Type.Record(Type.String(), Type.Unknown())
 export type JsonObject = Static<typeof JsonObject>

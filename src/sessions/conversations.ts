@@ -100,3 +100,9 @@ const jsonLine = (type: string, value: object): string => `${JSON.stringify({ ty
 export function toMessage(stored: StoredEntry): HistoryMessage {
   return { ...(JSON.parse(stored.payload) as HistoryMessage), seq: stored.seq, at: stored.at }
 }
+
+/** While an answer is made other messages may come: it goes before them, to what it answers. Event ids sort as they came. */
+export function inTurns(messages: HistoryMessage[]): HistoryMessage[] {
+  const place = ({ eventId, answers }: HistoryMessage) => answers?.at(-1) ?? eventId
+  return messages.sort((a, b) => (place(a) < place(b) ? -1 : place(a) > place(b) ? 1 : 0))
+}

@@ -68,6 +68,12 @@ export const sampleDelivery = (text: string, overrides: Partial<NewDelivery> = {
   ...overrides,
 })
 
+/** A W3C trace context. */
+export const sampleTrace = {
+  traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+  tracestate: 'rojo=00f067aa0ba902b7,congo=t61rcWkgMzE',
+}
+
 export const sampleError: ErrorShape = {
   code: 'INTERNAL_ERROR',
   message: 'It did not work.',

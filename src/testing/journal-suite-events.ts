@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import type { AppendRequest } from '../journal/journal.js'
 import {
+  again,
   completeEvents,
   sampleAppend,
   sampleEntry,
   sampleError,
   sampleMessage,
   sampleSession,
+  sampleTrace,
 } from './journal-samples.js'
 import type { DefineJournalTest } from './journal-suite.js'
 
@@ -51,6 +53,22 @@ export function eventTests(within: DefineJournalTest): void {
     const plain = sampleAppend(KEY, 'y')
     await journal.append(plain)
     assert.deepEqual((await journal.pending())[1]?.event, { ...plain.event, seq: 2 })
+  })
+
+  within('keeps the trace of an event, also of a dead letter that is tried again', async (test) => {
+    const { traceparent } = sampleTrace
+    const requests = [sampleAppend(KEY, 'x', sampleTrace), sampleAppend(KEY, 'y', { traceparent })]
+    for (const request of requests) await test.journal.append(request)
+    const ids = requests.map(({ event }) => event.id)
+    assert.equal(await completeEvents(test.journal, KEY, [ids[0]!], { status: 'failed' }), true)
+    const journal = await again(test)
+    const letter = await journal.deadLetter(ids[0]!)
+    assert.deepEqual(letter?.event, { ...requests[0]!.event, seq: 1 })
+    assert.equal(await journal.revive(ids[0]!), true)
+    assert.deepEqual(
+      (await journal.pending()).map(({ event }) => event),
+      requests.map(({ event }, n) => ({ ...event, seq: n + 1 })),
+    )
   })
 
   within('answers a repeated idempotency key with the first event, and does nothing else', async (test) => {

@@ -9,6 +9,7 @@ import {
   sampleEntry,
   sampleError,
   sampleSession,
+  sampleTrace,
 } from './journal-samples.js'
 import type { DefineJournalTest } from './journal-suite.js'
 
@@ -32,7 +33,7 @@ export function outboxTests(within: DefineJournalTest): void {
       replyTo: '7',
     }
     const deliveries = [
-      sampleDelivery('one', { thread: 't', content }),
+      sampleDelivery('one', { thread: 't', content, ...sampleTrace }),
       sampleDelivery('two', { channel: 'other', peer: '2' }),
       sampleDelivery('three'),
     ]

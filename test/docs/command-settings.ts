@@ -29,11 +29,26 @@ export const UNTOUCHED: Scripts = {
     'docker compose': 'there is no Docker in CI; test/deploy/compose.test.ts checks the file',
     kubectl: 'there is no cluster in CI; test/deploy/kubernetes.test.ts checks the manifests',
   },
+  'docs/operations.md': {
+    OTEL_EXPORTER_OTLP_ENDPOINT:
+      '@opentelemetry/sdk-node is the reader’s; test/tracing/process.test.ts runs the example that does the same',
+  },
   'docs/reliability.md': { 'npx tap dist/test/fault': 'it is a part of the tests that run beside this one' },
 }
 
+const STORY = 'test/e2e/new-user.ts'
+
 /** What another test runs as written. */
 export const RUN_ELSEWHERE: Scripts = {
+  'README.md': { 'lurkbot gateway start --daemon': STORY, 'lurkbot gateway stop': STORY },
+  'docs/deploy.md': {
+    'lurkbot gateway restart': STORY,
+    '/etc/ssl/lurkbot': STORY,
+    '/etc/nginx/conf.d': STORY,
+    '--url https://gateway.example\n': STORY,
+    '--url https://gateway.example/gateway': 'test/deploy/proxy-suite.ts',
+  },
+  'docs/operations.md': { 'deploy/prometheus': STORY },
   'docs/channels/mqtt.md': { mosquitto_rr: 'test/connectors/mqtt/mqtt.test.ts' },
   'docs/channels/webhook.md': { 'openssl dgst': 'test/connectors/webhook/receiving.test.ts' },
 }

@@ -72,6 +72,7 @@ async function perform(
   sessionId: string,
   session: Session,
   client: AgentContext,
+  meta: unknown,
 ): Promise<void> {
   const tell = (update: SessionUpdate) => client.notify('session/update', { sessionId, update })
   const say = (said: string) =>
@@ -143,6 +144,8 @@ async function perform(
       return say(
         JSON.stringify({ pid: process.pid, sessionId, settings: session.settings, cwd: process.cwd() }),
       )
+    case 'meta':
+      return say(JSON.stringify(meta ?? null))
     case 'environment':
       return say(JSON.stringify(process.env))
     default:
@@ -190,14 +193,14 @@ agent({ name: 'test-agent' })
     sessions.get(sessionId)!.settings[configId] = String(value)
     return { configOptions }
   })
-  .onRequest('session/prompt', async ({ params: { sessionId, prompt }, client }) => {
+  .onRequest('session/prompt', async ({ params: { sessionId, prompt, _meta }, client }) => {
     const session = sessions.get(sessionId)
     if (session === undefined) throw RequestError.sessionNotFound(sessionId)
     session.cancel = new AbortController()
     const text = prompt.map((block) => (block.type === 'text' ? block.text : '')).join('')
     session.prompts.push(text)
     if (likes('loads') || likes('resumes')) appendFileSync(MEMORY, `${JSON.stringify({ sessionId, text })}\n`)
-    await perform(text.split('\n').at(-1)!, sessionId, session, client)
+    await perform(text.split('\n').at(-1)!, sessionId, session, client, _meta)
     return { stopReason: session.cancel.signal.aborted ? 'cancelled' : 'end_turn' }
   })
   .onNotification('session/cancel', ({ params: { sessionId } }) => sessions.get(sessionId)?.cancel.abort())

@@ -11,6 +11,7 @@ import {
   sampleDelivery,
   sampleError,
   sampleSession,
+  sampleTrace,
 } from '../../src/testing/journal-samples.js'
 import { openTestJournal, temporaryFolder } from './helpers.js'
 
@@ -37,7 +38,14 @@ t.test('never changes a step that was released', async (t) => {
   const digests = MIGRATIONS.map((step) => createHash('sha256').update(step).digest('hex').slice(0, 16))
   t.strictSame(
     digests,
-    ['e37c96b0313b79b7', 'bd925644b7d20fd4', 'fcfaba777d34b688', '386d8f4ba9dbc2c8', '83b0cd1e736c115a'],
+    [
+      'e37c96b0313b79b7',
+      'bd925644b7d20fd4',
+      'fcfaba777d34b688',
+      '386d8f4ba9dbc2c8',
+      '83b0cd1e736c115a',
+      '821b977896348f71',
+    ],
     'a new shape is a new step',
   )
 })
@@ -83,8 +91,10 @@ t.test('keeps in a migrated journal what the first version could not', async (t)
   const failed = { status: 'failed', error: sampleError, mergedInto: runId } as const
   t.ok(await completeEvents(first, KEY, [id, 'evt_000000006'], failed))
   t.ok(await first.revive('evt_000000002'))
-  const delivery = sampleDelivery('to be said')
+  const delivery = sampleDelivery('to be said', sampleTrace)
   await first.enqueue([delivery])
+  const traced = sampleAppend(KEY, 'traced', sampleTrace)
+  await first.append(traced)
   await first.close()
   t.equal(versionOf(path), SCHEMA_VERSION)
   const again = await openTestJournal(t, path)
@@ -92,6 +102,11 @@ t.test('keeps in a migrated journal what the first version could not', async (t)
   t.equal((await again.outcome('run_000000006'))?.mergedInto, runId)
   t.equal((await again.deadLetterStats()).count, 3)
   t.match(await again.delivery(delivery.id), delivery)
+  t.match(
+    (await again.pending()).filter(({ event }) => event.traceparent !== undefined),
+    [{ event: traced.event }],
+    'what was there before belongs to no trace',
+  )
   t.strictSame(await again.peers(), [])
   const terms = [{ words: ['one', 'more'], prefix: false }]
   t.match(await again.search({ terms, limit: 5 }), { hits: [{ sessionKey: KEY }], next: null })

@@ -120,7 +120,7 @@ t.test('chat goes before system, and system before cron', async (t) => {
   await send('system', 'system')
   await socket.call(
     'events.publish',
-    { type: 'system.event', source: 'hook', payload: { content: 'event' } },
+    { type: 'system.event', source: 'build', payload: { content: 'event' } },
     KEY,
   )
   t.equal((await send('chat')).queued, 1, 'its place is known')

@@ -1,4 +1,5 @@
 import type { ContentBlock } from '@agentclientprotocol/sdk'
+import { traceOf } from '../../tracing/trace-context.js'
 import { abortable } from '../abort.js'
 import type { AgentReply, RunContext } from '../agent.js'
 import type { Link } from './link.js'
@@ -18,7 +19,10 @@ export function prompt(link: Link, sessionId: string, blocks: ContentBlock[], ru
   })
   const turn = new Turn(run, (error) => stop(error))
   link.turns.set(sessionId, turn)
-  const answer = link.agent.request('session/prompt', { sessionId, prompt: blocks })
+  // ACP, Extensibility: these names in `_meta` are kept for W3C Trace Context.
+  const trace = traceOf(run)
+  const meta = trace === null ? {} : { _meta: { ...trace } }
+  const answer = link.agent.request('session/prompt', { sessionId, prompt: blocks, ...meta })
   let answered = false
   const over = answer.then(
     () => {

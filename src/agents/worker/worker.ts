@@ -1,5 +1,6 @@
 import type { InboundEvent } from '../../protocol/index.js'
 import { givenSkills } from '../../skills/given.js'
+import { traceOf } from '../../tracing/trace-context.js'
 import type { AgentReply, HistoryMessage, RunContext } from '../agent.js'
 
 /** A worker's connection, as a pool sees it. */
@@ -75,6 +76,7 @@ export class WorkerRun {
       session,
       history,
       ...(skills.length > 0 ? { skills: givenSkills(skills, skillsMaxChars) } : {}),
+      ...traceOf(context),
     })
   }
 }

@@ -1,5 +1,6 @@
 import type { Webhook } from 'standardwebhooks'
 import { GatewayError } from '../../protocol/errors.js'
+import { traceOf } from '../../tracing/trace-context.js'
 import type { OutgoingPart, Target } from '../connector.js'
 import { partAsJson } from '../part-json.js'
 import type { Template } from '../template.js'
@@ -30,6 +31,7 @@ export class Sender {
       at,
       body,
       timeoutMs: this.#timeoutMs,
+      trace: traceOf(part),
     }
     await postSigned(post, signal)
   }

@@ -1,5 +1,6 @@
 import type { Webhook } from 'standardwebhooks'
 import { GatewayError } from '../../protocol/errors.js'
+import type { TraceContext } from '../../tracing/trace-context.js'
 
 export interface SignedPost {
   readonly url: string
@@ -12,6 +13,7 @@ export interface SignedPost {
   /** JSON. */
   readonly body: string
   readonly timeoutMs: number
+  readonly trace: TraceContext | null
 }
 
 /**
@@ -25,11 +27,12 @@ export async function postSigned(post: SignedPost, signal: AbortSignal): Promise
   if (!response.ok) throw refusal(response)
 }
 
-function headersOf({ hook, id, at, body }: SignedPost): Record<string, string> {
+function headersOf({ hook, id, at, body, trace }: SignedPost): Record<string, string> {
   const headers = {
     'content-type': 'application/json',
     'webhook-id': id,
     'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
+    ...trace,
   }
   return hook === null ? headers : { ...headers, 'webhook-signature': hook.sign(id, at, body) }
 }

@@ -61,7 +61,7 @@ export async function createWebhookConnector(
           attachments: options.attachments,
           maxAttachmentBytes,
         })
-        return receivedAnswer(await inlet.receive(message))
+        return receivedAnswer(await inlet.receive({ ...message, ...request.trace }))
       } catch (error) {
         if (!(error instanceof GatewayError)) throw error
         // Whoever finds the address can cause as many lines as they like.

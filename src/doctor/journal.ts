@@ -1,0 +1,75 @@
+import { formatBytes } from '../cli/format.js'
+import type { JournalInspection } from '../journal/inspect.js'
+import { canRebuild } from '../journal/journal-problems.js'
+import {
+  type Check,
+  type DoctorContext,
+  error,
+  INSPECTION_TIMEOUT_MS,
+  info,
+  type Observation,
+  ok,
+  reasonOf,
+  warning,
+} from './check.js'
+
+/** It is cut back to 64 MiB when it begins anew; more means that somebody reads for long, or that it cannot be moved. */
+const LONG_LOG_BYTES = 256 * 1024 * 1024
+
+export const journal: Check = {
+  name: 'journal',
+  timeoutMs: INSPECTION_TIMEOUT_MS,
+  async run(context) {
+    const { journalPath, fix, running } = context
+    if (journalPath === null) return [info('It is in memory (journal.type: memory).')]
+    const found = await context.inspectJournal()
+    if (found === null) return [info(`${journalPath} is not there yet; the first start makes it.`)]
+    const { problems, facts } = found
+    if (problems.length === 0 && facts !== null) return [ok(describe(found)), ...waiting(found)]
+    if (fix && running === null && canRebuild(problems)) return mend(journalPath)
+    return problems.map(({ message }) => error(`${journalPath}: ${message}`, ...remedyFor(found, context)))
+  },
+}
+
+function describe({ path, bytes, logBytes, facts }: JournalInspection): string {
+  const { seq, counts } = facts!
+  const size = `${formatBytes(bytes)}, ${formatBytes(logBytes)} of log`
+  return `${path} is whole: ${size}, position ${seq}, ${counts.sessions} sessions, ${counts.events} events.`
+}
+
+function waiting({ logBytes, facts }: JournalInspection): Observation[] {
+  const { deadLetters, deadDeliveries } = facts!
+  const found: Observation[] = []
+  if (logBytes > LONG_LOG_BYTES) {
+    const remedy = 'End what reads it for long, such as a backup; it is moved then.'
+    found.push(warning(`Its log has grown to ${formatBytes(logBytes)}.`, remedy))
+  }
+  if (deadLetters > 0) {
+    const message = `${deadLetters} events have failed for good (dead letters).`
+    found.push(warning(message, 'lurkbot gateway call deadLetters.list'))
+  }
+  if (deadDeliveries > 0) {
+    const message = `${deadDeliveries} deliveries have failed for good.`
+    found.push(warning(message, `lurkbot gateway call deliveries.list`))
+  }
+  return found
+}
+
+function remedyFor({ problems }: JournalInspection, { running }: DoctorContext): [string, boolean] {
+  const stop = running === null ? '' : 'lurkbot gateway stop; '
+  if (canRebuild(problems)) return [`${stop}lurkbot doctor --fix`, running === null]
+  if (problems.some(({ kind }) => kind === 'access')) return ['Check its permissions and its disk.', false]
+  return [`${stop}lurkbot journal restore FILE   puts a backup in its place`, false]
+}
+
+async function mend(path: string): Promise<Observation[]> {
+  try {
+    const { rebuildJournal } = await import('../journal/rebuild.js')
+    const { aside } = await rebuildJournal(path)
+    return [
+      info(`${path} was made anew from its tables, and nothing is lost; the damaged one is kept: ${aside}`),
+    ]
+  } catch (thrown) {
+    return [error(reasonOf(thrown), 'lurkbot journal restore FILE   puts a backup in its place')]
+  }
+}
