@@ -1,7 +1,6 @@
 import type { GatewayClient } from '../client/node.js'
 import {
   type CronJob,
-  type CronRun,
   cronAdd,
   cronList,
   cronRemove,
@@ -48,15 +47,18 @@ const PAGE = 500
 export const list = ({ session, ...options }: ListOptions): Promise<ExitCode> =>
   talk(options, async (client) => {
     const jobs = await allJobs(client, session)
-    return [jobs, jobs.length === 0 ? 'There are no jobs.' : table(jobs.map(describeJob))]
+    return [
+      { jobs, nextCursor: null },
+      jobs.length === 0 ? 'There are no jobs.' : table(jobs.map(describeJob)),
+    ]
   })
 
 /** `lurkbot cron add`. */
 export const add = (name: string | undefined, options: AddOptions): Promise<ExitCode> => {
   const params = paramsOf(name, options)
   return talk(options, async (client) => {
-    const { job } = await client.request(cronAdd, params, of(options.session))
-    return [job, table([describeJob(job)])]
+    const result = await client.request(cronAdd, params, of(options.session))
+    return [result, table([describeJob(result.job)])]
   })
 }
 
@@ -71,16 +73,17 @@ export const remove = (job: string, options: CronOptions): Promise<ExitCode> =>
 export const run = (job: string, options: CronOptions): Promise<ExitCode> =>
   talk(options, async (client) => {
     const { jobId } = await find(client, job)
-    const { run } = await client.request(cronRun, { jobId }, of())
-    return [run, `Runs as ${run.runId} in ${run.sessionKey}.`]
+    const result = await client.request(cronRun, { jobId }, of())
+    return [result, `Runs as ${result.run.runId} in ${result.run.sessionKey}.`]
   })
 
 /** `lurkbot cron runs`. */
 export const runs = (job: string, options: CronOptions): Promise<ExitCode> =>
   talk(options, async (client) => {
     const jobId = job.startsWith('job_') ? job : (await find(client, job)).jobId
-    const found: CronRun[] = (await client.request(cronRuns, { jobId, limit: PAGE }, of())).runs
-    return [found, found.length === 0 ? 'It has not run.' : table(found.map(describeRun))]
+    const result = await client.request(cronRuns, { jobId, limit: PAGE }, of())
+    const found = result.runs
+    return [result, found.length === 0 ? 'It has not run.' : table(found.map(describeRun))]
   })
 
 /** Prints what `work` finds: for scripts, or for people. */

@@ -9,7 +9,7 @@ export const EXIT = {
   USAGE: 64,
   /** The port is taken, a gateway of this state folder runs already, or no gateway answers. */
   UNAVAILABLE: 69,
-  /** The token was refused, or the system does not allow the port or the signal. */
+  /** The token was refused or does not allow it, or the system does not allow the port or the signal. */
   NO_PERMISSION: 77,
   /** The configuration has problems (`restart`: and nothing has changed), or names an address that this machine does not have. */
   CONFIG: 78,

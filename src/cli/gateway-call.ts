@@ -1,7 +1,10 @@
+import type { GatewayClient } from '../client/node.js'
+import { GatewayError } from '../protocol/errors.js'
 import type { JsonObject } from '../protocol/primitives.js'
 import { CliError } from './cli-error.js'
 import { connect, createCliClient } from './connect.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
+import { nextCommands } from './next-command.js'
 import { findTarget, type TargetOptions } from './target.js'
 
 export interface CallOptions extends TargetOptions {
@@ -25,9 +28,29 @@ export async function call(
     const result = await client.request(method, params, { sessionKey: options.session, timeoutMs })
     console.log(JSON.stringify(result, null, 2))
     return EXIT.OK
+  } catch (error) {
+    throw error instanceof GatewayError ? callError(error, method, client) : error
   } finally {
     client.close()
   }
+}
+
+/** How the method is called is not known to who gets these. */
+function callError(error: GatewayError, method: string, client: GatewayClient): Error {
+  const message = `${error.code}: ${error.message}`
+  if (error.code === 'METHOD_NOT_FOUND') {
+    const known = client.state.status === 'open' ? client.state.hello.features.methods : []
+    const family = known.filter((name) => name.split('.')[0] === method.split('.')[0])
+    const advice = family.length === 0 ? [] : [`There are ${family.join(', ')}.`]
+    advice.push(...nextCommands([['gateway call methods.list', 'describes every method']]))
+    return new CliError(EXIT.FAILED, message, advice, error)
+  }
+  if (error.code === 'INVALID_REQUEST') {
+    const choice = `.methods[] | select(.name == "${method}")`
+    const advice = nextCommands([[`gateway call methods.list | jq '${choice}'`, 'describes what it takes']])
+    return new CliError(EXIT.FAILED, message, advice, error)
+  }
+  return error
 }
 
 function parseParams(text: string | undefined): JsonObject {

@@ -1,22 +1,28 @@
 import { createInterface } from 'node:readline'
 import type { GatewayClient } from '../client/node.js'
+import { resolveHome } from '../config/paths.js'
 import { toErrorShape } from '../protocol/errors.js'
 import { Conversation } from './chat/conversation.js'
+import { InputHistory } from './chat/input-history.js'
+import { JsonView } from './chat/json-view.js'
 import { PlainView } from './chat/plain-view.js'
 import { answerIn, chatOnTerminal } from './chat/terminal-chat.js'
-import { connect, connectError, createCliClient } from './connect.js'
+import { connect, createCliClient } from './connect.js'
+import { connectError } from './connect-error.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { findTarget, type TargetOptions } from './target.js'
 
 export interface ChatOptions extends TargetOptions {
   /** Whether what the agent thinks is shown from the beginning. */
   readonly reasoning?: boolean
+  /** A line of JSON for each answer; on a terminal, too. */
+  readonly json?: boolean
 }
 
 /** `lurkbot gateway chat [SESSION]`: interactive on a terminal; in a pipe each line is a message and each answer is printed. */
 export async function chat(sessionKey: string, options: ChatOptions): Promise<ExitCode> {
-  const { stdin, stdout } = process
-  const { reasoning } = options
+  const { stdin, stdout, stderr } = process
+  const { reasoning, json } = options
   const target = await findTarget(options)
   const client = createCliClient(target)
   await connect(client, target)
@@ -24,9 +30,13 @@ export async function chat(sessionKey: string, options: ChatOptions): Promise<Ex
   const lost = () => (client.state.status === 'closed' ? client.state.error : null)
   let code: ExitCode = EXIT.OK
   try {
-    if (stdin.isTTY && stdout.isTTY)
-      await chatOnTerminal(client, sessionKey, { input: stdin, output: stdout }, reasoning)
-    else code = await chatInPipe(client, sessionKey, reasoning)
+    if (stdin.isTTY && stdout.isTTY && !json) {
+      const inputs = new InputHistory(resolveHome(process.env, process.cwd()))
+      await chatOnTerminal(client, sessionKey, { input: stdin, output: stdout, inputs }, reasoning)
+    } else {
+      const view = json ? new JsonView(stdout, stderr, sessionKey) : new PlainView(stdout, stderr)
+      code = await chatInPipe(client, sessionKey, view, reasoning)
+    }
   } catch (error) {
     if (lost() === null) throw error
   } finally {
@@ -37,8 +47,12 @@ export async function chat(sessionKey: string, options: ChatOptions): Promise<Ex
   return code
 }
 
-async function chatInPipe(client: GatewayClient, sessionKey: string, reasoning?: boolean): Promise<ExitCode> {
-  const view = new PlainView(process.stdout, process.stderr)
+async function chatInPipe(
+  client: GatewayClient,
+  sessionKey: string,
+  view: PlainView,
+  reasoning?: boolean,
+): Promise<ExitCode> {
   const conversation = new Conversation({ client, sessionKey, view, reasoning })
   try {
     await conversation.begin()
@@ -66,6 +80,6 @@ async function answerInPipe(answer: string, conversation: Conversation, view: Pl
   try {
     await conversation.questions.answer(answer)
   } catch (error) {
-    view.failed(toErrorShape(error))
+    view.failed(toErrorShape(error), null)
   }
 }

@@ -1,4 +1,5 @@
-import { connect, connectError, createCliClient } from './connect.js'
+import { connect, createCliClient } from './connect.js'
+import { connectError } from './connect-error.js'
 import { findTarget, type TargetOptions } from './target.js'
 
 /** `lurkbot gateway events [PATTERN…]`: event frames as JSON lines until it is killed, through restarts of the gateway. */

@@ -4,6 +4,7 @@ import { GatewayError } from '../protocol/errors.js'
 import { type gatewayHealth, gatewayInfo } from '../protocol/methods/gateway.js'
 import { CliError } from './cli-error.js'
 import { connect, createCliClient } from './connect.js'
+import { isRefused, unreachable } from './connect-error.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { formatDuration } from './format.js'
 import { getJson } from './http-get.js'
@@ -21,7 +22,7 @@ export interface StatusOptions extends TargetOptions {
 }
 
 export interface StatusReport {
-  /** `unresponsive`: there is a process, but it does not answer. */
+  /** `unresponsive`: something is there, but it does not answer as a gateway does. */
   readonly status: 'running' | 'unresponsive' | 'stopped'
   readonly url: string
   readonly pid: number | null
@@ -34,7 +35,7 @@ export interface StatusReport {
   readonly stale: { readonly pid: number; readonly startedAt: number } | null
   readonly health: Health | null
   readonly info: Info | null
-  /** Why `info` is missing, though it runs. */
+  /** Why `info` is missing, though it runs or something else is there. */
   readonly infoError: string | null
 }
 
@@ -53,10 +54,10 @@ export async function inspect(target: Target): Promise<StatusReport> {
   let health: Health
   try {
     health = await askHealth(target)
-  } catch {
-    return running === null
-      ? { status: 'stopped', pid: null, ...nothing }
-      : { status: 'unresponsive', pid: running.pid, ...nothing }
+  } catch (error) {
+    if (running === null && isRefused(error)) return { status: 'stopped', pid: null, ...nothing }
+    const infoError = unreachable(error, target).message
+    return { status: 'unresponsive', pid: running?.pid ?? null, ...nothing, infoError }
   }
   const found = { ...nothing, ...(running === null ? OTHER_FOLDER : {}), status: 'running', health } as const
   try {
@@ -105,8 +106,11 @@ export function describe(report: StatusReport, { local, running }: Target): stri
   const { status, url, pid, home, profile, logFile, health, info, infoError } = report
   if (status === 'stopped') return describeStopped(report)
   if (status === 'unresponsive') {
+    if (pid === null) return infoError!
     const advice = nextCommands([['gateway logs', 'may say why']])
-    return [`The gateway (process ${pid}) runs but does not answer at ${url}.`, ...advice].join('\n  ')
+    return [`The gateway (process ${pid}) runs but does not answer at ${url}.`, infoError, ...advice].join(
+      '\n  ',
+    )
   }
   const rows: [string, string][] = [['address', url]]
   if (pid !== null) rows.push(['process', String(pid)])

@@ -11,6 +11,7 @@ const POLL_MS = 50
 export interface StopOptions {
   /** Seconds. */
   readonly timeout: number
+  readonly json?: boolean
 }
 
 /** `lurkbot gateway stop`: asks the gateway of the state folder to stop, and waits until it has. */
@@ -19,7 +20,7 @@ export async function stop(options: StopOptions): Promise<ExitCode> {
   const record = readPidFile(home)
   if (record === null || !isRunning(record)) {
     if (record !== null) removePidFile(home, record)
-    console.log('The gateway is not running.')
+    console.log(options.json ? toJson('not-running', null) : 'The gateway is not running.')
     return EXIT.OK
   }
   signalGateway(record, 'SIGTERM', 'stopped')
@@ -30,8 +31,13 @@ export async function stop(options: StopOptions): Promise<ExitCode> {
   }
   // It removes the file itself, unless it was ended by force.
   removePidFile(home, record)
-  console.log(`The gateway has stopped (process ${record.pid}).`)
+  const { pid } = record
+  console.log(options.json ? toJson('stopped', pid) : `The gateway has stopped (process ${pid}).`)
   return EXIT.OK
+}
+
+function toJson(status: 'stopped' | 'not-running', pid: number | null): string {
+  return JSON.stringify({ status, pid }, null, 2)
 }
 
 function stillRunning({ pid }: PidRecord, timeout: number): CliError {

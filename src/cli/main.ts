@@ -1,7 +1,6 @@
 #!/usr/bin/env node
-import { CommanderError } from 'commander'
 import { EXIT } from './exit-codes.js'
-import { createProgram } from './program.js'
+import { run } from './run.js'
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // The reader has gone, as in `lurkbot gateway events | head -1`.
@@ -9,13 +8,4 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error
 })
 
-try {
-  await createProgram().parseAsync()
-} catch (error) {
-  if (error instanceof CommanderError) {
-    process.exitCode = error.exitCode === 0 ? EXIT.OK : EXIT.USAGE
-  } else {
-    const { report } = await import('./report.js')
-    process.exitCode = report(error)
-  }
-}
+await run(process.argv.slice(2))

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { isProfile, PROFILE_EXPECTED } from '../config/paths.js'
 import { VERSION } from '../version.js'
 import { CliError } from './cli-error.js'
+import { addCompletionCommands } from './commands/completion.js'
 import { addConfigCommands } from './commands/config.js'
 import { addCronCommands } from './commands/cron.js'
 import { addDaemonCommands } from './commands/daemon.js'
@@ -14,15 +15,17 @@ import { EXIT } from './exit-codes.js'
 
 /**
  * Every command of `lurkbot`. A command's own modules are loaded when it runs, so that `lurkbot --help` does not wait for a web
- * server to load.
+ * server to load. `json`: what is wrong with a command line is not printed, for the caller does that.
  */
-export function createProgram(): Command {
+export function createProgram(json = false): Command {
   const program = new Command('lurkbot')
     .description('The control plane between people and AI agents.')
     .version(VERSION)
     .option('--profile <name>', 'one of several gateways: its state folder is ~/.lurkbot-NAME', profile)
     .exitOverride()
+    .showHelpAfterError('  --help   lists what there is')
     .hook('preAction', (command) => useProfile(command.opts<{ profile?: string }>().profile))
+  if (json) program.configureOutput({ outputError: () => {}, writeErr: () => {} })
   addGatewayCommands(program)
   addDaemonCommands(program)
   addCronCommands(program)
@@ -31,6 +34,7 @@ export function createProgram(): Command {
   addSessionsCommands(program)
   addJournalCommands(program)
   addDoctorCommand(program)
+  addCompletionCommands(program)
   return program
 }
 

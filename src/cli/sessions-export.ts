@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { withNames } from './cli-error.js'
 import { connect, createCliClient } from './connect.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { findTarget, type TargetOptions } from './target.js'
@@ -24,6 +25,8 @@ export async function exportSession(sessionKey: string, options: ExportOptions):
       if (page.nextCursor === null) return EXIT.OK
       cursor = page.nextCursor
     }
+  } catch (error) {
+    throw withNames(error, 'gateway call sessions.list')
   } finally {
     client.close()
   }

@@ -2,7 +2,7 @@ import type { GatewayClient } from '../client/types.js'
 import type { Contract, ParamsOf, ResultOf } from '../protocol/contract.js'
 import type { Role, TokenInfo } from '../protocol/identity.js'
 import { tokensList, tokensNew, tokensRevoke, tokensRotate } from '../protocol/methods/tokens.js'
-import { CliError } from './cli-error.js'
+import { CliError, withNames } from './cli-error.js'
 import { connect, createCliClient } from './connect.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { printable } from './format.js'
@@ -63,7 +63,7 @@ export async function listTokens(options: TokenOptions): Promise<ExitCode> {
     } while (cursor !== null)
     return all
   })
-  console.log(options.json ? JSON.stringify({ tokens }, null, 2) : table(tokens))
+  console.log(options.json ? JSON.stringify({ tokens, nextCursor: null }, null, 2) : table(tokens))
   return EXIT.OK
 }
 
@@ -106,6 +106,8 @@ async function withGateway<T>(
   await connect(client, target)
   try {
     return await work(client)
+  } catch (error) {
+    throw withNames(error, 'token list')
   } finally {
     client.close()
   }

@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { argv } from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { cliParts } from './cli-doc.js'
 import { configParts } from './config-doc.js'
 import { renderDeployFiles } from './deploy-files.js'
 import { fillPage, type Parts } from './markdown.js'
@@ -11,6 +12,7 @@ import { protocolParts } from './protocol-doc.js'
 
 /** The pages that have generated parts. */
 export const PAGES: Readonly<Record<string, Parts>> = {
+  'cli.md': cliParts,
   'config.md': configParts,
   'methods.md': methodParts,
   'protocol.md': protocolParts,

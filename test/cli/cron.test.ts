@@ -16,7 +16,7 @@ t.test('jobs are added, looked at, run and removed from the command line', async
     /^job_\S+ {2}daily {2}0 9 \* \* \* \(UTC\) {2}next \S+T09:00:00Z/,
   )
   const args = ['--at', '+1h', '--event', 'x', '--session', 'web:1', '--delete-after-run', '--json']
-  const job = JSON.parse(await ok('add', ...args))
+  const { job } = JSON.parse(await ok('add', ...args))
   t.match(job, { sessionKey: 'web:1', deleteAfterRun: true, payload: { kind: 'systemEvent', text: 'x' } })
   t.match(await ok('run', 'daily'), /^Runs as run_\S+ in cron:job_\S+:main\.\n$/)
   t.match(await ok('runs', 'daily'), /^\S+Z {2}manual {2}(queued|completed)/)

@@ -140,4 +140,10 @@ export const SETTINGS: Readonly<Record<string, (t: Test) => Setting | Promise<Se
       return NOTHING
     },
   }),
+  'docs/troubleshooting.md': (t) => ({
+    prepare: async (gateway) => {
+      await (await client(t, gateway)).call('sessions.create', {}, 'cli:me:main')
+      return NOTHING
+    },
+  }),
 }

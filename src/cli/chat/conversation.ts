@@ -31,10 +31,10 @@ export interface ConversationView {
   /** The connection was lost; of the running answer only the whole will come. */
   interrupted(): void
   /** Null: the agent had nothing to say. */
-  answered(message: Message | null): void
-  failed(error: ErrorShape): void
+  answered(message: Message | null, runId: string): void
+  failed(error: ErrorShape, runId: string): void
   /** `waiting`: it had not begun; another one may be running. */
-  aborted(reason: string, waiting: boolean): void
+  aborted(reason: string, waiting: boolean, runId: string): void
   notice(text: string): void
 }
 
@@ -169,10 +169,12 @@ export class Conversation {
       this.#view.notice(`${error.code}: ${error.message}; next try in ${Math.ceil(retryInMs / 1000)} s`),
     )
     on('agent.completed', ({ payload }) => this.#end(payload.runId, () => this.#showAnswer(payload.runId)))
-    on('agent.failed', ({ payload }) => this.#end(payload.runId, () => this.#view.failed(payload.error)))
+    on('agent.failed', ({ payload }) =>
+      this.#end(payload.runId, () => this.#view.failed(payload.error, payload.runId)),
+    )
     on('agent.aborted', ({ payload: { runId, reason } }) => {
       const waiting = this.#running !== null && this.#running !== runId
-      this.#end(runId, () => this.#view.aborted(reason, waiting))
+      this.#end(runId, () => this.#view.aborted(reason, waiting, runId))
     })
     // What is said to it is shown with the run that handled it.
     on('agent.merged', ({ payload }) => this.#end(payload.runId, () => {}))
@@ -182,7 +184,7 @@ export class Conversation {
           this.#running = null
           this.#following = false
           this.#view.interrupted()
-          this.#view.notice(`${state.error.message}; reconnecting`)
+          this.#view.notice(`${state.error.message.replace(/\.$/, '')}; reconnecting`)
         }
         if (state.status === 'open') {
           this.#view.notice('connected again')
@@ -201,7 +203,7 @@ export class Conversation {
   }
 
   #showAnswer(runId: string): void {
-    this.#view.answered(this.#answers.get(runId) ?? null)
+    this.#view.answered(this.#answers.get(runId) ?? null, runId)
   }
 
   #end(runId: string, show: () => void): void {
@@ -230,12 +232,12 @@ export class Conversation {
       const outcome = await this.#persist(() => this.#client.request(agentWait, { runId }))
       if (!this.#own.has(runId)) return
       this.#end(runId, () => {
-        if (outcome.status === 'completed') this.#view.answered(outcome.message)
-        else if (outcome.status === 'aborted') this.#view.aborted('', false)
-        else this.#view.failed(outcome.error as ErrorShape)
+        if (outcome.status === 'completed') this.#view.answered(outcome.message, runId)
+        else if (outcome.status === 'aborted') this.#view.aborted('', false, runId)
+        else this.#view.failed(outcome.error as ErrorShape, runId)
       })
     } catch (error) {
-      if (this.#own.has(runId)) this.#end(runId, () => this.#view.failed(toErrorShape(error)))
+      if (this.#own.has(runId)) this.#end(runId, () => this.#view.failed(toErrorShape(error), runId))
     }
   }
 

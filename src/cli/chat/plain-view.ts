@@ -40,16 +40,17 @@ export class PlainView implements ConversationView {
     if (how !== null) this.#log.write(`${how}\n`)
   }
 
-  answered(message: Message | null): void {
+  answered(message: Message | null, _runId: string): void {
     if (message !== null) this.#output.write(`${message.content}\n`)
   }
 
-  failed(error: ErrorShape): void {
+  /** Null: no run, but something that was typed. */
+  failed(error: ErrorShape, _runId: string | null): void {
     this.#failures++
     this.#log.write(`${error.code}: ${error.message}\n`)
   }
 
-  aborted(reason: string): void {
+  aborted(reason: string, _waiting: boolean, _runId: string): void {
     this.#failures++
     this.#log.write(`CANCELLED: ${reason || 'the run was aborted'}\n`)
   }

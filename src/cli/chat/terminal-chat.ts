@@ -3,6 +3,7 @@ import type { GatewayClient } from '../../client/node.js'
 import { GatewayError } from '../../protocol/errors.js'
 import type { ChatQuestions } from './chat-questions.js'
 import { Conversation } from './conversation.js'
+import { InputLines } from './input-lines.js'
 import { type Terminal, TerminalView } from './terminal-view.js'
 
 /** Messages that are shown at the start and by `/history`. */
@@ -13,6 +14,7 @@ const HELP = `/history  shows the last messages
 /abort    stops what runs and waits in this session
 /reset    starts the conversation anew
 /reasoning  shows what the agent thinks, or hides it again
+/paste    begins a message of several lines, which /end ends; \\ at the end of a line goes on, too
 /quit     ends the chat; Ctrl-C stops a running answer first
 //text    sends a message that begins with a slash`
 
@@ -27,8 +29,10 @@ export async function chatOnTerminal(
   const conversation = new Conversation({ client, sessionKey, view, reasoning })
   const left = once(view.readline, 'close')
   void client.closed.then(() => view.close())
-  handleLines(view, conversation)
-  handleInterrupts(view, conversation)
+  const lines = new InputLines()
+  handleLines(view, conversation, lines)
+  handleInterrupts(view, conversation, lines)
+  view.readline.on('line', (line) => terminal.inputs?.add(line))
   try {
     await conversation.begin()
     const history = await conversation.history(HISTORY)
@@ -39,10 +43,11 @@ export async function chatOnTerminal(
   } finally {
     view.close()
     conversation.close()
+    await terminal.inputs?.written()
   }
 }
 
-function handleLines(view: TerminalView, conversation: Conversation): void {
+function handleLines(view: TerminalView, conversation: Conversation, lines: InputLines): void {
   const atOnce = new Map<string, () => Promise<void> | void>([
     ['/help', () => view.notice(HELP)],
     ['/abort', async () => view.notice(`stopped: ${await conversation.abort()}`)],
@@ -67,6 +72,7 @@ function handleLines(view: TerminalView, conversation: Conversation): void {
     }
   }
   const send = (line: string) => {
+    if (line.includes('\n')) return () => conversation.send(line)
     const text = line.trim()
     if (text.startsWith('/') && !text.startsWith('//')) {
       return () => view.notice(`${text}: unknown command; /help names them`)
@@ -75,14 +81,19 @@ function handleLines(view: TerminalView, conversation: Conversation): void {
   }
 
   let last: Promise<void> = Promise.resolve()
-  view.readline.on('line', (line) => {
-    view.entered(line)
+  const handle = (line: string) => {
     const text = line.trim()
     const answer = answerIn(text, conversation.questions)
     const urgent = answer === null ? atOnce.get(text) : () => conversation.questions.answer(answer)
     if (urgent) void run(urgent)
     // The rest one after the other, so that messages keep their order.
     else last = last.then(() => run(inOrder.get(text) ?? send(line)))
+  }
+  view.readline.on('line', (line) => {
+    view.entered(line)
+    const whole = lines.take(line)
+    view.continue(lines.open)
+    if (whole !== null) handle(whole)
     view.prompt()
   })
 }
@@ -94,10 +105,16 @@ export function answerIn(line: string, questions: ChatQuestions): string | null 
   return questions.choice(line) === null ? null : line.trim()
 }
 
-/** Ctrl-C stops the running answer; where none is running, or it is being stopped already, it leaves. */
-function handleInterrupts(view: TerminalView, conversation: Conversation): void {
+/** Ctrl-C gives up what is being entered, or else stops the running answer; where there is none, or it is being stopped, it leaves. */
+function handleInterrupts(view: TerminalView, conversation: Conversation, lines: InputLines): void {
   let aborted: string | null = null
   view.readline.on('SIGINT', () => {
+    if (lines.open) {
+      lines.clear()
+      view.continue(false)
+      view.notice('given up')
+      return
+    }
     const runId = conversation.running
     if (runId === null || runId === aborted) {
       view.close()

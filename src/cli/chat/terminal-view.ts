@@ -3,15 +3,20 @@ import { Writable } from 'node:stream'
 import type { ErrorShape } from '../../protocol/errors.js'
 import type { Message } from '../../protocol/events.js'
 import { oneLine, printable } from '../format.js'
+import { type Paint, paintFor } from '../paint.js'
 import type { ConversationView } from './conversation.js'
+import type { InputHistory } from './input-history.js'
 
 export interface Terminal {
   readonly input: NodeJS.ReadableStream
   readonly output: NodeJS.WritableStream & { readonly columns?: number }
+  /** What was typed in chats before this one. */
+  readonly inputs?: InputHistory
 }
 
 const PROMPT = '> '
 const ANSWER_PROMPT = 'answer> '
+const MORE_PROMPT = '… '
 
 /**
  * For people: a prompt, with answers streamed above it. While an answer streams, what is typed is kept and not shown;
@@ -20,6 +25,7 @@ const ANSWER_PROMPT = 'answer> '
 export class TerminalView implements ConversationView {
   readonly readline: Interface
   readonly #output: Terminal['output']
+  readonly #paint: Paint
   #agent = 'agent'
   /** What was streamed of the running answer; null: nothing yet. */
   #streamed: string | null = null
@@ -27,10 +33,13 @@ export class TerminalView implements ConversationView {
   #streaming = false
   /** Lines that were entered while an answer streamed. */
   #unshown: string[] = []
+  #asking = false
+  #continuing = false
   #closed = false
 
-  constructor({ input, output }: Terminal) {
+  constructor({ input, output, inputs }: Terminal) {
     this.#output = output
+    this.#paint = paintFor(output)
     const echo = new Writable({
       write: (chunk, _encoding, done) => {
         if (!this.#streaming) output.write(chunk)
@@ -39,7 +48,15 @@ export class TerminalView implements ConversationView {
     })
     // Readline wraps long lines by it.
     Object.defineProperty(echo, 'columns', { get: () => output.columns })
-    this.readline = createInterface({ input, output: echo, terminal: true, prompt: PROMPT })
+    const history = inputs?.read() ?? []
+    this.readline = createInterface({
+      input,
+      output: echo,
+      terminal: true,
+      prompt: PROMPT,
+      history,
+      historySize: 1_000,
+    })
     this.readline.on('close', () => {
       this.#closed = true
       // The shell's prompt begins on a line of its own.
@@ -51,6 +68,12 @@ export class TerminalView implements ConversationView {
     if (!this.#streaming && !this.#closed) this.readline.prompt(true)
   }
 
+  /** Whether the next line goes on with what was entered. */
+  continue(continuing: boolean): void {
+    this.#continuing = continuing
+    this.#setPrompt()
+  }
+
   /** A line was entered. */
   entered(line: string): void {
     if (this.#streaming) this.#unshown.push(line)
@@ -58,13 +81,13 @@ export class TerminalView implements ConversationView {
 
   message(message: Message): void {
     const name = message.role === 'assistant' ? (message.agent ?? 'agent') : (message.sender ?? message.role)
-    this.#print(`${name}> ${message.content}`)
+    this.#print(message.content, { name })
   }
 
   /** As it was, oldest first; one's own messages look as they do at the prompt. */
   history(messages: readonly Message[]): void {
     for (const message of messages) {
-      if (message.role === 'user') this.#print(`> ${message.content}`)
+      if (message.role === 'user') this.#print(`> ${message.content.replaceAll('\n', `\n${MORE_PROMPT}`)}`)
       else this.message(message)
     }
   }
@@ -78,7 +101,7 @@ export class TerminalView implements ConversationView {
   delta(text: string): void {
     if (!this.#streaming) {
       this.#clearPrompt()
-      this.#output.write(`${printable(this.#agent)}> `)
+      this.#output.write(this.#nameOf(this.#agent))
       this.#streaming = true
     }
     this.#streamed = (this.#streamed ?? '') + text
@@ -86,22 +109,24 @@ export class TerminalView implements ConversationView {
   }
 
   reasoning(line: string): void {
-    this.#print(`~ ${line}`)
+    this.#print(`~ ${line}`, { format: 'dim' })
   }
 
   tool(title: string, failed: boolean): void {
-    this.#print(`· ${oneLine(title)}${failed ? ': failed' : ''}`)
+    this.#print(`· ${oneLine(title)}${failed ? ': failed' : ''}`, { format: failed ? 'red' : 'dim' })
   }
 
   /** The prompt comes back for the answer, and the streamed text goes on below. */
   question(text: string): void {
     this.#pause()
-    this.readline.setPrompt(ANSWER_PROMPT)
-    this.#print(`? ${text.replaceAll('\n', '\n  ')}`)
+    this.#asking = true
+    this.#setPrompt()
+    this.#print(`? ${text.replaceAll('\n', '\n  ')}`, { format: 'yellow' })
   }
 
   questionOver(how: string | null): void {
-    this.readline.setPrompt(PROMPT)
+    this.#asking = false
+    this.#setPrompt()
     if (how !== null) this.notice(how)
     else if (!this.#streaming && !this.#closed) {
       this.#clearPrompt()
@@ -127,13 +152,13 @@ export class TerminalView implements ConversationView {
     } else {
       // Deltas were dropped on the way: the final message is what counts.
       this.#finish(' …')
-      this.#print(`${this.#agent}> ${content}`)
+      this.#print(content, { name: this.#agent })
     }
   }
 
   failed(error: ErrorShape): void {
     this.#finish('')
-    this.notice(`no answer: ${error.code}: ${error.message}`)
+    this.#print(`(no answer: ${error.code}: ${error.message})`, { format: 'red' })
   }
 
   aborted(reason: string, waiting: boolean): void {
@@ -142,7 +167,7 @@ export class TerminalView implements ConversationView {
   }
 
   notice(text: string): void {
-    this.#print(`(${text})`)
+    this.#print(`(${text})`, { format: 'dim' })
   }
 
   /** Closing twice is fine. */
@@ -166,15 +191,25 @@ export class TerminalView implements ConversationView {
     this.prompt()
   }
 
-  #print(text: string): void {
+  #print(text: string, { name, format }: { name?: string; format?: Parameters<Paint>[0] } = {}): void {
     if (this.#closed) return
+    const shown = format === undefined ? printable(text) : this.#paint(format, printable(text))
+    const line = `${name === undefined ? '' : this.#nameOf(name)}${shown}\n`
     if (this.#streaming) {
-      this.#output.write(`\n${printable(text)}\n`)
+      this.#output.write(`\n${line}`)
       return
     }
     this.#clearPrompt()
-    this.#output.write(`${printable(text)}\n`)
+    this.#output.write(line)
     this.prompt()
+  }
+
+  #nameOf(name: string): string {
+    return `${this.#paint(['bold', 'cyan'], `${printable(name)}>`)} `
+  }
+
+  #setPrompt(): void {
+    this.readline.setPrompt(this.#continuing ? MORE_PROMPT : this.#asking ? ANSWER_PROMPT : PROMPT)
   }
 
   /** The prompt may take several rows, with the cursor in any of them. */

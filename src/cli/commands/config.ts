@@ -25,5 +25,6 @@ export function addConfigCommands(program: Command): void {
   config
     .command('schema')
     .description('print the JSON Schema of the configuration file')
+    .option('--json', 'errors as JSON, too')
     .action(finish(async () => (await import('../config.js')).schema()))
 }

@@ -33,6 +33,7 @@ export function addGatewayCommands(program: Command): void {
     .command('stop')
     .description('stop the running gateway and wait until it has ended')
     .option('--timeout <seconds>', 'how long to wait', seconds, 60)
+    .option('--json', 'as JSON')
     .action(finish(async (options: StopOptions) => (await import('../gateway-stop.js')).stop(options)))
 
   gateway
@@ -63,6 +64,7 @@ export function addGatewayCommands(program: Command): void {
     .argument('[params]', 'the parameters, a JSON object')
     .option('--session <key>', 'session key')
     .option('--timeout <seconds>', 'how long to wait for the answer', seconds, 60)
+    .option('--json', 'errors as JSON, too')
     .action(
       finish(async (method: string, params: string | undefined, options: CallOptions) =>
         (await import('../gateway-call.js')).call(method, params, options),
@@ -73,6 +75,7 @@ export function addGatewayCommands(program: Command): void {
     .description('hold a conversation; in a pipe, send each line and print the answers')
     .argument('[session]', 'session key', `cli:${userName()}:main`)
     .option('--reasoning', 'show what the agent thinks')
+    .option('--json', 'as in a pipe, with a line of JSON for each answer')
     .action(
       finish(async (session: string, options: ChatOptions) =>
         (await import('../gateway-chat.js')).chat(session, options),
@@ -82,6 +85,7 @@ export function addGatewayCommands(program: Command): void {
   talking(gateway, 'events')
     .description('print events as JSON lines')
     .argument('[patterns...]', 'event names or patterns such as agent.*')
+    .option('--json', 'errors as JSON, too')
     .action(
       finish(async (patterns: string[], options: TargetOptions) =>
         (await import('../gateway-events.js')).events(patterns, options),

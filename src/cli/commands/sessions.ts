@@ -10,6 +10,7 @@ export function addSessionsCommands(program: Command): void {
     .description('print a session and its messages as JSON lines')
     .argument('<key>', 'session key')
     .option('--timeout <seconds>', 'how long to wait for each answer', seconds, 60)
+    .option('--json', 'errors as JSON, too')
     .action(
       finish(async (key: string, options: ExportOptions) =>
         (await import('../sessions-export.js')).exportSession(key, options),

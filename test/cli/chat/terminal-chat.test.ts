@@ -1,5 +1,6 @@
 import { PassThrough } from 'node:stream'
 import t, { type Test } from 'tap'
+import { InputHistory } from '../../../src/cli/chat/input-history.js'
 import { chatOnTerminal } from '../../../src/cli/chat/terminal-chat.js'
 import { type ChatGateway, chatGateway, message, SESSION, screen } from './chat-gateway.js'
 
@@ -10,11 +11,15 @@ interface Chat extends ChatGateway {
   text(): string
 }
 
-async function chat(t: Test, history: Parameters<typeof chatGateway>[1] = []): Promise<Chat> {
+async function chat(
+  t: Test,
+  history: Parameters<typeof chatGateway>[1] = [],
+  inputs?: InputHistory,
+): Promise<Chat> {
   const gateway = await chatGateway(t, history)
   const input = new PassThrough()
   const { stream, text, shows } = screen()
-  const ended = chatOnTerminal(gateway.client, SESSION, { input, output: stream })
+  const ended = chatOnTerminal(gateway.client, SESSION, { input, output: stream, inputs })
   await shows('/help names the commands')
   return { ...gateway, ended, text, shows, type: (keys) => input.write(keys) }
 }
@@ -308,4 +313,37 @@ t.test('calls of tools are a line each, and reasoning is hidden until it is aske
   c.event('agent.delta', { runId: 'r1', text: 'Here.' })
   await c.shows('~ then another.\n')
   t.notMatch(c.text(), /Secretly/)
+})
+
+t.test(
+  'a backslash at its end goes on with the next line; /paste takes any lines as one message',
+  async (t) => {
+    const c = await chat(t, [message({ role: 'user', content: 'two\nlines' })])
+    await c.shows('> two\n… lines\n')
+    c.type('one\\\rtwo\r')
+    await c.shows('… two')
+    const sent = await c.asked.next()
+    t.match(sent.params, { content: 'one\ntwo' })
+    c.answer(sent, accepted('r1'))
+    c.type('/paste\r/abort\r\r  x\\\r/end\r')
+    const pasted = await c.asked.next()
+    t.match(pasted, { method: 'sessions.send', params: { content: '/abort\n\n  x\\' } })
+    c.answer(pasted, accepted('r2'))
+    c.type('half\\\r\u0003')
+    await c.shows('(given up)')
+    c.type('whole\r')
+    t.match((await c.asked.next()).params, { content: 'whole' })
+  },
+)
+
+t.test('the arrow keys bring back what was typed in an earlier chat', async (t) => {
+  const home = t.testdir()
+  const first = await chat(t, [], new InputHistory(home))
+  first.type('remember me\r')
+  first.answer(await first.asked.next(), accepted('r1'))
+  first.type('/quit\r')
+  await first.ended
+  const second = await chat(t, [], new InputHistory(home))
+  second.type('\u001b[A\u001b[A\r')
+  t.match((await second.asked.next()).params, { content: 'remember me' })
 })
