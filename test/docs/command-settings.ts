@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import { freePort } from '../helpers/free-port.js'
 import type { GatewayProcess } from '../helpers/gateway-process.js'
 import { TestDevice } from '../helpers/identities.js'
 import { TestSocket } from '../helpers/socket.js'
@@ -11,6 +12,8 @@ export interface Setting {
   readonly files?: Readonly<Record<string, string>>
   /** What has happened in the gateway; gives what stands for something of the reader's, with what it is here. */
   readonly prepare?: (gateway: GatewayProcess) => Promise<Iterable<readonly [string, string]>>
+  /** A script that ends what the page leaves running. */
+  readonly finish?: string
 }
 
 /** A page's scripts, or parts of them, with the reason. */
@@ -45,8 +48,11 @@ export const RUN_ELSEWHERE: Scripts = {
     'lurkbot gateway restart': STORY,
     '/etc/ssl/lurkbot': STORY,
     '/etc/nginx/conf.d': STORY,
-    '--url https://gateway.example\n': STORY,
-    '--url https://gateway.example/gateway': 'test/deploy/proxy-suite.ts',
+    'gateway.ping --url': `${STORY}; under a path test/deploy/proxy-suite.ts`,
+  },
+  'docs/cli.md': {
+    'gateway logs -f': 'test/cli/gateway-logs.test.ts',
+    'daemon install': 'test/cli/daemon/systemd-service.test.ts',
   },
   'docs/operations.md': { 'deploy/prometheus': STORY },
   'docs/channels/mqtt.md': { mosquitto_rr: 'test/connectors/mqtt/mqtt.test.ts' },
@@ -113,7 +119,11 @@ export const SETTINGS: Readonly<Record<string, (t: Test) => Setting | Promise<Se
   },
   'docs/cli.md': async (t) => {
     const { yaml } = await telegram(t)
-    return { files: { ...ASKS, 'config.yaml': yaml + ASKING } }
+    return {
+      files: { ...ASKS, 'config.yaml': yaml + ASKING },
+      prepare: async () => [['18790', String(await freePort())]],
+      finish: 'lurkbot --profile work gateway stop',
+    }
   },
   'docs/cron.md': async (t) => ({ files: { 'config.yaml': (await telegram(t)).yaml } }),
   'docs/operations.md': (t) => ({

@@ -23,16 +23,19 @@ for (const [page, blocks] of read) {
   t.test(`the commands of ${page} work as written`, async (t) => {
     const { home: folder, remove } = temporaryHome()
     t.teardown(remove)
-    const { files = {}, prepare } = (await SETTINGS[page]?.(t)) ?? {}
+    const { files = {}, prepare, finish } = (await SETTINGS[page]?.(t)) ?? {}
     const home = join(folder, '.lurkbot')
     cpSync(join(docsFolder(), '../deploy'), join(folder, 'deploy'), { recursive: true })
-    mkdirSync(home)
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(home, name), text)
+    mkdirSync(home, { mode: 0o700 })
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(home, name), text, { mode: 0o600 })
     const gateway = await startGateway({ home })
     t.teardown(() => gateway.kill9())
     // As a reader has it: the state folder is found by its default.
     const { LURKBOT_HOME: _, ...inherited } = gatewayEnv(home)
     const env = { ...inherited, HOME: folder, PATH: programs(folder), TOKEN: 'unused' }
+    t.teardown(async () => {
+      if (finish !== undefined) await run(finish, env, folder)
+    })
     const known = new Map([['http://127.0.0.1:18789', gateway.url], ...((await prepare?.(gateway)) ?? [])])
     let printed = ''
     for (const { line, script } of here) {
