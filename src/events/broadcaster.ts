@@ -30,6 +30,18 @@ export function maySee(principal: Principal, event: string, sessionKey: string |
   return scope === null || principal.sessions === null
 }
 
+const rights = new WeakMap<Principal, string>()
+
+/** The same for all who may see the same. */
+function rightsOf(principal: Principal): string {
+  let text = rights.get(principal)
+  if (text === undefined) {
+    text = JSON.stringify([[...principal.scopes].sort(), principal.sessions])
+    rights.set(principal, text)
+  }
+  return text
+}
+
 /** Subscribers with the same rights and the same patterns: one decision serves all of them. */
 class Group {
   readonly members = new Set<Subscriber>()
@@ -170,7 +182,7 @@ export class Broadcaster {
   #join(subscriber: Subscriber, patterns: readonly string[]): Group {
     const unique = patterns.includes('*') ? ['*'] : [...new Set(patterns)].sort()
     const { principal } = subscriber
-    const id = JSON.stringify([[...principal.scopes].sort(), principal.sessions, unique])
+    const id = rightsOf(principal) + JSON.stringify(unique)
     let group = this.#groups.get(id)
     if (group === undefined) {
       group = new Group(id, principal, unique)

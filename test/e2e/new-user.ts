@@ -166,7 +166,6 @@ class Load {
     } catch (error) {
       if (error instanceof GatewayError && error.retryable) return false
       throw error
-      throw error
     }
   }
 }
