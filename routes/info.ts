@@ -22,15 +22,12 @@ export default async function infoRoutes(
 ): Promise<void> {
   const { basePath } = config
 
-  const publish = (path: string, make: (asked: Asked) => Promise<object>) => {
-    let kept: (Asked & { readonly document: Promise<Document> }) | undefined
-    app.get(path, { onRequest: [app.auth.require('read')] }, async (request, reply) => {
-      const { protocol, host } = request
-      // The last one only: who asks chooses the host.
-      if (kept?.protocol !== protocol || kept.host !== host) {
-        kept = { protocol, host, document: make({ protocol, host }).then(encode) }
-      }
-      return answer(await kept.document, request, reply)
+  const onRequest = [app.auth.require('read')]
+  const publish = (path: string, make: () => Promise<object>) => {
+    let document: Document | undefined
+    app.get(path, { onRequest }, async (request, reply) => {
+      document ??= encode(await make())
+      return answer(document, request, reply)
     })
   }
 
@@ -41,10 +38,17 @@ export default async function infoRoutes(
     return openApi({ version, basePath, metricsAuth: config.metrics.auth })
   })
 
-  publish('/asyncapi.json', async ({ protocol, host }) => {
-    const { asyncApi } = await import('../src/published/asyncapi.js')
-    const contracts = app.methods.names.map((name) => app.methods.get(name).contract)
-    return asyncApi({ version, basePath, host, tls: protocol === 'https', contracts })
+  // Of the address that was asked for last: who asks chooses it.
+  let kept: (Asked & { readonly document: Document }) | undefined
+  app.get('/asyncapi.json', { onRequest }, async (request, reply) => {
+    const { protocol, host } = request
+    if (kept?.protocol !== protocol || kept.host !== host) {
+      const { asyncApi } = await import('../src/published/asyncapi.js')
+      const contracts = app.methods.names.map((name) => app.methods.get(name).contract)
+      const tls = protocol === 'https'
+      kept = { protocol, host, document: encode(asyncApi({ version, basePath, host, tls, contracts })) }
+    }
+    return answer(kept.document, request, reply)
   })
 }
 

@@ -19,7 +19,7 @@ const NAMED: Readonly<Record<string, readonly string[]>> = {
 
 /** What an entry of `trustProxy` stands for: an address, a CIDR range or a name; null: none of these. */
 export function parseProxies(text: string): readonly Range[] | null {
-  const ranges = (NAMED[text] ?? [text]).map(parseRange)
+  const ranges = (Object.hasOwn(NAMED, text) ? NAMED[text]! : [text]).map(parseRange)
   return ranges.every((range) => range !== null) ? ranges : null
 }
 

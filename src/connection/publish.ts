@@ -11,9 +11,12 @@ const validate = compileValidator(InboundEventFrame, 'event')
 
 /** An inbound `event` frame: only a refusal is answered, with a response of the frame's id (spec §1). */
 export function publishFrame(connection: Connection, frame: Record<string, unknown>, intake: Intake): void {
-  const { traceparent, tracestate, ...rest } = camelCased(frame, 0)
-  const event = rest as unknown as InboundEventFrame
-  const trace = readTrace(traceparent, tracestate)
+  const read = camelCased(frame, 0)
+  const trace = readTrace(read.traceparent, read.tracestate)
+  // Whatever they are, they are no reason to refuse the event (W3C Trace Context §3.2).
+  if (read.traceparent !== undefined) delete read.traceparent
+  if (read.tracestate !== undefined) delete read.tracestate
+  const event = read as unknown as InboundEventFrame
   try {
     validate(event)
   } catch (error) {

@@ -1,8 +1,8 @@
 import type { Principal } from '../auth/principal.js'
 import type { SharedFrame } from '../connection/outbox.js'
-import { EVENTS, type EventContract } from '../protocol/events.js'
 import { compilePatterns } from '../protocol/pattern.js'
 import { encodeEvent, type OutgoingEvent } from './event-frame.js'
+import { type Group, Groups, maySee } from './groups.js'
 
 /** Whoever receives events: a connection, or a listener in the process. */
 export interface Subscriber {
@@ -17,51 +17,6 @@ export interface Selection {
 }
 
 export const EVERYTHING: Selection = { patterns: ['*'], sessionKeys: null }
-
-const contracts = new Map<string, EventContract>(Object.values(EVENTS).map((event) => [event.name, event]))
-
-/** Whether `principal` may see an event, by its scope and its session-key patterns (spec §5). */
-export function maySee(principal: Principal, event: string, sessionKey: string | null): boolean {
-  const contract = contracts.get(event)
-  const scope = contract === undefined ? 'read' : contract.scope
-  if (scope !== null && !principal.scopes.has(scope)) return false
-  if (sessionKey !== null) return principal.allowsSession(sessionKey)
-  // What concerns the whole gateway and needs a scope is not for someone confined to some sessions.
-  return scope === null || principal.sessions === null
-}
-
-const rights = new WeakMap<Principal, string>()
-
-/** The same for all who may see the same. */
-function rightsOf(principal: Principal): string {
-  let text = rights.get(principal)
-  if (text === undefined) {
-    text = JSON.stringify([[...principal.scopes].sort(), principal.sessions])
-    rights.set(principal, text)
-  }
-  return text
-}
-
-/** Subscribers with the same rights and the same patterns: one decision serves all of them. */
-class Group {
-  readonly members = new Set<Subscriber>()
-  readonly #matches: (event: string) => boolean
-
-  constructor(
-    readonly id: string,
-    readonly principal: Principal,
-    patterns: readonly string[],
-  ) {
-    this.#matches = compilePatterns(patterns)
-  }
-
-  /** By name and scope; the session is looked at for each event. */
-  wants(event: string): boolean {
-    const contract = contracts.get(event)
-    const scope = contract === undefined ? 'read' : contract.scope
-    return (scope === null || this.principal.scopes.has(scope)) && this.#matches(event)
-  }
-}
 
 /** Whether one of the selections wants an event; rights are `maySee`'s. For replays. */
 export function compileSelections(
@@ -93,8 +48,7 @@ export class Broadcaster {
   /** Counters that only grow. */
   readonly stats = { events: 0, deliveries: 0 }
   readonly #entries = new Map<Subscriber, Entry>()
-  readonly #groups = new Map<string, Group>()
-  readonly #groupsByEvent = new Map<string, Group[]>()
+  readonly #groups = new Groups()
   readonly #byKey = new Map<string, Set<Subscriber>>()
 
   /** Sets what a subscriber receives, replacing what it received before. No selections: nothing. */
@@ -124,7 +78,7 @@ export class Broadcaster {
     const entry = this.#entries.get(subscriber)
     if (entry === undefined) return
     this.#entries.delete(subscriber)
-    if (entry.group !== null) this.#leave(subscriber, entry.group)
+    if (entry.group !== null) this.#groups.leave(subscriber, entry.group)
     for (const key of entry.keyed?.keys() ?? []) {
       const subscribers = this.#byKey.get(key)
       subscribers?.delete(subscriber)
@@ -141,8 +95,7 @@ export class Broadcaster {
     this.stats.events++
     let frame: SharedFrame | null = null
     const { sessionKey } = event
-    for (const group of this.#groupsFor(event.event)) {
-      if (!maySee(group.principal, event.event, sessionKey)) continue
+    for (const group of this.#groups.of(event.event, sessionKey)) {
       frame ??= encodeEvent(event, droppable)
       for (const member of group.members) member.sendEvent(frame)
       this.stats.deliveries += group.members.size
@@ -159,45 +112,14 @@ export class Broadcaster {
     }
   }
 
-  /** The groups that want an event of this name; remembered until groups come or go. */
-  #groupsFor(event: string): Group[] {
-    let groups = this.#groupsByEvent.get(event)
-    if (groups === undefined) {
-      groups = [...this.#groups.values()].filter((group) => group.wants(event))
-      this.#groupsByEvent.set(event, groups)
-    }
-    return groups
-  }
-
   #activate(subscriber: Subscriber, entry: Entry): void {
     const patterns = entry.selections
       .filter((selection) => selection.sessionKeys === null)
       .flatMap((selection) => selection.patterns)
-    if (patterns.length > 0) entry.group = this.#join(subscriber, patterns)
+    if (patterns.length > 0) entry.group = this.#groups.join(subscriber, patterns)
     for (const selection of entry.selections) {
       for (const key of selection.sessionKeys ?? []) this.#addKey(subscriber, entry, key, selection.patterns)
     }
-  }
-
-  #join(subscriber: Subscriber, patterns: readonly string[]): Group {
-    const unique = patterns.includes('*') ? ['*'] : [...new Set(patterns)].sort()
-    const { principal } = subscriber
-    const id = rightsOf(principal) + JSON.stringify(unique)
-    let group = this.#groups.get(id)
-    if (group === undefined) {
-      group = new Group(id, principal, unique)
-      this.#groups.set(id, group)
-      this.#groupsByEvent.clear()
-    }
-    group.members.add(subscriber)
-    return group
-  }
-
-  #leave(subscriber: Subscriber, group: Group): void {
-    group.members.delete(subscriber)
-    if (group.members.size > 0) return
-    this.#groups.delete(group.id)
-    this.#groupsByEvent.clear()
   }
 
   #addKey(subscriber: Subscriber, entry: Entry, key: string, patterns: readonly string[]): void {

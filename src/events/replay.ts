@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Connection } from '../connection/connection.js'
 import type { Journal } from '../journal/journal.js'
-import { compileSelections, maySee, type Selection } from './broadcaster.js'
+import { compileSelections, type Selection } from './broadcaster.js'
 import { eventText } from './event-frame.js'
+import { maySee } from './groups.js'
 
 const PAGE = 256
 const FLUSH_BYTES = 65_536

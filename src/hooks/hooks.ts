@@ -153,6 +153,7 @@ export class Hooks {
 
   #remove(hook: RegisteredHook): void {
     if (!this.#all.delete(hook)) return
+    hook.forget()
     count(this.#past, hook)
     for (const [name, hooks] of this.#byName) {
       const kept = hooks.filter((one) => one !== hook)

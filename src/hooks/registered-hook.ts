@@ -109,15 +109,19 @@ export class RegisteredHook {
     })
   }
 
+  /** What waits for it is dropped. */
+  forget(): void {
+    const dropped = this.#queue.length
+    if (dropped === 0) return
+    this.#queue.length = 0
+    this.dropped += dropped
+    const { name: hook, source } = this.definition
+    this.log.warn({ hook, source, dropped }, 'a hook was too slow to be told of the last events')
+  }
+
   /** Whatever is still under way is not waited for, and what waits behind it is dropped. */
   abort(): void {
-    const dropped = this.#queue.length
-    if (dropped > 0) {
-      this.#queue.length = 0
-      this.dropped += dropped
-      const { name: hook, source } = this.definition
-      this.log.warn({ hook, source, dropped }, 'a hook was too slow to be told of the last events')
-    }
+    this.forget()
     for (const control of this.#active) control.abort()
   }
 

@@ -107,6 +107,7 @@ t.test('a proxy is an address, a range or a name of ranges', async (t) => {
     '10.0.0.0/255.0.0.0',
     '127.0.0.1:80',
     '1.2.3',
+    'constructor',
   ]) {
     const message = /expected an address, a range such as/
     const problems = await problemsOf(t, yaml(`trustProxy: [127.0.0.1, "${proxy}"]`))

@@ -465,3 +465,24 @@ t.test(
     t.equal(app.hooks.totals().get('plugin')?.dropped, 2)
   },
 )
+
+t.test('a hook that is taken away is told of nothing more, and what waited is counted', async (t) => {
+  const held: (() => void)[] = []
+  const { app } = await startScripted(t, { hooks: { concurrency: 1 } })
+  const remove = app.hooks.add({
+    name: 'slow',
+    kind: 'rule',
+    source: 'test',
+    description: null,
+    events: ['session:created'],
+    priority: 0,
+    enabled: true,
+    run: () => new Promise<void>((resolve) => held.push(resolve)),
+  })
+  for (const key of ['hooks:away:1', 'hooks:away:2', 'hooks:away:3']) await app.sessions.create(key, {})
+  remove()
+  for (const release of held) release()
+  await new Promise(setImmediate)
+  t.equal(held.length, 1)
+  t.match(app.hooks.totals().get('rule'), { called: 1, dropped: 2 })
+})
