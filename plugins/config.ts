@@ -1,8 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify'
 import fp from 'fastify-plugin'
 import { ConfigControl, type ConfigControlOptions } from '../src/config/control.js'
-import { formatProblem } from '../src/config/problems.js'
-import { EVENTS } from '../src/protocol/index.js'
+import { ConfigError, formatProblem } from '../src/config/problems.js'
+import { EVENTS, toErrorShape } from '../src/protocol/index.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -34,6 +34,11 @@ export default fp<ConfigPluginOptions>(
           payload: JSON.stringify(payload),
           seq: 0,
         }),
+      onReloaded: ({ source }, paths, error) => {
+        // Whoever asks by a method is recorded with that; a comment in the file is no change.
+        const isNone = source === 'file' && error === null && paths.length === 0
+        if (source !== 'rpc' && !isNone) app.audit.configReloaded(source, paths, outcomeOf(error))
+      },
     })
     app.decorate('configControl', control)
     live.onChanged(['log.level'], () => {
@@ -65,5 +70,15 @@ export default fp<ConfigPluginOptions>(
     // A gateway that never listened has no `preClose`.
     app.addHook('onClose', close)
   },
-  { name: 'config', dependencies: ['closing', 'metrics', 'events', 'lifecycle', 'health'], fastify: '5.x' },
+  {
+    name: 'config',
+    dependencies: ['closing', 'metrics', 'events', 'identities', 'lifecycle', 'health'],
+    fastify: '5.x',
+  },
 )
+
+/** As a method would answer it. */
+function outcomeOf(error: unknown): string {
+  if (error === null) return 'OK'
+  return error instanceof ConfigError ? 'INVALID_REQUEST' : toErrorShape(error).code
+}

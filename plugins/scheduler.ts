@@ -16,7 +16,7 @@ export default fp<{ config: Config }>(
     const { journal, intake, outcomes, lanes, lifecycle, agents, deliverer, log } = app
     const { instruments } = app.metrics
     const scheduler = new Scheduler({
-      ...config.cron,
+      limits: config.cron,
       journal,
       log,
       accept: (incoming, principal) => intake.accept(incoming, principal),

@@ -80,6 +80,11 @@ export default fp<WebsocketPluginOptions>(
       const { max, windowMs } = config.rateLimit.frames
       for (const connection of connections) connection.limitFrames(max, windowMs)
     })
+    live.onChanged(['connection.maxInFlight'], () => handshake.renewPolicy())
+    live.onChanged(['auth.limits'], () => {
+      app.usages.renewLimits()
+      for (const connection of connections) connection.joinUsage()
+    })
     app.overload.onSample(() => {
       if (app.overload.memory.over !== null) connections.shedSlowReaders()
     })

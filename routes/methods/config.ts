@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
+import { pathsOf } from '../../src/auth/audit.js'
 import { requireUnconfined } from '../../src/auth/rights.js'
-import type { Origin } from '../../src/config/control.js'
+import type { ChangeResult, Origin } from '../../src/config/control.js'
 import { ConfigError } from '../../src/config/problems.js'
 import { ConfigSchema } from '../../src/config/schema.js'
 import type { RequestContext } from '../../src/methods/registry.js'
@@ -25,15 +26,15 @@ export default async function configMethods(app: FastifyInstance): Promise<void>
   app.method(configSchema, () => ({ schema: ConfigSchema }))
 
   app.method(configSet, ({ path, value, baseHash }, context) =>
-    explained(() => control.set(path, value, baseHash, originOf(context), context.signal)),
+    explained(context, () => control.set(path, value, baseHash, originOf(context), context.signal)),
   )
 
   app.method(configPatch, ({ patch, baseHash }, context) =>
-    explained(() => control.patch(patch, baseHash, originOf(context), context.signal)),
+    explained(context, () => control.patch(patch, baseHash, originOf(context), context.signal)),
   )
 
   app.method(configReload, (_params, context) =>
-    explained(() => control.reload(originOf(context), context.signal)),
+    explained(context, () => control.reload(originOf(context), context.signal)),
   )
 }
 
@@ -42,10 +43,16 @@ function originOf({ principal }: RequestContext): Origin {
   return { source: 'rpc', by: principal.name }
 }
 
-/** Problems of a configuration are the client's to mend: all of them, with where each comes from. */
-async function explained<T>(change: () => Promise<T>): Promise<T> {
+/** For the audit log: what has changed. Problems are the client's to mend: all of them, with where each comes from. */
+async function explained(
+  context: RequestContext,
+  change: () => Promise<ChangeResult>,
+): Promise<ChangeResult> {
   try {
-    return await change()
+    const result = await change()
+    const paths = pathsOf([...result.applied, ...result.restartRequired])
+    context.target = { ...context.target, paths }
+    return result
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     const { problems, message } = error

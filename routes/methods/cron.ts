@@ -7,9 +7,11 @@ export default async function cronMethods(app: FastifyInstance): Promise<void> {
 
   app.method(cronList, (params, { principal, sessionKey }) => scheduler.list(principal, sessionKey, params))
 
-  app.method(cronAdd, async (params, { principal, sessionKey }) => ({
-    job: await scheduler.add(principal, sessionKey, params),
-  }))
+  app.method(cronAdd, async (params, context) => {
+    const job = await scheduler.add(context.principal, context.sessionKey, params)
+    context.target = { ...context.target, jobId: job.jobId }
+    return { job }
+  })
 
   app.method(cronUpdate, async (params, { principal }) => ({
     job: await scheduler.update(principal, params),

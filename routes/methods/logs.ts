@@ -16,11 +16,15 @@ export default async function logMethods(
 ): Promise<void> {
   const followers = new Map<Connection, LogFollower>()
   // Secrets that come with a change are to be taken out as well.
-  let read = lineReader(live.config, process.env)
-  live.onChanged([''], () => {
-    read = lineReader(live.config, process.env)
-    if (logs.redactor !== null) logs.redactor = createLogRedactor(live.config, process.env)
-  })
+  let read: ReturnType<typeof lineReader>
+  const learnSecrets = () => {
+    const { ownToken } = app.auth.identities
+    const others = ownToken === null ? [] : [ownToken]
+    read = lineReader(live.config, process.env, others)
+    if (logs.redactor !== null) logs.redactor = createLogRedactor(live.config, process.env, others)
+  }
+  learnSecrets()
+  live.onChanged([''], learnSecrets)
   app.metrics.instruments.counted(
     'gateway_log_lines_lost_total',
     'Lines that the log file left out, as it could not be written or not fast enough.',

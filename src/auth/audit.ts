@@ -3,7 +3,7 @@ import type { DocumentRecord, Documents } from '../journal/documents.js'
 import { newAuditId } from '../journal/ids.js'
 import type { Log } from '../log.js'
 import type { RequestContext } from '../methods/registry.js'
-import { type AuditEntry, type JsonObject, toErrorShape } from '../protocol/index.js'
+import { type AuditEntry, type Contract, type JsonObject, toErrorShape } from '../protocol/index.js'
 import { decodePosition, encodePosition } from './position.js'
 
 const KIND = 'audit'
@@ -86,7 +86,7 @@ export class Audit {
     this.#refused = new RateBucket(options.maxRefusedPerMinute, MINUTE_MS)
   }
 
-  /** Calls an administrator's method and records how it ended, whether or not anybody still waits for that. */
+  /** Calls a method that is audited and records how it ended, whether or not anybody still waits for that. */
   watch(context: RequestContext, params: unknown, call: () => unknown): unknown {
     context.target = targetOf(params)
     let result: unknown
@@ -109,7 +109,14 @@ export class Audit {
 
   /** Somebody could not be made out. `method`: `hello` or `http`. */
   refusedLogin(address: string, method: 'hello' | 'http', outcome: string, connId: string | null): void {
-    this.#record({ principal: null, address, connId, method, sessionKey: null, target: {}, outcome })
+    this.#record({ principal: null, address, connId, method, sessionKey: null, target: {}, outcome }, true)
+  }
+
+  /** The configuration was read anew though no method asked for it: its file has changed, or a signal came. */
+  configReloaded(by: 'file' | 'signal', paths: readonly string[], outcome: string): void {
+    const target = { paths: pathsOf(paths) }
+    const entry = { address: by, connId: null, method: 'config.reload', sessionKey: null, target, outcome }
+    this.#record({ principal: null, ...entry }, false)
   }
 
   /** @throws `INVALID_REQUEST` for a cursor that is none of ours. */
@@ -144,21 +151,22 @@ export class Audit {
 
   #ended(context: RequestContext, error: unknown): void {
     const { principal, connection, method, sessionKey, target } = context
-    this.#record({
+    const outcome = error === null ? 'OK' : toErrorShape(error).code
+    const entry = {
       principal: principal.name,
       address: connection.address,
       connId: connection.id,
       method,
       sessionKey,
       target: target ?? {},
-      outcome: error === null ? 'OK' : toErrorShape(error).code,
-    })
+      outcome,
+    }
+    this.#record(entry, outcome === 'FORBIDDEN')
   }
 
-  #record(entry: Omit<AuditEntry, 'auditId' | 'at'>): void {
+  #record(entry: Omit<AuditEntry, 'auditId' | 'at'>, isRefusal: boolean): void {
     const { maxPending, retentionMs, log } = this.#options
     const at = this.#now()
-    const isRefusal = entry.outcome === 'FORBIDDEN' || entry.principal === null
     // Whoever may do nothing must not be able to fill the disk.
     const isLeftOut =
       (isRefusal && this.#refused.take(performance.now()) > 0) || this.#queue.length >= maxPending
@@ -190,6 +198,16 @@ export class Audit {
     }
     this.#writing = null
   }
+}
+
+/** Whether calls of a method are recorded. */
+export function isAudited({ scope, audited }: Pick<Contract, 'scope' | 'audited'>): boolean {
+  return scope === 'admin' || audited === true
+}
+
+/** Settings that changed, for `target.paths`. */
+export function pathsOf(paths: readonly string[]): string[] {
+  return paths.slice(0, MAX_ITEMS).map((path) => path.slice(0, MAX_TEXT))
 }
 
 function targetOf(params: unknown): JsonObject {

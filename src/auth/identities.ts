@@ -34,6 +34,7 @@ export class Identities {
   readonly #listeners: OnEnded[] = []
   #enabled = false
   #configured = new TokenStore([])
+  #ownToken: string | null = null
 
   private constructor(options: IdentitiesOptions) {
     this.#options = options
@@ -49,6 +50,11 @@ export class Identities {
   /** Off: everyone is the anonymous principal. */
   get enabled(): boolean {
     return this.#enabled
+  }
+
+  /** The token that the gateway has made for itself, where it needs one. */
+  get ownToken(): string | null {
+    return this.#ownToken
   }
 
   get configured(): TokenStore {
@@ -82,6 +88,7 @@ export class Identities {
       const before = this.#configured
       const wasEnabled = this.#enabled
       this.#configured = new TokenStore(tokens, own, before)
+      this.#ownToken = own ?? null
       this.#enabled = enabled
       const change = before.endedBy(this.#configured)
       this.end(change.revoked, 'revoked')

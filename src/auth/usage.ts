@@ -22,6 +22,8 @@ export class PrincipalUsage {
 
   constructor(
     readonly name: string,
+    /** What its credentials say; the rest is as for everyone. */
+    public own: PrincipalLimits,
     limits: Required<PrincipalLimits>,
     private readonly refused: LimitRefusals,
   ) {
@@ -69,6 +71,7 @@ export class Usages {
   /** Those without a connection, in the order in which they lost the last one. */
   readonly #idle = new Set<string>()
 
+  /** `defaults`: read at each use. */
   constructor(defaults: Required<PrincipalLimits>) {
     this.#defaults = defaults
   }
@@ -78,18 +81,21 @@ export class Usages {
    * @throws `RATE_LIMITED` when it has as many as it may.
    */
   enter(principal: Principal): PrincipalUsage | null {
-    const limits = { ...this.#defaults, ...principal.limits }
-    if (principal === ANONYMOUS || Object.values(limits).every((limit) => limit === 0)) return null
-    const { name } = principal
-    let usage = this.#byName.get(name)
-    if (usage === undefined) {
-      usage = new PrincipalUsage(name, limits, this.refused)
-      this.#byName.set(name, usage)
-    } else usage.limits = limits
+    const usage = this.#usageOf(principal)
+    if (usage === null) return null
     usage.requireRoomForConnection()
-    usage.connections++
-    this.#idle.delete(name)
-    return usage
+    return this.#count(usage)
+  }
+
+  /** The same for a connection that is there already: it stays. */
+  join(principal: Principal): PrincipalUsage | null {
+    const usage = this.#usageOf(principal)
+    return usage === null ? null : this.#count(usage)
+  }
+
+  /** The defaults are others now. */
+  renewLimits(): void {
+    for (const usage of this.#byName.values()) usage.limits = { ...this.#defaults, ...usage.own }
   }
 
   leave(usage: PrincipalUsage): void {
@@ -100,6 +106,27 @@ export class Usages {
     const oldest = this.#idle.values().next().value!
     this.#idle.delete(oldest)
     this.#byName.delete(oldest)
+  }
+
+  #usageOf(principal: Principal): PrincipalUsage | null {
+    const { name, limits: own } = principal
+    const limits = { ...this.#defaults, ...own }
+    if (principal === ANONYMOUS || Object.values(limits).every((limit) => limit === 0)) return null
+    let usage = this.#byName.get(name)
+    if (usage === undefined) {
+      usage = new PrincipalUsage(name, own, limits, this.refused)
+      this.#byName.set(name, usage)
+    } else {
+      usage.own = own
+      usage.limits = limits
+    }
+    return usage
+  }
+
+  #count(usage: PrincipalUsage): PrincipalUsage {
+    usage.connections++
+    this.#idle.delete(usage.name)
+    return usage
   }
 }
 

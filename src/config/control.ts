@@ -51,6 +51,8 @@ export interface ConfigControlOptions {
   readonly log: Log
   readonly isStopping: () => boolean
   readonly onChanged: (payload: Static<typeof ConfigChanged>) => void
+  /** It was read anew, or was not. `paths`: what has changed; `error`: why nothing has; null: it went well. */
+  readonly onReloaded: (origin: Origin, paths: readonly string[], error: unknown) => void
 }
 
 const KEY = 'configuration'
@@ -136,6 +138,10 @@ export class ConfigControl {
 
   /** Reads file, environment and flags anew, and applies what has changed. */
   reload(origin: Origin, signal?: AbortSignal): Promise<ChangeResult> {
+    return this.#told(origin, () => this.#reload(origin, signal))
+  }
+
+  #reload(origin: Origin, signal?: AbortSignal): Promise<ChangeResult> {
     return this.#inTurn(signal, async () => {
       const load = this.#loader()
       try {
@@ -241,6 +247,20 @@ export class ConfigControl {
     return { applied, restartRequired, pending: live.pending, hash: next.fileHash }
   }
 
+  async #told(origin: Origin, work: () => Promise<ChangeResult>): Promise<ChangeResult> {
+    const { onReloaded } = this.#options
+    let result: ChangeResult
+    try {
+      result = await work()
+    } catch (error) {
+      // Else a stop would be told as a change that failed.
+      if (!this.#closed) onReloaded(origin, [], error)
+      throw error
+    }
+    onReloaded(origin, [...result.applied, ...result.restartRequired], null)
+    return result
+  }
+
   #refused(error: unknown): readonly Problem[] {
     const problems = error instanceof ConfigError ? error.problems : [{ path: '', message: messageOf(error) }]
     this.problem = { at: Date.now(), problems }
@@ -256,11 +276,14 @@ export class ConfigControl {
       const isKnown = hash === this.#refusedHash || (hash === this.#hash && this.problem === null)
       if (hash !== null && isKnown) return
       this.#refusedHash = hash
-      if (this.#configFile !== null && !(await exists(path))) {
-        // More often an editor or a mount at work than someone who wants all of it to be the default.
-        throw new ConfigError([{ path: '', source: path, message: 'the configuration file is gone' }])
-      }
-      await this.reload({ source: 'file', by: null })
+      const origin: Origin = { source: 'file', by: null }
+      await this.#told(origin, async () => {
+        if (this.#configFile !== null && !(await exists(path))) {
+          // More often an editor or a mount at work than someone who wants all of it to be the default.
+          throw new ConfigError([{ path: '', source: path, message: 'the configuration file is gone' }])
+        }
+        return this.#reload(origin)
+      })
     } catch (error) {
       if (this.#closed) return
       const problems = this.#refused(error).map(formatProblem)

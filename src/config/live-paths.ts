@@ -4,9 +4,12 @@
  */
 const LIVE: Readonly<Record<string, boolean>> = {
   'auth.tokens': true,
+  'auth.limits': true,
   'auth.allowedOrigins': true,
   'auth.allowedHosts': true,
   'log.level': true,
+  'connection.maxInFlight': true,
+  'connection.maxConnections': true,
   rateLimit: true,
   lanes: true,
   overload: true,
@@ -21,6 +24,7 @@ const LIVE: Readonly<Record<string, boolean>> = {
   'channels.maxAttachmentBytes': false,
   'channels.questions': false,
   configFile: true,
+  cron: true,
 }
 
 /** Whether a change of the setting at `path` (`lanes.capacity`, `agents.helper`) applies without a restart. */

@@ -108,6 +108,13 @@ export class Connection implements Subscriber, OutboxOwner {
     this.#limits.change(max, windowMs)
   }
 
+  /** There may be limits for its principal now: what it uses counts from here on. */
+  joinUsage(): void {
+    if (this.state !== 'open' || this.usage !== null) return
+    this.usage = this.services.usages.join(this.principal)
+    if (this.usage !== null) this.usage.inFlight += this.#requests?.size ?? 0
+  }
+
   sendEvent(frame: SharedFrame): void {
     this.outbox.sendEvent(frame)
   }

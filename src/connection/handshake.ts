@@ -91,12 +91,17 @@ const CLOSE_OF: Partial<Record<ErrorCode, CloseReason>> = {
 /** Lets connections in (spec §1): version, credentials, subscriptions, `hello-ok`, replay. */
 export class Handshake {
   readonly #options: HandshakeOptions
-  readonly #policy: string
+  #policy = ''
   #features: string | null = null
 
   constructor(options: HandshakeOptions) {
     this.#options = options
-    const { maxPayloadBytes, maxBufferedBytes, heartbeatMs, maxInFlight } = options.config.connection
+    this.renewPolicy()
+  }
+
+  /** What `hello-ok` says of the configuration is that of now. */
+  renewPolicy(): void {
+    const { maxPayloadBytes, maxBufferedBytes, heartbeatMs, maxInFlight } = this.#options.config.connection
     this.#policy = JSON.stringify({ maxPayloadBytes, maxBufferedBytes, heartbeatMs, maxInFlight })
   }
 

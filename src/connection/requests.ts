@@ -1,3 +1,4 @@
+import { isAudited } from '../auth/audit.js'
 import { invoke, type Method, type RequestContext } from '../methods/registry.js'
 import { type ErrorCode, type ErrorShape, GatewayError, toErrorShape } from '../protocol/errors.js'
 import type { JsonObject } from '../protocol/primitives.js'
@@ -154,9 +155,9 @@ export class RequestTable {
     return span.within(() => this.#call(method, params, request))
   }
 
-  /** What administrators do is recorded. */
+  /** What controls the gateway is recorded. */
   #call(method: Method, params: unknown, request: PendingRequest): unknown {
-    if (method.contract.scope !== 'admin') return invoke(method, params, request)
+    if (!isAudited(method.contract)) return invoke(method, params, request)
     const { audit } = this.connection.services
     return audit.watch(request, params, () => invoke(method, params, request))
   }

@@ -17,10 +17,15 @@ export function levelNumber(level: LogLevel): number {
 
 /**
  * Makes lines of pino's texts for operators to read over the wire. Nothing that is logged holds a secret on purpose: values of the
- * configuration's own, fields that sound like one, credentials in URLs and bearer tokens are taken out all the same.
+ * configuration's own, fields that sound like one, credentials in URLs and tokens are taken out all the same. `others`: secrets that
+ * neither configuration nor environment has.
  */
-export function lineReader(config: Config, env: NodeJS.ProcessEnv): (text: string) => LogLine {
-  const secrets = secretsOf(config, env).map(asInJson)
+export function lineReader(
+  config: Config,
+  env: NodeJS.ProcessEnv,
+  others: readonly string[] = [],
+): (text: string) => LogLine {
+  const secrets = secretsOf(config, env, others).map(asInJson)
   return (text) => {
     const { level, time, msg, pid, hostname, ...fields } = parse(clean(text, secrets))
     return {
@@ -41,8 +46,12 @@ export interface LogRedactor {
   text(text: string): string
 }
 
-export function createLogRedactor(config: Config, env: NodeJS.ProcessEnv): LogRedactor {
-  const secrets = secretsOf(config, env)
+export function createLogRedactor(
+  config: Config,
+  env: NodeJS.ProcessEnv,
+  others: readonly string[] = [],
+): LogRedactor {
+  const secrets = secretsOf(config, env, others)
   const inJson = secrets.map(asInJson)
   return {
     line: (text) => {
@@ -52,6 +61,9 @@ export function createLogRedactor(config: Config, env: NodeJS.ProcessEnv): LogRe
     text: (text) => clean(text, secrets),
   }
 }
+
+/** Tokens that the gateway has issued, to people (`lbt_`) and to devices (`lbd_`). */
+const ISSUED = /\blb[td]_[A-Za-z0-9_-]{6,}/g
 
 /** So that most lines need not be parsed. */
 const MAY_NAME_SECRETS =
@@ -81,7 +93,9 @@ function parse(text: string): Record<string, unknown> {
 function clean(text: string, secrets: readonly string[]): string {
   let result = text
   for (const secret of secrets) result = result.replaceAll(secret, REDACTED)
-  return withoutCredentials(result).replace(/\b(bearer[ .])[A-Za-z0-9._~+/=-]{6,}/gi, `$1${REDACTED}`)
+  return withoutCredentials(result)
+    .replace(/\b(bearer[ .])[A-Za-z0-9._~+/=-]{6,}/gi, `$1${REDACTED}`)
+    .replace(ISSUED, REDACTED)
 }
 
 function redact(value: unknown, bound: (text: string) => string): unknown {
@@ -106,9 +120,9 @@ function shorten(text: string): string {
 
 const asInJson = (secret: string): string => JSON.stringify(secret).slice(1, -1)
 
-/** What the configuration holds of secrets, or names in the environment (`apiKeyEnv`); longest first. */
-function secretsOf(config: Config, env: NodeJS.ProcessEnv): string[] {
-  const found = new Set<string>()
+/** What the configuration holds of secrets, or names in the environment (`apiKeyEnv`), and the others; longest first. */
+function secretsOf(config: Config, env: NodeJS.ProcessEnv, others: readonly string[]): string[] {
+  const found = new Set<string>(others)
   const add = (secret: string | undefined) => {
     if (secret !== undefined && secret.length >= SHORTEST_SECRET) found.add(secret)
   }

@@ -20,7 +20,7 @@ export interface RequestContext {
   readonly trace: TraceContext | null
   /** What is done already and stays so; told in the `details` of an error should the request not get its result. */
   done: JsonObject | null
-  /** Of an administrator's method: ids and names of what it is about, for the audit log; never secrets or contents. */
+  /** Of a method that is audited: ids and names of what it is about, for the audit log; never secrets or contents. */
   target: JsonObject | null
 }
 

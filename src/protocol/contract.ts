@@ -13,6 +13,8 @@ export interface Contract<P extends TSchema = TSchema, R extends TSchema = TSche
   readonly session: 'required' | 'optional' | 'none'
   /** Its result may be large: the requests of one connection for such are handled one after the other. */
   readonly large?: boolean
+  /** It controls rather than converses: calls go into the audit log, as those of every method with the scope `admin` do. */
+  readonly audited?: boolean
   readonly params: P
   readonly result: R
 }

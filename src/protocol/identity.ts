@@ -103,8 +103,12 @@ export const AuditEntry = Type.Object(
   {
     auditId: Type.String(),
     at: Timestamp,
-    principal: nullable(Type.String({ description: 'Null: nobody could be made out.' })),
-    address: Type.String({ description: 'From where.' }),
+    principal: nullable(
+      Type.String({ description: 'Null: nobody could be made out, or it was the file or a signal.' }),
+    ),
+    address: Type.String({
+      description: 'From where; `file` or `signal` for a configuration that was read anew without a method.',
+    }),
     connId: nullable(Type.String()),
     method: Type.String({ description: 'The method; `hello` or `http` for a failed authentication.' }),
     sessionKey: nullable(SessionKey),

@@ -23,6 +23,7 @@ export interface FiringOptions {
   readonly runs: Runs
   readonly clock: Clock
   readonly log: Log
+  /** Read at each use. */
   readonly limits: FiringLimits
   readonly accept: (incoming: Incoming, principal: Principal) => Promise<AcceptedEvent>
   /** Stops a run; resolves once that is on disk. */

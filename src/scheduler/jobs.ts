@@ -3,11 +3,16 @@ import { type CronRun, GatewayError } from '../protocol/index.js'
 import { Turns } from '../sessions/turns.js'
 import { JOB, type Job, jobDocument, RUN, runDocument, runId, toJob } from './job.js'
 
-export interface JobsOptions {
-  readonly journal: Journal
+export interface JobLimits {
   readonly maxJobs: number
   readonly maxRunsKept: number
   readonly runRetentionMs: number
+}
+
+export interface JobsOptions {
+  readonly journal: Journal
+  /** Read at each use. */
+  readonly limits: JobLimits
   /** A job is another one now, or is gone. */
   readonly onChange: (jobId: string) => void
 }
@@ -47,7 +52,7 @@ export class Jobs {
 
   /** @throws `CONFLICT` where there is one of that name, `UNAVAILABLE` where there are too many. */
   async add(job: Job, entries: readonly Entry[]): Promise<void> {
-    const { maxJobs } = this.#options
+    const { maxJobs } = this.#options.limits
     if (this.#jobs.size + this.#adding >= maxJobs) {
       throw new GatewayError('UNAVAILABLE', `There are ${maxJobs} jobs already (cron.maxJobs).`, {
         retryable: false,
@@ -68,11 +73,11 @@ export class Jobs {
 
   /** Writes a job with runs of it, and what is to be seen of that, in one commit. @throws `UNAVAILABLE`; then nothing is kept. */
   async save(job: Job, runs: readonly CronRun[], entries: readonly Entry[]): Promise<void> {
-    const { journal, maxRunsKept } = this.#options
+    const { journal, limits } = this.#options
     const before = this.#jobs.get(job.jobId)?.runs ?? job.runs
     const forgotten: Promise<unknown>[] = []
     for (let run = before; run < job.runs; run++) {
-      const gone = run - maxRunsKept
+      const gone = run - limits.maxRunsKept
       if (gone >= 0) forgotten.push(journal.removeDocument(RUN, runId(job.jobId, gone)))
     }
     const saved = journal.saveDocuments([jobDocument(job), ...this.#documents(runs)], entries)
@@ -95,7 +100,7 @@ export class Jobs {
   }
 
   #documents(runs: readonly CronRun[]) {
-    return runs.map((run) => runDocument(run, this.#options.runRetentionMs))
+    return runs.map((run) => runDocument(run, this.#options.limits.runRetentionMs))
   }
 
   #set(job: Job): void {

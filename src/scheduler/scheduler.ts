@@ -9,17 +9,18 @@ import { type Clock, systemClock } from './clock.js'
 import { readPayload, readSchedule, type Surroundings, sessionsOf } from './definition.js'
 import { Firing, type FiringLimits, type FiringOptions } from './firing.js'
 import { describe, type Job, jobEntry, ownerOf, RUN, removedEntry, summarize, toRun } from './job.js'
-import { Jobs, type JobsOptions } from './jobs.js'
+import { type JobLimits, Jobs, type JobsOptions } from './jobs.js'
 import { isDone, Runs, type RunsOptions } from './runs.js'
 import { Ticker } from './ticker.js'
 import { timesOf } from './times.js'
 
 export interface SchedulerOptions
-  extends Omit<JobsOptions, 'onChange'>,
-    Pick<RunsOptions, 'journal' | 'log' | 'outcome' | 'observe'>,
+  extends Pick<JobsOptions, 'journal'>,
+    Pick<RunsOptions, 'log' | 'outcome' | 'observe'>,
     Pick<FiringOptions, 'accept' | 'abort' | 'isStopping'>,
-    Surroundings,
-    FiringLimits {
+    Surroundings {
+  /** Read at each use. */
+  readonly limits: JobLimits & FiringLimits
   readonly clock?: Clock
 }
 
@@ -48,7 +49,7 @@ export class Scheduler {
     this.#jobs = new Jobs({ ...options, onChange: (jobId) => this.#changed(jobId) })
     const shared = { ...options, clock, signal, jobs: this.#jobs }
     this.#runs = new Runs(shared)
-    this.#firing = new Firing({ ...shared, runs: this.#runs, limits: options })
+    this.#firing = new Firing({ ...shared, runs: this.#runs })
     this.#ticker = new Ticker({
       clock,
       log,

@@ -15,12 +15,18 @@ t.test('says of each setting whether it applies at once', async (t) => {
     'agents["<name>"].type',
     'rateLimit.http.max',
     'log.level',
+    'auth.limits.inFlight',
+    'connection.maxInFlight',
+    'connection.maxConnections',
+    'cron.maxJobs',
   ])
     t.equal(isLive(path), true, path)
   for (const path of [
     'host',
     'port',
     'log.format',
+    'connection.maxPayloadBytes',
+    'auth.maxTokens',
     'auth.enabled',
     'channels.maxAttachmentBytes',
     'lanesome',

@@ -15,7 +15,7 @@ export const TURN = { kind: 'agentTurn', message: 'work' } as const
 export async function startScheduled(
   t: Test,
   now: string | number,
-  limits: Partial<SchedulerOptions> = {},
+  limits: Partial<SchedulerOptions['limits']> = {},
   ...[overrides = {}, options = {}]: [
     Parameters<typeof startScripted>[1]?,
     Parameters<typeof startScripted>[2]?,
@@ -32,12 +32,15 @@ export async function startScheduled(
   let journal: Journal = app.journal
   const create = () =>
     new Scheduler({
-      maxJobs: 100,
-      maxRunsKept: 50,
-      runRetentionMs: 604_800_000,
-      misfireGraceMs: 60_000,
-      maxCatchUp: 10,
-      maxQueued: 3,
+      limits: {
+        maxJobs: 100,
+        maxRunsKept: 50,
+        runRetentionMs: 604_800_000,
+        misfireGraceMs: 60_000,
+        maxCatchUp: 10,
+        maxQueued: 3,
+        ...limits,
+      },
       journal,
       log: app.log,
       clock,
@@ -52,7 +55,6 @@ export async function startScheduled(
         if (!app.deliverer.isChannel(name)) throw new GatewayError('NOT_LINKED', 'no such channel')
       },
       observe: () => {},
-      ...limits,
     })
   let scheduler = create()
   await scheduler.load()

@@ -32,8 +32,10 @@ t.test('no secret is in what a logger writes, and the rest is as it was', async 
     options: { headers: '[redacted]', url: 'https://[redacted]@host/' },
     msg: '[redacted]',
   })
+  log.info({ got: `lbt_${'a'.repeat(43)}` }, `lbd_${'-'.repeat(43)} of a device, not lbt_ of tok_1`)
+  t.match(JSON.parse(written[3]!), { got: '[redacted]', msg: '[redacted] of a device, not lbt_ of tok_1' })
   for (const line of written) t.ok(line.endsWith('}\n') && !line.slice(0, -1).includes('\n'))
-  t.strictSame(tap.last(3), written, 'what is kept is without them as well')
+  t.strictSame(tap.last(4), written, 'what is kept is without them as well')
   t.equal(
     tap.redactor.text('sk of "the" environment at https://me:pw@host'),
     '[redacted] at https://[redacted]@host',

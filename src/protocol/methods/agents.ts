@@ -24,6 +24,7 @@ export const agentAbort = contract({
     'Stops a run, or with a session key all that runs and waits in that session. Answers with the runs that were stopped.',
   scope: 'write',
   session: 'optional',
+  audited: true,
   params: Type.Object({
     runId: Type.Optional(Id),
     reason: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),

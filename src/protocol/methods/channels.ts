@@ -52,6 +52,7 @@ export const channelsSend = contract({
     'Says something on a channel: in the conversation of the session key, or at `channel` and `peer`. Answers once it is on disk, or with `wait` once the platform has taken it.',
   scope: 'write',
   session: 'optional',
+  audited: true,
   params: Type.Object({
     channel: Type.Optional(channel),
     peer: Type.Optional(

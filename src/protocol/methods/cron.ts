@@ -36,6 +36,7 @@ export const cronAdd = contract({
     'Adds a job to a session: that of the session key, or else of the conversation that it delivers to, or else one of its own. Default: enabled, `misfire` once, `overlap` skip.',
   scope: 'write',
   session: 'optional',
+  audited: true,
   params: Type.Object({
     name: Type.Optional(name),
     schedule: CronScheduleInput,
@@ -50,6 +51,7 @@ export const cronUpdate = contract({
   summary:
     'Changes a job; what is left out stays. From then on it runs with the rights of who changed it. Its session stays.',
   scope: 'write',
+  audited: true,
   params: Type.Object({
     jobId: Id,
     name: Type.Optional(Type.Union([name, Type.Null()])),
@@ -64,6 +66,7 @@ export const cronRemove = contract({
   name: 'cron.remove',
   summary: 'Removes a job. A run that has begun goes on.',
   scope: 'write',
+  audited: true,
   params: Type.Object({ jobId: Id }),
   result: Type.Object({ removed: Type.Literal(true) }),
 })
@@ -73,6 +76,7 @@ export const cronRun = contract({
   summary:
     'Runs a job now, whether it is enabled or not, behind those of its runs that have not ended; answers once that is on disk.',
   scope: 'write',
+  audited: true,
   params: Type.Object({ jobId: Id }),
   result: Type.Object({ run: CronRun }),
 })

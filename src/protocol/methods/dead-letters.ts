@@ -32,6 +32,7 @@ export const deadLettersRetry = contract({
   name: 'deadLetters.retry',
   summary: 'Puts a dead letter at the end of its lane again, with its first ids.',
   scope: 'write',
+  audited: true,
   params: Type.Object({ eventId: Id }),
   result: Accepted,
 })
@@ -40,6 +41,7 @@ export const deadLettersDiscard = contract({
   name: 'deadLetters.discard',
   summary: 'Forgets a dead letter.',
   scope: 'write',
+  audited: true,
   params: Type.Object({ eventId: Id }),
   result: Type.Object({ discarded: Type.Literal(true) }),
 })

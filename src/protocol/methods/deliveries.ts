@@ -45,6 +45,7 @@ export const deliveriesRetry = contract({
   name: 'deliveries.retry',
   summary: 'Tries a dead delivery again, behind what waits for its peer, from the part that failed on.',
   scope: 'write',
+  audited: true,
   params: Type.Object({ deliveryId: Id }),
   result: Type.Object({
     deliveryId: Id,
@@ -56,6 +57,7 @@ export const deliveriesDiscard = contract({
   name: 'deliveries.discard',
   summary: 'Forgets a dead delivery.',
   scope: 'write',
+  audited: true,
   params: Type.Object({ deliveryId: Id }),
   result: Type.Object({ discarded: Type.Literal(true) }),
 })

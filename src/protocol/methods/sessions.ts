@@ -155,6 +155,7 @@ export const sessionsPatch = contract({
     'Changes a session’s settings; fields that are left out stay, `metadata` is merged and its nulls remove.',
   scope: 'write',
   session: 'required',
+  audited: true,
   params: Type.Object(settings),
   result: SessionResult,
 })
@@ -164,6 +165,7 @@ export const sessionsReset = contract({
   summary: 'Starts the conversation anew: earlier messages leave the history. What waits in the lane stays.',
   scope: 'write',
   session: 'required',
+  audited: true,
   params: Type.Object({}),
   result: SessionResult,
 })
@@ -173,6 +175,7 @@ export const sessionsDelete = contract({
   summary: 'Removes a session with its messages; `CONFLICT` while its lane has work (abort it first).',
   scope: 'write',
   session: 'required',
+  audited: true,
   params: Type.Object({}),
   result: Type.Object({ deleted: Type.Literal(true) }),
 })

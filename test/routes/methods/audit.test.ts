@@ -1,15 +1,37 @@
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
+import { isAudited } from '../../../src/auth/audit.js'
+import { allContracts } from '../../../src/docs/methods-doc.js'
 import { type ConfigOverrides, startApp } from '../../helpers/app.js'
+import { BASE, startConfigured } from '../../helpers/config-app.js'
 import { asRoot, ROOT } from '../../helpers/identities.js'
 import type { TestSocket } from '../../helpers/socket.js'
 import { until } from '../../helpers/until.js'
 
 const VIEWER = 'viewer-token-of-tests'
+const WRITER = 'writer-token-of-tests'
+/** The methods without the scope `admin` whose calls are recorded. */
+const CONTROLS = [
+  'agent.abort',
+  'channels.send',
+  'cron.add',
+  'cron.remove',
+  'cron.run',
+  'cron.update',
+  'deadLetters.discard',
+  'deadLetters.retry',
+  'deliveries.discard',
+  'deliveries.retry',
+  'sessions.delete',
+  'sessions.patch',
+  'sessions.reset',
+]
 
 function start(t: Test, overrides: ConfigOverrides = {}) {
   const tokens = [
     { name: 'root', token: ROOT },
     { name: 'viewer', token: VIEWER, role: 'viewer' as const },
+    { name: 'writer', token: WRITER, scopes: ['read' as const, 'write' as const] },
     { name: 'team', token: 'confined-admin-of-tests', sessions: ['team:*'] },
   ]
   return startApp(t, { ...overrides, auth: { tokens } })
@@ -18,6 +40,7 @@ function start(t: Test, overrides: ConfigOverrides = {}) {
 interface Entry {
   method: string
   principal: string | null
+  address: string
   outcome: string
   target: Record<string, unknown>
 }
@@ -59,6 +82,89 @@ t.test('what administrators do is recorded: who, what, from where, and how it en
   })
   t.match(found[3], { sessionKey: 'web:1:main' })
   t.notMatch(JSON.stringify(found), secret)
+})
+
+t.test('says of each method whether its calls are recorded', async (t) => {
+  for (const contract of allContracts()) {
+    const { name, scope } = contract
+    t.equal(isAudited(contract), scope === 'admin' || CONTROLS.includes(name), name)
+  }
+  const security = await readFile('docs/security.md', 'utf8')
+  for (const name of CONTROLS) t.ok(security.includes(`\`${name}\``), `${name} is in docs/security.md`)
+})
+
+t.test('who controls without being an administrator is recorded, and conversation is not', async (t) => {
+  const { app, connect } = await start(t)
+  const root = await connect(asRoot)
+  const writer = await connect({ auth: { token: WRITER } })
+  const key = 'web:1:main'
+  const params = { name: 'nightly', schedule: { everyMs: 60_000 } }
+  const payload = { kind: 'agentTurn', message: 'what nobody else reads' }
+  const { job } = await writer.call('cron.add', { ...params, payload })
+  const { jobId } = job
+  await writer.call('cron.remove', { jobId })
+  await writer.call('sessions.send', { content: 'hello', wait: true }, key)
+  await writer.call('sessions.reset', {}, key)
+  await writer.refused('deadLetters.retry', { eventId: 'evt_none' })
+  await writer.call('agent.abort', { reason: 'because' }, key)
+  const viewer = await connect({ auth: { token: VIEWER } })
+  await viewer.refused('sessions.delete', {}, key)
+  await app.audit.flush()
+  const found = await entries(root)
+  t.match(found, [
+    { principal: 'writer', method: 'cron.add', outcome: 'OK', target: { name: 'nightly', jobId } },
+    { principal: 'writer', method: 'cron.remove', outcome: 'OK', target: { jobId } },
+    { principal: 'writer', method: 'sessions.reset', outcome: 'OK', sessionKey: key },
+    { method: 'deadLetters.retry', outcome: 'NOT_FOUND', target: { eventId: 'evt_none' } },
+    { method: 'agent.abort', outcome: 'OK', sessionKey: key, target: {} },
+    { principal: 'viewer', method: 'sessions.delete', outcome: 'FORBIDDEN', sessionKey: key },
+  ])
+  t.equal(found.length, 6)
+  t.notMatch(JSON.stringify(found), /nobody else|because|hello/)
+})
+
+t.test('a change of the configuration is recorded with what has changed, whoever made it', async (t) => {
+  const text = BASE.replace('watchIntervalMs: 0', 'watchIntervalMs: 5')
+  const { app, connect, read, path } = await startConfigured(t, { text })
+  /** Whole, or the file would be seen half written. */
+  const replace = async (content: string) => {
+    await writeFile(`${path}.new`, content)
+    await rename(`${path}.new`, path)
+  }
+  const socket = await connect()
+  const { hash } = await socket.call('config.get')
+  await socket.call('config.set', { path: 'lanes.capacity', value: 5 })
+  await socket.refused('config.patch', { patch: {}, baseHash: hash })
+  const { hash: baseHash } = await socket.call('config.get')
+  const patch = { basePath: '/gw', lanes: { concurrency: 3 } }
+  await socket.call('config.patch', { patch, baseHash })
+  await socket.call('config.reload')
+  const mine = ['config.get', 'config.get', 'config.set', 'config.patch', 'config.patch', 'config.reload']
+  await until(() => app.audit.stats.recorded === mine.length)
+  const before = await read()
+  await replace(before.replace('capacity: 5', 'capacity: 6'))
+  await until(() => app.audit.stats.recorded === mine.length + 1)
+  await replace(before.replace('capacity: 5', 'capacity: many'))
+  await until(() => app.audit.stats.recorded === mine.length + 2)
+  await t.rejects(app.configControl.reload({ source: 'signal', by: null }))
+  await app.audit.flush()
+  const found = (await entries(socket)).filter(({ method }) => method !== 'config.get')
+  t.match(
+    found.map(({ principal, address, method, outcome, target }) => [
+      ...[principal, address, method, outcome],
+      target.paths,
+    ]),
+    [
+      ['anonymous', '127.0.0.1', 'config.set', 'OK', ['lanes.capacity']],
+      ['anonymous', '127.0.0.1', 'config.patch', 'CONFLICT', undefined],
+      ['anonymous', '127.0.0.1', 'config.patch', 'OK', ['lanes.concurrency', 'basePath']],
+      ['anonymous', '127.0.0.1', 'config.reload', 'OK', []],
+      [null, 'file', 'config.reload', 'OK', ['lanes.capacity']],
+      [null, 'file', 'config.reload', 'INVALID_REQUEST', []],
+      [null, 'signal', 'config.reload', 'INVALID_REQUEST', []],
+    ],
+  )
+  t.equal(found.length, 7)
 })
 
 t.test('an action is recorded though whoever asked for it has gone', async (t) => {

@@ -1,9 +1,11 @@
 import { access, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import t from 'tap'
+import type { FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
 import { BASE, startConfigured } from '../../helpers/config-app.js'
 import { captureLog } from '../../helpers/log.js'
 import { ScriptedAgent } from '../../helpers/scripted-agent.js'
+import { TestSocket } from '../../helpers/socket.js'
 import { until } from '../../helpers/until.js'
 
 const TOKENS = `auth:
@@ -287,6 +289,66 @@ t.test('limits change at once: frames, lanes, overload', async (t) => {
   await set('rateLimit.frames', { max: 3, windowMs: 60_000 })
   const answers = await Promise.all(Array.from({ length: 4 }, () => socket.request('gateway.ping')))
   t.ok(answers.some(({ error }) => error?.code === 'RATE_LIMITED'))
+})
+
+/** The agent of every session does what the test says. */
+async function startScriptable(t: Test, text = '') {
+  const agent = new ScriptedAgent()
+  const agents = 'defaultAgent: mine\nagents:\n  mine: { type: scripted }\n'
+  const prepare = (app: FastifyInstance) => app.agent('scripted', () => agent)
+  return { agent, ...(await startConfigured(t, { text: BASE + text + agents, prepare })) }
+}
+
+t.test('so do those of connections and jobs, for who is there already, too', async (t) => {
+  const { connect, app, port, agent } = await startScriptable(t)
+  const socket = await connect()
+  const set = (path: string, value: unknown) => socket.call('config.set', { path, value })
+  const job = { schedule: { everyMs: 60_000 }, payload: { kind: 'systemEvent', text: 'tick' } }
+  await socket.call('cron.add', job)
+  t.match(await set('cron.maxJobs', 1), { applied: ['cron.maxJobs'], pending: [] })
+  t.match(await socket.refused('cron.add', job), { code: 'UNAVAILABLE', message: /cron\.maxJobs/ })
+  await set('cron.maxJobs', 2)
+  await socket.call('cron.add', job)
+
+  t.match(await set('connection.maxInFlight', 1), { applied: ['connection.maxInFlight'], pending: [] })
+  const waits = socket.call('sessions.send', { content: 'work', wait: true }, 'web:1')
+  const run = await agent.next()
+  t.match(await socket.refused('gateway.ping'), { code: 'RATE_LIMITED' })
+  run.reply()
+  await waits
+  t.match((await connect()).helloOk, { policy: { maxInFlight: 1 } })
+
+  const { size } = app.connections
+  t.match(await set('connection.maxConnections', size), { applied: ['connection.maxConnections'] })
+  const another = new TestSocket(`ws://127.0.0.1:${port}/ws`)
+  t.match(await another.closed, { code: 1013 })
+  await set('connection.maxConnections', size + 9)
+  t.ok((await connect()).helloOk)
+})
+
+t.test('limits of principals change at once, for connections that came without any', async (t) => {
+  const { connect, app, agent } = await startScriptable(t, TOKENS)
+  const [ops, ci] = [await connect('operators-token-1'), await connect('integration-token')]
+  const set = (path: string, value: unknown) => ops.call('config.set', { path, value })
+  t.equal(app.connections.find(ci.helloOk!.server.connId)!.usage, null)
+  const { runId } = await ops.call('sessions.send', { content: 'work' }, 'web:1')
+  const run = await agent.next()
+  const waits = ci.call('agent.wait', { runId })
+  t.ok(await ci.call('gateway.ping'))
+  t.match(await set('auth.limits.connections', 1), { applied: ['auth.limits.connections'], pending: [] })
+  t.match((await connect('integration-token')).frames[0], {
+    type: 'hello-error',
+    error: { code: 'RATE_LIMITED', details: { limit: 'connections' } },
+  })
+  t.ok(await ci.call('gateway.ping'), 'who is there stays')
+  await set('auth.limits.connections', 2)
+  t.ok((await connect('integration-token')).helloOk)
+
+  await set('auth.limits.inFlight', 1)
+  t.match(await ci.refused('gateway.ping'), { code: 'RATE_LIMITED', details: { limit: 'inFlight' } })
+  run.reply()
+  t.match(await waits, { status: 'completed' })
+  t.ok(await ci.call('gateway.ping'), 'what was in flight before counts no longer once it is answered')
 })
 
 t.test(

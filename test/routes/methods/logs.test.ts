@@ -1,7 +1,10 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Value } from '@sinclair/typebox/value'
 import t, { type Test } from 'tap'
+import { createLogRedactor } from '../../../src/logs/log-line.js'
 import { LogLine } from '../../../src/protocol/index.js'
-import { type ConfigOverrides, startApp } from '../../helpers/app.js'
+import { type ConfigOverrides, startApp, testConfig } from '../../helpers/app.js'
 import { tapped } from '../../helpers/tapped-log.js'
 import { until } from '../../helpers/until.js'
 
@@ -11,6 +14,21 @@ async function startTapped(t: Test, overrides: ConfigOverrides = {}) {
 }
 
 const secret = (name: string) => `${name}-token-0123456789`
+
+t.test('the token that the gateway has made for itself is in no line', async (t) => {
+  const { tap, logger } = tapped()
+  tap.redactor = createLogRedactor(testConfig(), {})
+  const { connect, home } = await startApp(t, { auth: { enabled: true } }, { logger, logs: tap })
+  const token = (await readFile(join(home, 'token'), 'utf8')).trim()
+  const socket = await connect({ auth: { token } })
+  logger.info({ of: token }, `asked with ${token}`)
+  t.notOk(tap.last(1)[0]!.includes(token), 'nor in what is written')
+  const { lines } = await socket.call('logs.tail', { limit: 1 })
+  t.match(lines, [{ message: 'asked with [redacted]', fields: { of: '[redacted]' } }])
+  tap.redactor = null
+  logger.info(`asked with ${token}`)
+  t.match(await socket.event('log'), { payload: { message: 'asked with [redacted]' } })
+})
 
 t.test('logs.tail gives the last lines, then each as it is logged, until logs.untail', async (t) => {
   const { connect, logger } = await startTapped(t)
