@@ -56,6 +56,8 @@ function objectOf(schema: TSchema & { properties: Record<string, TSchema> }): fc
   return fc.tuple(more, known).map(([extra, value]) => Object.assign({ ...extra }, value))
 }
 
+const PROXIES = ['127.0.0.1', '10.0.0.0/8', 'fd00::/8', 'loopback']
+
 /** Any complete configuration that also holds the rules across keys. */
 export const anyConfig: fc.Arbitrary<Config> = (anyValue(ConfigSchema) as fc.Arbitrary<Config>).map(
   (config) => {
@@ -64,6 +66,9 @@ export const anyConfig: fc.Arbitrary<Config> = (anyValue(ConfigSchema) as fc.Arb
     return {
       ...config,
       host: '127.0.0.1',
+      trustProxy: Array.isArray(config.trustProxy)
+        ? PROXIES.slice(0, config.trustProxy.length)
+        : config.trustProxy,
       tls: { cert: 'a', key: 'b', ...config.tls },
       defaultAgent: Object.keys(config.agents)[0] ?? 'echo',
       routing: config.routing.map(({ queueMode, ...rule }) => ({

@@ -7,6 +7,7 @@ import { inspectJournal } from '../../src/journal/inspect.js'
 import { inspectApart } from '../../src/journal/inspect-apart.js'
 import { canRebuild } from '../../src/journal/journal-problems.js'
 import { rebuildJournal } from '../../src/journal/rebuild.js'
+import { SCHEMA_VERSION } from '../../src/journal/schema.js'
 import { Sqlite } from '../../src/journal/sqlite-driver.js'
 import { sampleAppend, sampleEntry, sampleSession } from '../../src/testing/journal-samples.js'
 import { damageTree } from '../helpers/damage.js'
@@ -179,7 +180,7 @@ t.test('a journal in use is not replaced, and nothing but a sound journal takes 
 t.test('damage is found, and said of what kind it is', async (t) => {
   const { path, facts } = await closedJournal(t)
   t.same(inspectJournal(path, 'full').problems, [])
-  t.match(facts, { version: 5, seq: 31, counts: { entries: 30, events: 30, sessions: 1 } })
+  t.match(facts, { version: SCHEMA_VERSION, seq: 31, counts: { entries: 30, events: 30, sessions: 1 } })
   const cases: [string, string][] = [
     ['sessions_recent', 'index'],
     ['search_data', 'search'],
