@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { loadConfig } from '../config/load.js'
 import type { RestoreReport } from '../journal/backup.js'
 import type { JournalInspection } from '../journal/inspect.js'
 import type { JournalFacts } from '../journal/journal-facts.js'
+import { journalPath } from '../journal/journal-path.js'
 import { canRebuild } from '../journal/journal-problems.js'
 import { CliError } from './cli-error.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
@@ -103,13 +104,14 @@ function describe({ seq, epoch, counts, pendingEvents, deadLetters }: JournalFac
 
 /** Where the journal of the state folder is, and who is at work with it. */
 async function findJournal(options: JournalCommandOptions) {
-  const { config, home } = await loadConfig({ env: process.env, configPath: options.config })
-  if (config.journal.type === 'memory') {
+  const loaded = await loadConfig({ env: process.env, configPath: options.config })
+  const path = journalPath(loaded)
+  if (path === null) {
     throw new CliError(EXIT.FAILED, 'There is no journal file: journal.type is memory.', [
       'With journal.type sqlite what was accepted outlives the process.',
     ])
   }
-  const path = resolve(config.journal.path ?? join(home, 'journal.db'))
+  const { home } = loaded
   return { path, home, running: findRunning(home) }
 }
 

@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { BackupReport, RestoreReport } from '../../src/journal/backup.js'
+import { SCHEMA_VERSION } from '../../src/journal/schema.js'
 import { sessionsHistory, sessionsSend } from '../../src/protocol/index.js'
 import { damageTree } from '../helpers/damage.js'
 import { runCli } from '../helpers/gateway-process.js'
@@ -29,7 +30,7 @@ t.test('a backup under load, a crash and a restore keep all that was acknowledge
   const made = await runCli(['journal', 'backup', file, '--json'], { home })
   t.equal(made.code, 0, made.stderr)
   const backup = JSON.parse(made.stdout) as BackupReport
-  t.match(backup, { file, facts: { version: 5 } })
+  t.match(backup, { file, facts: { version: SCHEMA_VERSION } })
   const lastSeen = client.position!
   t.equal(lastSeen.epoch, backup.facts.epoch)
   t.ok(
@@ -101,6 +102,30 @@ t.test('the commands say what they did, and what stands against it', async (t) =
     stdout: /is restored[\s\S]*what came after that is gone[\s\S]*is kept: .*\.before-/,
   })
 })
+
+t.test(
+  'a relative path starts at the folder of the configuration, for the gateway and every command',
+  async (t) => {
+    const home = newHome(t)
+    const folder = newHome(t)
+    const configPath = join(folder, 'config.yaml')
+    writeFileSync(configPath, 'journal: { path: data/j.db }\n')
+    const path = join(folder, 'data/j.db')
+    const running = await gateway(t, { home, args: ['--config', configPath] })
+    t.ok(existsSync(path))
+    await running.stop()
+    t.match(await runCli(['journal', 'check', '--config', configPath], { home }), {
+      code: 0,
+      stdout: new RegExp(`is whole: ${path}`),
+    })
+    const { stdout } = await runCli(['doctor', '--json', '--config', configPath], { home })
+    const { findings } = JSON.parse(stdout) as { findings: { check: string; message: string }[] }
+    t.ok(
+      findings.some(({ check, message }) => check === 'journal' && message.includes(path)),
+      stdout,
+    )
+  },
+)
 
 t.test('a journal in memory has no file', async (t) => {
   const home = newHome(t)
