@@ -29,6 +29,8 @@ export async function install(options: InstallOptions): Promise<ExitCode> {
   if (running !== null && !isUp(before.state)) throw runsAlready(running, found)
   // systemd makes that of the machine.
   if (!options.system) mkdirSync(place.home, { recursive: true, mode: 0o700 })
+  // The service may write in there, but not make it.
+  if (planned.journalFolder !== null) mkdirSync(planned.journalFolder, { recursive: true, mode: 0o700 })
   const installed = await service.install(planned.plan)
   const advice = [...adviceOf(planned, found), ...(await service.advice())]
   if (!options.json) for (const line of advice) console.error(line)

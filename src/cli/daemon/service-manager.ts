@@ -18,7 +18,7 @@ export interface ServicePlace {
 export interface ServicePlan {
   /** What a stop may take before the service is killed; milliseconds. */
   readonly stopTimeoutMs: number
-  /** Folders that agents work in, beside the state folder. */
+  /** Folders beside the state folder: those that agents work in, and that of a journal elsewhere. */
   readonly writable: readonly string[]
 }
 

@@ -87,7 +87,7 @@ Environment=${word(`HOME=${home}`)}
 
 function hardeningLines(spec: UnitSpec, { scope }: UnitOptions): string {
   const paths = [spec.home, spec.node, spec.program, ...spec.writable]
-  const inTemporary = paths.some((path) => /^\/(var\/)?tmp\//.test(path))
+  const inTemporary = paths.some((path) => /^\/(var\/)?tmp(\/|$)/.test(path))
   // StateDirectory= makes the state folder of the system's unit writable.
   const writable = [...(scope === 'system' ? [] : [spec.home]), ...spec.writable.map((path) => `-${path}`)]
   const lines = [
