@@ -12,6 +12,7 @@ import { inspectApart } from '../journal/inspect-apart.js'
 import { journalPath as journalPathOf } from '../journal/journal-path.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { printable } from './format.js'
+import { nextCommand } from './next-command.js'
 import { findRunning } from './pid-file.js'
 import { findTarget, type TargetOptions } from './target.js'
 
@@ -122,6 +123,6 @@ function describe(findings: readonly Finding[], errors: number, warnings: number
   const fixable = findings.some((finding) => finding.fixable)
   const plural = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`
   lines.push('', `${plural(errors, 'error')}, ${plural(warnings, 'warning')}.`)
-  if (fixable) lines.push('lurkbot doctor --fix   mends what can be mended without loss')
+  if (fixable) lines.push(`${nextCommand('doctor --fix')}   mends what can be mended without loss`)
   return lines.join('\n')
 }
