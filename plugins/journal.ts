@@ -1,8 +1,8 @@
-import { join } from 'node:path'
 import fp from 'fastify-plugin'
 import type { Config } from '../src/config/schema.js'
 import { openJournal } from '../src/journal/index.js'
 import type { Journal } from '../src/journal/journal.js'
+import { journalPath } from '../src/journal/journal-path.js'
 import { observeDeadLetters } from '../src/metrics/dead-letters.js'
 
 declare module 'fastify' {
@@ -14,16 +14,17 @@ declare module 'fastify' {
 export interface JournalPluginOptions {
   config: Config
   home: string
+  /** Where relative paths of the configuration start. */
+  baseDir: string
 }
 
 /** Opens the durable log; closes it last, when nothing writes any more. */
 export default fp<JournalPluginOptions>(
-  async (app, { config, home }) => {
-    const { path = join(home, 'journal.db'), ...options } = config.journal
+  async (app, { config, home, baseDir }) => {
     const { instruments } = app.metrics
     const journal = await openJournal({
-      ...options,
-      path,
+      ...config.journal,
+      path: journalPath({ config, home, baseDir }) ?? undefined,
       maxMessages: config.sessions.maxMessages,
       log: app.log,
       observeCommit: (seconds) => instruments.journalCommitDuration.observe(seconds),

@@ -215,7 +215,7 @@ async function compose(
   await app.register(rateLimit, { config, live, onRefused: (kind) => httpRefused.inc({ kind }) })
   await app.register(overload, { config, live })
   await app.register(tls, { material })
-  await app.register(journal, { config, home })
+  await app.register(journal, { config, home, baseDir })
   await app.register(hooks, { config })
   await app.register(events)
   await app.register(identities, { config })

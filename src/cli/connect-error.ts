@@ -2,7 +2,7 @@ import type { GatewayError } from '../protocol/errors.js'
 import { PROTOCOL_VERSION } from '../protocol/primitives.js'
 import { CliError } from './cli-error.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
-import { nextCommands } from './next-command.js'
+import { nextCommand, nextCommands } from './next-command.js'
 import type { Target } from './target.js'
 
 const look = () =>
@@ -17,7 +17,7 @@ export function connectError(error: GatewayError, target: Target): CliError {
       return failure(EXIT.NO_PERMISSION, `Authentication failed: ${error.message}`, tokenAdvice(target))
     case 'FORBIDDEN':
       return failure(EXIT.NO_PERMISSION, `The gateway at ${target.url} refuses this: ${error.message}`, [
-        'lurkbot config show   on its machine prints whom it serves, and where that was set',
+        `${nextCommand('config show')}   on its machine prints whom it serves, and where that was set`,
       ])
     case 'RATE_LIMITED': {
       const wait = error.retryAfterMs === undefined ? '' : ` in ${Math.ceil(error.retryAfterMs / 1000)} s`
@@ -114,7 +114,10 @@ function troubleOf(cause: unknown, { url, wsUrl, local }: Target): Trouble | nul
 function httpTrouble(status: number, url: string): Trouble {
   if (status === 502 || status === 504) {
     const message = `The proxy at ${url} does not reach its gateway (HTTP ${status}).`
-    return { message, advice: ['lurkbot gateway status   on the machine of the gateway says how it is'] }
+    return {
+      message,
+      advice: [`${nextCommand('gateway status')}   on the machine of the gateway says how it is`],
+    }
   }
   if (status === 503 || status === 429) {
     return {
@@ -139,7 +142,7 @@ function tokenAdvice({ token, tokenPlaces }: Target): string[] {
   return [
     found,
     ...tokenPlaces.map((place) => `- ${place}`),
-    'lurkbot token new NAME   on the machine of the gateway makes one',
+    `${nextCommand('token new NAME')}   on the machine of the gateway makes one`,
   ]
 }
 

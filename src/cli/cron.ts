@@ -13,6 +13,7 @@ import { connect, createCliClient } from './connect.js'
 import { describeJob, describeRun, parseDuration, parseTime, table } from './cron-text.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { printable } from './format.js'
+import { nextCommands } from './next-command.js'
 import { findTarget, type TargetOptions } from './target.js'
 
 export interface CronOptions extends TargetOptions {
@@ -120,7 +121,11 @@ async function find(client: GatewayClient, idOrName: string): Promise<CronJob> {
   const jobs = await allJobs(client)
   const job = jobs.find(({ jobId }) => jobId === idOrName) ?? jobs.find(({ name }) => name === idOrName)
   if (job !== undefined) return job
-  throw new CliError(EXIT.FAILED, `There is no job '${idOrName}'.`, ['lurkbot cron list   names them'])
+  throw new CliError(
+    EXIT.FAILED,
+    `There is no job '${idOrName}'.`,
+    nextCommands([['cron list', 'names them']]),
+  )
 }
 
 function paramsOf(name: string | undefined, options: AddOptions): ParamsOf<typeof cronAdd> {
@@ -162,5 +167,5 @@ function addressOf(deliver: string | true, thread: string | undefined) {
 }
 
 function usage(message: string): CliError {
-  return new CliError(EXIT.USAGE, message, ['lurkbot cron add --help   lists the options'])
+  return new CliError(EXIT.USAGE, message, nextCommands([['cron add --help', 'lists the options']]))
 }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { styleText } from 'node:util'
 import { pino } from 'pino'
 import { type LoadedConfig, loadConfig } from '../config/load.js'
@@ -9,8 +9,10 @@ import { type DoctorContext, type Finding, INSPECTION_TIMEOUT_MS, type Severity 
 import { runChecks } from '../doctor/run-checks.js'
 import type { JournalInspection } from '../journal/inspect.js'
 import { inspectApart } from '../journal/inspect-apart.js'
+import { journalPath as journalPathOf } from '../journal/journal-path.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { printable } from './format.js'
+import { nextCommand } from './next-command.js'
 import { findRunning } from './pid-file.js'
 import { findTarget, type TargetOptions } from './target.js'
 
@@ -38,10 +40,7 @@ async function contextOf(options: DoctorOptions): Promise<DoctorContext> {
   const running = findRunning(home)
   const configPath = options.config ?? running?.configFile ?? undefined
   const { loaded, problems, unset } = await look(configPath)
-  const journalPath =
-    loaded?.config.journal.type === 'memory'
-      ? null
-      : resolve(loaded?.config.journal.path ?? join(home, 'journal.db'))
+  const journalPath = loaded === null ? join(home, 'journal.db') : journalPathOf(loaded)
   let inspection: Promise<JournalInspection | null> | undefined
   return {
     home,
@@ -124,6 +123,6 @@ function describe(findings: readonly Finding[], errors: number, warnings: number
   const fixable = findings.some((finding) => finding.fixable)
   const plural = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`
   lines.push('', `${plural(errors, 'error')}, ${plural(warnings, 'warning')}.`)
-  if (fixable) lines.push('lurkbot doctor --fix   mends what can be mended without loss')
+  if (fixable) lines.push(`${nextCommand('doctor --fix')}   mends what can be mended without loss`)
   return lines.join('\n')
 }

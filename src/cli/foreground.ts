@@ -92,7 +92,7 @@ export class Foreground {
    * problems changes nothing; what fails after that ends the process. Resolves when that is done; never rejects.
    */
   async restart(): Promise<void> {
-    if (this.#work === null && !this.#stopping) await this.#do(() => this.#restart())
+    if (this.#listens) await this.#do(() => this.#restart())
     else this.#log?.info({}, 'not restarted: it starts, restarts or stops already')
   }
 
@@ -102,7 +102,7 @@ export class Foreground {
    */
   async reload(): Promise<void> {
     this.#output.reopen()
-    if (this.#work !== null || this.#stopping) {
+    if (!this.#listens) {
       this.#log?.info({}, 'configuration not read anew: it starts, restarts or stops')
       return
     }
@@ -139,6 +139,11 @@ export class Foreground {
   lastWords(): void {
     this.#removePidFile()
     this.#output.flushSync()
+  }
+
+  /** Whether there is something to restart, and nothing else is under way. */
+  get #listens(): boolean {
+    return this.#work === null && !this.#stopping && this.#app?.server.listening === true
   }
 
   async #do(work: () => Promise<void>): Promise<void> {

@@ -4,7 +4,7 @@ import type { JsonObject } from '../protocol/primitives.js'
 import { CliError } from './cli-error.js'
 import { connect, createCliClient } from './connect.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
-import { nextCommands } from './next-command.js'
+import { nextCommand, nextCommands } from './next-command.js'
 import { findTarget, type TargetOptions } from './target.js'
 
 export interface CallOptions extends TargetOptions {
@@ -70,6 +70,6 @@ function parseParams(text: string | undefined): JsonObject {
 }
 
 function paramsError(found: string): CliError {
-  const example = `lurkbot gateway call sessions.list '{"limit": 5}'`
+  const example = nextCommand(`gateway call sessions.list '{"limit": 5}'`)
   return new CliError(EXIT.USAGE, `PARAMS: expected a JSON object; ${found}`, [`Such as: ${example}`])
 }

@@ -3,6 +3,7 @@ import { resolveHome } from '../config/paths.js'
 import { CliError } from './cli-error.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { getJson } from './http-get.js'
+import { nextCommand, nextCommands } from './next-command.js'
 import { isRunning, type PidRecord, type RestartRecord, readPidFile, removePidFile } from './pid-file.js'
 import { signalGateway } from './signal-gateway.js'
 import { findTarget } from './target.js'
@@ -52,7 +53,10 @@ async function restartIn(home: string, timeoutMs: number): Promise<Result> {
     return { ...result('stopped', null, null), exitCode: EXIT.NOT_RUNNING }
   }
   if (process.platform === 'win32') {
-    const advice = ['lurkbot gateway stop    stops it', 'lurkbot gateway start   starts it']
+    const advice = nextCommands([
+      ['gateway stop', 'stops it'],
+      ['gateway start', 'starts it'],
+    ])
     throw new CliError(EXIT.FAILED, 'This system has no signal for a restart in place.', advice)
   }
   const askedAt = performance.now()
@@ -128,10 +132,10 @@ function describe({ status, pid, url, version, tookMs, message }: RestartReport)
     case 'refused':
       return `The gateway was not restarted and goes on as it was (process ${pid}).\n${message}`
     case 'failed':
-      return `The gateway has not come back; process ${pid} has ended.\n${message}\n  lurkbot gateway start   starts it`
+      return `The gateway has not come back; process ${pid} has ended.\n${message}\n  ${nextCommand('gateway start')}   starts it`
     case 'late':
-      return `The gateway (process ${pid}) is not back yet. ${message}\n  lurkbot gateway status   says how it is`
+      return `The gateway (process ${pid}) is not back yet. ${message}\n  ${nextCommand('gateway status')}   says how it is`
     case 'stopped':
-      return 'The gateway is not running.\n  lurkbot gateway start   starts it'
+      return `The gateway is not running.\n  ${nextCommand('gateway start')}   starts it`
   }
 }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { resolveHome } from '../config/paths.js'
 import { CliError } from './cli-error.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
+import { nextCommand } from './next-command.js'
 import { isRunning, type PidRecord, readPidFile, removePidFile } from './pid-file.js'
 import { signalGateway } from './signal-gateway.js'
 
@@ -43,6 +44,6 @@ function toJson(status: 'stopped' | 'not-running', pid: number | null): string {
 function stillRunning({ pid }: PidRecord, timeout: number): CliError {
   return new CliError(EXIT.FAILED, `The gateway (process ${pid}) is still stopping after ${timeout} s.`, [
     'It lets running agents finish, for as long as shutdown.drainTimeoutMs says.',
-    'lurkbot gateway stop   again makes it exit at once; what it accepted is kept and handled after the next start.',
+    `${nextCommand('gateway stop')}   again makes it exit at once; what it accepted is kept and handled after the next start.`,
   ])
 }

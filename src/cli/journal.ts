@@ -1,13 +1,16 @@
 import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { loadConfig } from '../config/load.js'
 import type { RestoreReport } from '../journal/backup.js'
 import type { JournalInspection } from '../journal/inspect.js'
+import { JournalError } from '../journal/journal-error.js'
 import type { JournalFacts } from '../journal/journal-facts.js'
+import { journalPath } from '../journal/journal-path.js'
 import { canRebuild } from '../journal/journal-problems.js'
 import { CliError } from './cli-error.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { formatBytes } from './format.js'
+import { nextCommand, nextCommands } from './next-command.js'
 import { findRunning, type PidRecord } from './pid-file.js'
 
 export interface JournalCommandOptions {
@@ -24,7 +27,9 @@ export async function backup(file: string, options: JournalCommandOptions): Prom
   const { backupJournal } = await import('../journal/backup.js')
   const report = await interruptible((signal) =>
     backupJournal(path, file, { signal, onProgress: progress('Copying') }),
-  )
+  ).catch((error) => {
+    throw withCheck(error)
+  })
   if (options.json) return print({ journal: path, ...report })
   console.log(`The journal is backed up: ${report.file}`)
   console.log(
@@ -32,6 +37,13 @@ export async function backup(file: string, options: JournalCommandOptions): Prom
   )
   console.log(describe(report.facts))
   return EXIT.OK
+}
+
+/** What fails on the way may be the fault of the one disk or of the other. */
+function withCheck(error: unknown): unknown {
+  if (!(error instanceof JournalError) || error.cause === undefined) return error
+  const advice = nextCommands([['journal check', 'says how the journal is']])
+  return new CliError(EXIT.FAILED, error.message, advice, error)
 }
 
 /** `lurkbot journal restore FILE`. */
@@ -46,7 +58,7 @@ export async function restore(file: string, options: JournalCommandOptions): Pro
   console.log(`The journal is restored: ${report.file}`)
   for (const line of consequences(report)) console.log(`  ${line}`)
   console.log(describe(report.facts))
-  console.log('  lurkbot gateway start   starts with it')
+  console.log(`  ${nextCommand('gateway start')}   starts with it`)
   return EXIT.OK
 }
 
@@ -84,8 +96,8 @@ export async function check(file: string | undefined, options: JournalCommandOpt
 
 function describeProblems({ path, problems }: JournalInspection): string {
   const remedy = canRebuild(problems)
-    ? 'lurkbot doctor --fix            makes it anew from what is whole, once the gateway is stopped'
-    : 'lurkbot journal restore FILE    puts a backup in its place, once the gateway is stopped'
+    ? `${nextCommand('doctor --fix')}   makes it anew from what is whole, once the gateway is stopped`
+    : `${nextCommand('journal restore FILE')}   puts a backup in its place, once the gateway is stopped`
   return [
     `The journal has problems: ${path}`,
     ...problems.map(({ message }) => `  - ${message}`),
@@ -103,13 +115,14 @@ function describe({ seq, epoch, counts, pendingEvents, deadLetters }: JournalFac
 
 /** Where the journal of the state folder is, and who is at work with it. */
 async function findJournal(options: JournalCommandOptions) {
-  const { config, home } = await loadConfig({ env: process.env, configPath: options.config })
-  if (config.journal.type === 'memory') {
+  const loaded = await loadConfig({ env: process.env, configPath: options.config })
+  const path = journalPath(loaded)
+  if (path === null) {
     throw new CliError(EXIT.FAILED, 'There is no journal file: journal.type is memory.', [
       'With journal.type sqlite what was accepted outlives the process.',
     ])
   }
-  const path = resolve(config.journal.path ?? join(home, 'journal.db'))
+  const { home } = loaded
   return { path, home, running: findRunning(home) }
 }
 
@@ -117,7 +130,7 @@ function mustStop({ pid }: PidRecord, home: string): CliError {
   return new CliError(
     EXIT.UNAVAILABLE,
     `The gateway of ${home} runs (process ${pid}) and uses the journal.`,
-    ['lurkbot gateway stop   stops it'],
+    nextCommands([['gateway stop', 'stops it']]),
   )
 }
 

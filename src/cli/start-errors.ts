@@ -3,7 +3,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { CliError } from './cli-error.js'
 import { EXIT } from './exit-codes.js'
-import { nextCommand } from './next-command.js'
+import { nextCommand, nextCommands } from './next-command.js'
 import { findRunning, type PidRecord } from './pid-file.js'
 import { findPortOwner } from './port-owner.js'
 
@@ -12,9 +12,11 @@ export function alreadyRunning(running: PidRecord, home: string): CliError {
     EXIT.UNAVAILABLE,
     `A gateway is running already at ${running.url} (process ${running.pid}).`,
     [
-      'lurkbot gateway stop      stops it',
-      'lurkbot gateway restart   restarts it, with its configuration read anew',
-      'lurkbot gateway status    says how it is',
+      ...nextCommands([
+        ['gateway stop', 'stops it'],
+        ['gateway restart', 'restarts it, with its configuration read anew'],
+        ['gateway status', 'says how it is'],
+      ]),
       `One state folder (${home}) serves one gateway; --profile NAME or LURKBOT_HOME has another.`,
     ],
   )
@@ -30,7 +32,7 @@ export async function listenError(
       return portInUse({ host, port, home })
     case 'EACCES':
       return new CliError(EXIT.NO_PERMISSION, `This user may not listen on port ${port} at ${host}.`, [
-        'Ports below 1024 are often reserved: lurkbot gateway start --port NUMBER takes another one.',
+        `Ports below 1024 are often reserved: ${nextCommand('gateway start --port NUMBER')} takes another one.`,
       ])
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':

@@ -147,7 +147,8 @@ const Journal = section(
     path: Type.Optional(
       Type.String({
         minLength: 1,
-        description: 'Path of the database. Default: `journal.db` in the state folder.',
+        description:
+          'Path of the database; relative to the configuration file’s folder. Default: `journal.db` in the state folder.',
       }),
     ),
     maxPendingWrites: count(50_000, 'Writes that may wait for the disk; more are refused.'),

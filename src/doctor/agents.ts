@@ -1,6 +1,7 @@
 import { access, constants } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { delimiter, join } from 'node:path'
+import { nextCommand } from '../cli/next-command.js'
 import { isLoopbackHost } from '../config/loopback.js'
 import { resolveConfigPath } from '../config/paths.js'
 import {
@@ -73,7 +74,10 @@ async function backendOf(
   const { hostname, port, protocol } = new URL(text)
   if (!online && !isLoopbackHost(hostname)) {
     return [
-      info(`agents.${name}.${key}: ${hostname} is elsewhere and was not asked.`, 'lurkbot doctor --online'),
+      info(
+        `agents.${name}.${key}: ${hostname} is elsewhere and was not asked.`,
+        nextCommand('doctor --online'),
+      ),
     ]
   }
   try {

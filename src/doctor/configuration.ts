@@ -1,4 +1,5 @@
 import { isAuthRequired } from '../auth/auto-token.js'
+import { nextCommand } from '../cli/next-command.js'
 import { isLoopbackHost } from '../config/loopback.js'
 import { formatProblem } from '../config/problems.js'
 import type { Config } from '../config/schema.js'
@@ -12,7 +13,9 @@ export const configuration: Check = {
   run({ problems, loaded }) {
     const wrong = problems
       .filter(({ path }) => !ELSEWHERE.test(path))
-      .map((problem) => error(formatProblem(problem), 'lurkbot config check   says everything that is wrong'))
+      .map((problem) =>
+        error(formatProblem(problem), `${nextCommand('config check')}   says everything that is wrong`),
+      )
     const risks = loaded === null ? [] : [...judgeRisks(loaded.config)]
     if (wrong.length > 0 || loaded === null) return [...wrong, ...risks]
     return [ok(`It is valid (${loaded.configFile ?? 'there is no file'}).`), ...risks]
@@ -26,7 +29,7 @@ export function* judgeRisks(config: Config): Generator<Observation> {
   const proxied = trustProxy !== false || basePath !== ''
   if (!isAuthRequired(config) && proxied) {
     const message = 'Authentication is off, and behind a proxy everyone who reaches that one is let in.'
-    yield warning(message, 'auth.enabled: true, and lurkbot token new NAME')
+    yield warning(message, `auth.enabled: true, and ${nextCommand('token new NAME')}`)
   }
   if (open && !tls.enabled) {
     const message = `Tokens travel unencrypted: ${host} is reached from other machines, and tls.enabled is false.`

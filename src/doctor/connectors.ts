@@ -1,4 +1,5 @@
 import { connect, createCliClient } from '../cli/connect.js'
+import { nextCommand } from '../cli/next-command.js'
 import type { ChannelStatus } from '../protocol/channels.js'
 import { channelsList } from '../protocol/methods/channels.js'
 import {
@@ -26,7 +27,7 @@ export const connectors: Check = {
       channels = await askChannels(context)
     } catch (thrown) {
       const message = `The gateway does not tell how they are: ${reasonOf(thrown)}`
-      return [warning(message, 'LURKBOT_TOKEN=… lurkbot doctor'), ...stopped(context, configured)]
+      return [warning(message, `LURKBOT_TOKEN=… ${nextCommand('doctor')}`), ...stopped(context, configured)]
     }
     const found = channels.flatMap(judgeChannel)
     return found.length > 0 ? found : [ok(`${configured.join(', ')}: connected.`)]
@@ -42,7 +43,9 @@ function stopped({ unset }: DoctorContext, configured: readonly string[]): Obser
     ),
   )
   const message = `${configured.join(', ')}: whether the platforms take them shows when the gateway runs.`
-  return found.length > 0 ? found : [info(message, 'lurkbot gateway start, then lurkbot doctor')]
+  return found.length > 0
+    ? found
+    : [info(message, `${nextCommand('gateway start')}, then ${nextCommand('doctor')}`)]
 }
 
 async function askChannels({ target }: DoctorContext): Promise<readonly ChannelStatus[]> {
@@ -63,7 +66,7 @@ export function judgeChannel({
   pending,
 }: ChannelStatus): Observation[] {
   const reason = why === null ? '' : `: ${why.message}`
-  const start = `lurkbot gateway call channels.start '${JSON.stringify({ channel })}'`
+  const start = nextCommand(`gateway call channels.start '${JSON.stringify({ channel })}'`)
   if (state === 'failed')
     return [error(`connectors.${connector} has failed${reason}`, `Mend that, then ${start}`)]
   if (state === 'waiting')

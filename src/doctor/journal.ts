@@ -1,4 +1,5 @@
 import { formatBytes } from '../cli/format.js'
+import { nextCommand } from '../cli/next-command.js'
 import type { JournalInspection } from '../journal/inspect.js'
 import { canRebuild } from '../journal/journal-problems.js'
 import {
@@ -46,20 +47,20 @@ function waiting({ logBytes, facts }: JournalInspection): Observation[] {
   }
   if (deadLetters > 0) {
     const message = `${deadLetters} events have failed for good (dead letters).`
-    found.push(warning(message, 'lurkbot gateway call deadLetters.list'))
+    found.push(warning(message, nextCommand('gateway call deadLetters.list')))
   }
   if (deadDeliveries > 0) {
     const message = `${deadDeliveries} deliveries have failed for good.`
-    found.push(warning(message, `lurkbot gateway call deliveries.list`))
+    found.push(warning(message, nextCommand('gateway call deliveries.list')))
   }
   return found
 }
 
 function remedyFor({ problems }: JournalInspection, { running }: DoctorContext): [string, boolean] {
-  const stop = running === null ? '' : 'lurkbot gateway stop; '
-  if (canRebuild(problems)) return [`${stop}lurkbot doctor --fix`, running === null]
+  const stop = running === null ? '' : `${nextCommand('gateway stop')}; `
+  if (canRebuild(problems)) return [`${stop}${nextCommand('doctor --fix')}`, running === null]
   if (problems.some(({ kind }) => kind === 'access')) return ['Check its permissions and its disk.', false]
-  return [`${stop}lurkbot journal restore FILE   puts a backup in its place`, false]
+  return [`${stop}${nextCommand('journal restore FILE')}   puts a backup in its place`, false]
 }
 
 async function mend(path: string): Promise<Observation[]> {
@@ -70,6 +71,6 @@ async function mend(path: string): Promise<Observation[]> {
       info(`${path} was made anew from its tables, and nothing is lost; the damaged one is kept: ${aside}`),
     ]
   } catch (thrown) {
-    return [error(reasonOf(thrown), 'lurkbot journal restore FILE   puts a backup in its place')]
+    return [error(reasonOf(thrown), `${nextCommand('journal restore FILE')}   puts a backup in its place`)]
   }
 }

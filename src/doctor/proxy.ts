@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { getJson } from '../cli/http-get.js'
+import { nextCommand } from '../cli/next-command.js'
 import type { Target } from '../cli/target.js'
 import { isLoopbackHost } from '../config/loopback.js'
 import { CLOSE } from '../protocol/close-codes.js'
@@ -35,7 +36,7 @@ export const proxy: Check = {
       behind
         ? info(
             'Whether a proxy passes everything on shows through it.',
-            'lurkbot doctor --url https://gateway.example',
+            nextCommand('doctor --url https://gateway.example'),
           )
         : ok('None is configured.'),
     ]
@@ -56,7 +57,7 @@ async function throughProxy(
     return [
       error(
         message,
-        'lurkbot gateway status   says whether it runs; then the upstream and the path of the proxy',
+        `${nextCommand('gateway status')}   says whether it runs; then the upstream and the path of the proxy`,
       ),
     ]
   }
@@ -84,14 +85,17 @@ function judgeProbe(found: Probe, target: Target, context: DoctorContext): Obser
   if (code === CLOSE.ORIGIN_REFUSED.code) return [judgeRefusal(reason, target)]
   if (code !== CLOSE.UNAUTHORIZED.code) {
     return [
-      error(`${target.wsUrl} closes with ${code}: ${reason}`, 'lurkbot gateway status   says how it is'),
+      error(
+        `${target.wsUrl} closes with ${code}: ${reason}`,
+        `${nextCommand('gateway status')}   says how it is`,
+      ),
     ]
   }
   return [
     ok(`${target.wsUrl}: WebSocket, Host and Origin come through.`),
     info(
       'Whether addresses of clients arrive only a token with the scope admin can ask.',
-      `LURKBOT_TOKEN=… lurkbot doctor --url ${target.url}`,
+      `LURKBOT_TOKEN=… ${nextCommand(`doctor --url ${target.url}`)}`,
     ),
   ]
 }
@@ -110,7 +114,7 @@ function judgeRefusal(reason: string, target: Target): Observation {
   }
   return error(
     `The gateway refuses what comes through ${target.url}: ${reason}`,
-    'lurkbot gateway status   says how it is',
+    `${nextCommand('gateway status')}   says how it is`,
   )
 }
 
@@ -120,7 +124,7 @@ function judgeAddress(
 ): Observation[] {
   if (seen === null) {
     const message = 'Whether addresses of clients arrive only a token with the scope admin can ask.'
-    return [info(message, 'LURKBOT_TOKEN=… lurkbot doctor --url …')]
+    return [info(message, `LURKBOT_TOKEN=… ${nextCommand('doctor --url …')}`)]
   }
   if (seen === CLAIMED) {
     const message =

@@ -2,6 +2,7 @@ import { chmodSync, lstatSync, readdirSync, type Stats } from 'node:fs'
 import { access, constants, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { formatBytes } from '../cli/format.js'
+import { nextCommand } from '../cli/next-command.js'
 import { isRunning, type PidRecord, readPidFile, removePidFile } from '../cli/pid-file.js'
 import {
   type Check,
@@ -26,7 +27,7 @@ export const stateFolder: Check = {
     const { home, journalPath } = context
     const stats = lstatSync(home, { throwIfNoEntry: false })
     if (stats === undefined) {
-      return [info(`${home} is not there yet; the first start makes it.`, 'lurkbot gateway start')]
+      return [info(`${home} is not there yet; the first start makes it.`, nextCommand('gateway start'))]
     }
     if (!stats.isDirectory() && !stats.isSymbolicLink()) {
       return [error(`${home} is no folder.`, 'Move it away, or name another one with LURKBOT_HOME.')]
@@ -69,7 +70,10 @@ function owner(home: string, { uid }: Stats): Observation[] {
   const message = `${home} belongs to the user ${uid}, and this is user ${own}.`
   if (own === 0)
     return [
-      warning(message, `Run this as the user that the gateway runs as: sudo -u '#${uid}' lurkbot doctor`),
+      warning(
+        message,
+        `Run this as the user that the gateway runs as: sudo -u '#${uid}' ${nextCommand('doctor')}`,
+      ),
     ]
   return [error(message, `sudo chown -R ${own} '${home}'`)]
 }
@@ -114,7 +118,7 @@ function stalePidFile({ home, fix }: DoctorContext): Observation[] {
     return [info(`gateway.pid named process ${record.pid}, which is gone; it was removed.`)]
   }
   const message = `gateway.pid names process ${record.pid}, which is gone: the gateway was ended by force.`
-  return [warning(message, 'lurkbot gateway start   goes on with what was accepted', true)]
+  return [warning(message, `${nextCommand('gateway start')}   goes on with what was accepted`, true)]
 }
 
 async function space(folder: string): Promise<Observation[]> {

@@ -1,5 +1,6 @@
 import { chmodSync, statSync } from 'node:fs'
 import { isAuthRequired } from '../auth/auto-token.js'
+import { nextCommand } from '../cli/next-command.js'
 import { isLoopbackHost } from '../config/loopback.js'
 import { parsePath } from '../config/paths.js'
 import { redactConfig } from '../config/redact.js'
@@ -97,5 +98,7 @@ function textAt(config: Config, path: string): string | undefined {
 
 async function expired(context: DoctorContext): Promise<Observation[]> {
   const names = (await context.inspectJournal())?.facts?.expiredTokens ?? []
-  return names.map((name) => info(`The issued token ${name} has expired.`, `lurkbot token revoke ${name}`))
+  return names.map((name) =>
+    info(`The issued token ${name} has expired.`, nextCommand(`token revoke ${name}`)),
+  )
 }

@@ -131,6 +131,6 @@ function copyError(path: string, target: string, error: unknown, signal?: AbortS
       cause: error,
     })
   }
-  const remedy = `lurkbot journal check   says how ${path} is.`
+  const remedy = `${path} was not changed.`
   return new JournalError(target, `it cannot be made: ${message}`, remedy, { cause: error })
 }

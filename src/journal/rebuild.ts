@@ -30,7 +30,7 @@ export async function rebuildJournal(
     const { problems } = await inspectApart(path, 'full', signal)
     const lost = problems.find((problem) => !canRebuild([problem]))
     if (lost !== undefined) {
-      const remedy = 'It was not changed. lurkbot journal restore FILE   puts a backup in its place.'
+      const remedy = 'It was not changed.'
       throw new JournalError(path, `it cannot be repaired without loss: ${lost.message}`, remedy)
     }
     const copied = copyTables(path, draft)

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { BackupReport, RestoreReport } from '../../src/journal/backup.js'
@@ -102,6 +102,30 @@ t.test('the commands say what they did, and what stands against it', async (t) =
     stdout: /is restored[\s\S]*what came after that is gone[\s\S]*is kept: .*\.before-/,
   })
 })
+
+t.test(
+  'a relative path starts at the folder of the configuration, for the gateway and every command',
+  async (t) => {
+    const home = newHome(t)
+    const folder = newHome(t)
+    const configPath = join(folder, 'config.yaml')
+    writeFileSync(configPath, 'journal: { path: data/j.db }\n')
+    const path = join(folder, 'data/j.db')
+    const running = await gateway(t, { home, args: ['--config', configPath] })
+    t.ok(existsSync(path))
+    await running.stop()
+    t.match(await runCli(['journal', 'check', '--config', configPath], { home }), {
+      code: 0,
+      stdout: new RegExp(`is whole: ${path}`),
+    })
+    const { stdout } = await runCli(['doctor', '--json', '--config', configPath], { home })
+    const { findings } = JSON.parse(stdout) as { findings: { check: string; message: string }[] }
+    t.ok(
+      findings.some(({ check, message }) => check === 'journal' && message.includes(path)),
+      stdout,
+    )
+  },
+)
 
 t.test('a journal in memory has no file', async (t) => {
   const home = newHome(t)

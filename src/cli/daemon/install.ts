@@ -1,9 +1,10 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { CliError } from '../cli-error.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
-import { nextCommand, nextCommands } from '../next-command.js'
-import { findRunning, type PidRecord } from '../pid-file.js'
+import { nextCommand } from '../next-command.js'
+import type { PidRecord } from '../pid-file.js'
 import { type Found, findService, type ServiceOptions } from './create-service.js'
+import { refuseOther, refuseStranger } from './owner.js'
 import { waitForReady } from './ready.js'
 import type { Installed, ServicePlace } from './service-manager.js'
 import { type Planned, planService } from './service-place.js'
@@ -24,11 +25,13 @@ export async function install(options: InstallOptions): Promise<ExitCode> {
     else process.stdout.write(text)
     return EXIT.OK
   }
+  await refuseOther(found, 'install')
   const before = await service.status()
-  const running = findRunning(place.home)
-  if (running !== null && !isUp(before.state)) throw runsAlready(running, found)
+  refuseStranger(found, before, ['daemon install', 'then makes the service'])
   // systemd makes that of the machine.
   if (!options.system) mkdirSync(place.home, { recursive: true, mode: 0o700 })
+  // The service may write in there, but not make it.
+  if (planned.journalFolder !== null) mkdirSync(planned.journalFolder, { recursive: true, mode: 0o700 })
   const installed = await service.install(planned.plan)
   const advice = [...adviceOf(planned, found), ...(await service.advice())]
   if (!options.json) for (const line of advice) console.error(line)
@@ -57,26 +60,18 @@ function refuseHidden({ node, program }: ServicePlace): void {
 
 const isUp = (state: string) => state !== 'stopped' && state !== 'failed'
 
-function runsAlready({ pid, url }: PidRecord, { service }: Found): CliError {
-  return new CliError(
-    EXIT.UNAVAILABLE,
-    `A gateway runs already at ${url} (process ${pid}), not as ${service.name}.`,
-    nextCommands([
-      ['gateway stop', 'stops it'],
-      ['daemon install', 'then makes the service'],
-    ]),
-  )
-}
-
 function adviceOf({ missing, hasPrograms }: Planned, { place, service }: Found): string[] {
   const lines: string[] = []
+  const isUnit = service.path.endsWith('.service')
   if (missing.length > 0) {
+    // Other definitions name the file only if it was there when they were made.
+    const applies = isUnit || existsSync(place.environmentFile) ? 'daemon restart' : 'daemon install'
     lines.push(
       `The service does not have these variables of this shell: ${missing.join(', ')}.`,
-      `  Lines NAME=value in ${place.environmentFile} give them to it; then: ${nextCommand('daemon install')}`,
+      `  Lines NAME=value in ${place.environmentFile} give them to it; then: ${nextCommand(applies)}`,
     )
   }
-  if (hasPrograms && service.path.endsWith('.service')) {
+  if (hasPrograms && isUnit) {
     lines.push(
       'Agents of type acp may write in their cwd and the state folder, and nowhere else. To let them write in FOLDER:',
       `  systemctl --user edit ${service.name}   with the lines [Service] and ReadWritePaths=FOLDER`,

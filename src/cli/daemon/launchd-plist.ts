@@ -1,8 +1,9 @@
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { logPaths } from '../../logs/paths.js'
-import type { ServicePlace, ServicePlan } from './service-manager.js'
-import { xml } from './xml.js'
+import { ownerOf } from './owner.js'
+import type { ServiceOwner, ServicePlace, ServicePlan } from './service-manager.js'
+import { text, xml } from './xml.js'
 
 export function launchdLabel({ profile }: Pick<ServicePlace, 'profile'>): string {
   return profile === null ? 'lurkbot.gateway' : `lurkbot.gateway.${profile}`
@@ -13,7 +14,8 @@ type Plist = string | number | boolean | readonly string[] | { readonly [key: st
 
 /** The text of the agent: launchd.plist(5). */
 export function renderPlist(place: ServicePlace, plan: ServicePlan, hasEnvironmentFile: boolean): string {
-  const { profile, home, node, program, environmentFile } = place
+  const { home, node, program, environmentFile } = place
+  const { variable, value } = ownerOf(place)
   const { errorFile } = logPaths(home)
   const path = [
     join(homedir(), '.local/bin'),
@@ -34,11 +36,11 @@ export function renderPlist(place: ServicePlace, plan: ServicePlan, hasEnvironme
       '--detached',
     ],
     EnvironmentVariables: {
-      ...(profile === null ? { LURKBOT_HOME: home } : { LURKBOT_PROFILE: profile }),
+      [variable]: value,
       PATH: [...new Set(path)].join(':'),
     },
     RunAtLoad: true,
-    // Not after a stop, which exits with 0.
+    // Not after `gateway stop`, which exits with 0.
     KeepAlive: { SuccessfulExit: false },
     // The shortest time between two starts; seconds.
     ThrottleInterval: 10,
@@ -54,6 +56,13 @@ export function renderPlist(place: ServicePlace, plan: ServicePlan, hasEnvironme
 ${element(agent, '')}
 </plist>
 `
+}
+
+/** Which gateway an agent is of. */
+export function plistOwner(plist: string): ServiceOwner | null {
+  const found = /<key>(LURKBOT_HOME|LURKBOT_PROFILE)<\/key>\s*<string>([^<]*)<\/string>/.exec(plist)
+  if (found === null) return null
+  return { variable: found[1] as ServiceOwner['variable'], value: text(found[2]!) }
 }
 
 function element(value: Plist, indent: string): string {

@@ -6,12 +6,13 @@ import { CliError } from '../cli-error.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { nextCommand } from '../next-command.js'
 import { readDefinition, removeDefinition, writeDefinition } from './definition-file.js'
-import { launchdLabel, renderPlist } from './launchd-plist.js'
+import { launchdLabel, plistOwner, renderPlist } from './launchd-plist.js'
 import { mustRun, withoutManager } from './run.js'
 import type {
   Installed,
   Run,
   ServiceManager,
+  ServiceOwner,
   ServicePlace,
   ServicePlan,
   ServiceStatus,
@@ -55,6 +56,10 @@ export class LaunchdService implements ServiceManager {
     return renderPlist(this.#place, plan, existsSync(this.#place.environmentFile))
   }
 
+  async owner(): Promise<ServiceOwner | null> {
+    return plistOwner(readDefinition(this.path) ?? '')
+  }
+
   async install(plan: ServicePlan): Promise<Installed> {
     const text = await this.definition(plan)
     const { code } = await this.#options.run('launchctl', ['print', this.#domain])
@@ -82,8 +87,9 @@ export class LaunchdService implements ServiceManager {
     else await this.#launchctl('bootstrap', this.#domain, this.path)
   }
 
+  /** What is loaded is started again after a failure, even one of a stop. */
   async stop(): Promise<void> {
-    if ((await this.status()).pid !== null) await this.#launchctl('kill', 'SIGTERM', this.#target)
+    await this.#unload()
   }
 
   async restart(): Promise<void> {
@@ -96,7 +102,7 @@ export class LaunchdService implements ServiceManager {
     const installed = readDefinition(this.path) !== null
     const { code, stdout } = await this.#options.run('launchctl', ['print', this.#target])
     if (code !== 0) {
-      return { installed, enabled: false, state: 'stopped', pid: null, detail: null, exitCode: null }
+      return { installed, enabled: installed, state: 'stopped', pid: null, detail: null, exitCode: null }
     }
     const field = (name: string) => new RegExp(`^\\s*${name} = (.+)$`, 'm').exec(stdout)?.[1] ?? null
     const pid = Number(field('pid')) || null

@@ -18,8 +18,14 @@ export interface ServicePlace {
 export interface ServicePlan {
   /** What a stop may take before the service is killed; milliseconds. */
   readonly stopTimeoutMs: number
-  /** Folders that agents work in, beside the state folder. */
+  /** Folders beside the state folder: those that agents work in, and that of a journal elsewhere. */
   readonly writable: readonly string[]
+}
+
+/** Which gateway a definition is of, as it says it itself. */
+export interface ServiceOwner {
+  readonly variable: 'LURKBOT_HOME' | 'LURKBOT_PROFILE'
+  readonly value: string
 }
 
 export interface ServiceStatus {
@@ -31,7 +37,7 @@ export interface ServiceStatus {
   readonly pid: number | null
   /** What the service manager has to say beside this, or why it failed. */
   readonly detail: string | null
-  /** The exit code of one that failed. */
+  /** The exit code of one that failed, or that has ended and is started again. */
   readonly exitCode: ExitCode | null
 }
 
@@ -49,6 +55,8 @@ export interface ServiceManager {
   readonly logCommand: string
   /** The text of `path`. */
   definition(plan: ServicePlan): Promise<string>
+  /** Of the definition that is installed; null: there is none, or it names no gateway. */
+  owner(): Promise<ServiceOwner | null>
   /** Writes the definition and lets it start with the system or the session. Twice is fine. */
   install(plan: ServicePlan): Promise<Installed>
   /** Ends it and removes every file that `install` made, which it names. Twice is fine. */

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
 import { type LoadedConfig, loadConfig } from '../../config/load.js'
 import { profileOf, resolveConfigPath, resolveHome } from '../../config/paths.js'
+import { journalPath } from '../../journal/journal-path.js'
 import { stopLimitMs } from '../../lifecycle/stop-limit.js'
 import type { ServicePlace, ServicePlan } from './service-manager.js'
 import { type Scope, unitName } from './systemd-unit.js'
@@ -26,6 +27,8 @@ export interface Planned {
   readonly missing: readonly string[]
   /** Whether there are agents that are programs of their own. */
   readonly hasPrograms: boolean
+  /** Where the journal is if not in the state folder. */
+  readonly journalFolder: string | null
 }
 
 /** The environment of the service: not that of this shell, as far as it is about the gateway. */
@@ -47,11 +50,14 @@ export async function planService(place: ServicePlace, env: NodeJS.ProcessEnv): 
     ...Object.keys(env).filter((name) => name.startsWith('LURKBOT_GATEWAY_')),
     ...namedVariables(config),
   ]
-  const folders = programFolders(loaded)
+  const programs = programFolders(loaded)
+  const journal = journalFolder(loaded)
+  const writable = [...new Set([...programs, ...(journal === null ? [] : [journal])])]
   return {
-    plan: { stopTimeoutMs: stopLimitMs(config), writable: folders },
+    plan: { stopTimeoutMs: stopLimitMs(config), writable },
     missing: [...new Set(needed)].filter((name) => env[name] !== undefined && own[name] === undefined).sort(),
-    hasPrograms: folders.length > 0,
+    hasPrograms: programs.length > 0,
+    journalFolder: journal,
   }
 }
 
@@ -62,6 +68,11 @@ function programFolders({ config, baseDir }: LoadedConfig): string[] {
     type === 'acp' && typeof cwd === 'string' ? [resolveConfigPath(baseDir, cwd)] : [],
   )
   return [...new Set(folders)]
+}
+
+function journalFolder(loaded: LoadedConfig): string | null {
+  const path = journalPath(loaded)
+  return path === null || path.startsWith(`${loaded.home}${sep}`) ? null : dirname(path)
 }
 
 /** The variables that options such as `apiKeyEnv` name. */

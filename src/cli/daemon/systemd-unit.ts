@@ -1,5 +1,6 @@
 import { dirname } from 'node:path'
-import type { ServicePlace, ServicePlan } from './service-manager.js'
+import { ownerOf } from './owner.js'
+import type { ServiceOwner, ServicePlace, ServicePlan } from './service-manager.js'
 
 /** `user`: of the one who installs it; `system`: of the machine, under a user of its own that nothing else has. */
 export type Scope = 'user' | 'system'
@@ -42,6 +43,7 @@ WantedBy=${isSystem ? 'multi-user.target' : 'default.target'}
 function serviceLines(spec: UnitSpec, { scope, version }: UnitOptions): string {
   const isSystem = scope === 'system'
   const { home, profile, node, program, environmentFile, stopTimeoutMs } = spec
+  const { variable, value } = ownerOf({ home, profile: isSystem ? null : profile })
   const path = [isSystem ? '' : '%h/.local/bin', dirname(node), '/usr/local/bin', '/usr/bin', '/bin']
   const unique = [...new Set(path.filter(Boolean))].map((entry) =>
     entry === '%h/.local/bin' ? entry : plain(entry),
@@ -51,7 +53,7 @@ function serviceLines(spec: UnitSpec, { scope, version }: UnitOptions): string {
 NotifyAccess=all
 ExecStart=${[word(node), commandWord(program), 'gateway start'].join(' ')}
 ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
-Environment=${word(isSystem || profile === null ? `LURKBOT_HOME=${home}` : `LURKBOT_PROFILE=${profile}`)}
+Environment=${word(`${variable}=${value}`)}
 Environment="PATH=${unique.join(':')}"
 # Secrets, as lines NAME=value; readable by its owner only.
 EnvironmentFile=-${plain(environmentFile)}
@@ -87,7 +89,7 @@ Environment=${word(`HOME=${home}`)}
 
 function hardeningLines(spec: UnitSpec, { scope }: UnitOptions): string {
   const paths = [spec.home, spec.node, spec.program, ...spec.writable]
-  const inTemporary = paths.some((path) => /^\/(var\/)?tmp\//.test(path))
+  const inTemporary = paths.some((path) => /^\/(var\/)?tmp(\/|$)/.test(path))
   // StateDirectory= makes the state folder of the system's unit writable.
   const writable = [...(scope === 'system' ? [] : [spec.home]), ...spec.writable.map((path) => `-${path}`)]
   const lines = [
@@ -134,6 +136,14 @@ const plain = (text: string) => text.replaceAll('%', '%%')
 function word(text: string): string {
   const escaped = plain(text).replaceAll('\\', '\\\\').replaceAll('"', '\\"')
   return /[\s"'\\;]/.test(text) ? `"${escaped}"` : escaped
+}
+
+/** Which gateway a unit is of; the reverse of `word`. */
+export function unitOwner(unit: string): ServiceOwner | null {
+  const found = /^Environment="?(LURKBOT_HOME|LURKBOT_PROFILE)=(.+?)"?$/m.exec(unit)
+  if (found === null) return null
+  const value = found[2]!.replace(/\\(["\\])/g, '$1').replaceAll('%%', '%')
+  return { variable: found[1] as ServiceOwner['variable'], value }
 }
 
 /** `$` begins a variable in the arguments of a command, though not in its name. */

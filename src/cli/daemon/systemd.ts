@@ -10,11 +10,12 @@ import type {
   Installed,
   Run,
   ServiceManager,
+  ServiceOwner,
   ServicePlace,
   ServicePlan,
   ServiceStatus,
 } from './service-manager.js'
-import { renderUnit, type Scope, unitName } from './systemd-unit.js'
+import { renderUnit, type Scope, unitName, unitOwner } from './systemd-unit.js'
 
 export interface SystemdOptions {
   readonly scope: Scope
@@ -83,6 +84,10 @@ export class SystemdService implements ServiceManager {
     return renderUnit({ ...this.#place, ...plan }, { scope: this.#scope, version })
   }
 
+  async owner(): Promise<ServiceOwner | null> {
+    return unitOwner(readDefinition(this.path) ?? '')
+  }
+
   async install(plan: ServicePlan): Promise<Installed> {
     const text = await this.definition(plan)
     await this.#reach()
@@ -129,6 +134,8 @@ export class SystemdService implements ServiceManager {
     const state = STATES[values.ActiveState!] ?? 'stopped'
     const code = Number(values.ExecMainStatus)
     const why = `${values.Result}, exit code ${code}`
+    const isTriedAgain = values.SubState === 'auto-restart'
+    const hasEnded = state === 'failed' || isTriedAgain
     return {
       installed: values.LoadState === 'loaded',
       enabled: values.UnitFileState === 'enabled',
@@ -137,10 +144,10 @@ export class SystemdService implements ServiceManager {
       detail:
         state === 'failed'
           ? why
-          : values.SubState === 'auto-restart'
+          : isTriedAgain
             ? `has ended (${why}) and is started again`
             : values.StatusText || null,
-      exitCode: state === 'failed' && Object.values<number>(EXIT).includes(code) ? (code as ExitCode) : null,
+      exitCode: hasEnded && Object.values<number>(EXIT).includes(code) ? (code as ExitCode) : null,
     }
   }
 

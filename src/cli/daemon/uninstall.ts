@@ -1,10 +1,13 @@
 import { existsSync } from 'node:fs'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { findService, type ServiceOptions } from './create-service.js'
+import { refuseOther } from './owner.js'
 
 /** `lurkbot daemon uninstall`: ends the service and removes what `install` made; never the state folder. */
 export async function uninstall(options: ServiceOptions): Promise<ExitCode> {
-  const { place, service } = findService(options)
+  const found = findService(options)
+  await refuseOther(found, 'uninstall')
+  const { place, service } = found
   const removed = await service.uninstall()
   const { kind, name } = service
   const left = [place.home, place.environmentFile, `${service.path}.d`].filter(

@@ -1,7 +1,8 @@
 import { win32 } from 'node:path'
-import type { ServicePlace } from './service-manager.js'
+import { ownerOf } from './owner.js'
+import type { ServiceOwner, ServicePlace } from './service-manager.js'
 import { unitName } from './systemd-unit.js'
-import { xml } from './xml.js'
+import { text, xml } from './xml.js'
 
 export interface TaskOptions {
   /** Whose task it is, as `DOMAIN\name`. */
@@ -60,8 +61,8 @@ export function renderTask(place: ServicePlace, { user, hasEnvironmentFile }: Ta
 
 /** `/s`: the outermost quotes go, and what is between them stays as it is. */
 function commandLine(place: ServicePlace, hasEnvironmentFile: boolean): string {
-  const { profile, home, node, program, environmentFile } = place
-  const set = (name: string, value: string) => `set "${name}=${value}"`
+  const { home, node, program, environmentFile } = place
+  const { variable, value } = ownerOf(place)
   const start = [
     quoted(node),
     ...(hasEnvironmentFile ? [quoted(`--env-file=${environmentFile}`)] : []),
@@ -69,8 +70,14 @@ function commandLine(place: ServicePlace, hasEnvironmentFile: boolean): string {
     'gateway start --detached',
     `>>${quoted(win32.join(home, 'logs', 'gateway.err.log'))} 2>&1`,
   ].join(' ')
-  const steps = [profile === null ? set('LURKBOT_HOME', home) : set('LURKBOT_PROFILE', profile), start]
+  const steps = [`set "${variable}=${value}"`, start]
   return `/d /s /c "${steps.join('&& ')}"`
+}
+
+/** Which gateway a task is of. */
+export function taskOwner(task: string): ServiceOwner | null {
+  const found = /set "(LURKBOT_HOME|LURKBOT_PROFILE)=([^"]+)"/.exec(text(task))
+  return found === null ? null : { variable: found[1] as ServiceOwner['variable'], value: found[2]! }
 }
 
 /** Names of files in Windows have no quotes in them. */

@@ -11,12 +11,13 @@ import type {
   Installed,
   Run,
   ServiceManager,
+  ServiceOwner,
   ServicePlace,
   ServicePlan,
   ServiceStatus,
 } from './service-manager.js'
 import { unitName } from './systemd-unit.js'
-import { renderTask } from './windows-task-xml.js'
+import { renderTask, taskOwner } from './windows-task-xml.js'
 
 export interface WindowsTaskOptions {
   readonly run: Run
@@ -48,6 +49,12 @@ export class WindowsTask implements ServiceManager {
     const { USERDOMAIN: domain, USERNAME: name = '' } = this.#options.env ?? process.env
     const user = domain ? `${domain}\\${name}` : name
     return renderTask(this.#place, { user, hasEnvironmentFile: existsSync(this.#place.environmentFile) })
+  }
+
+  /** By the file in the state folder: what `schtasks` prints is in the characters of the console. */
+  async owner(): Promise<ServiceOwner | null> {
+    const { code, stdout } = await this.#options.run('schtasks', ['/Query', '/TN', this.name, '/XML'])
+    return code === 0 ? taskOwner(readDefinition(this.path, 'utf16le') ?? stdout) : null
   }
 
   async install(plan: ServicePlan): Promise<Installed> {

@@ -19,7 +19,6 @@ function setUp(t: Test, profile: string | null = null) {
     const [, verb, target = ''] = command.split(' ')
     if (verb === 'bootstrap') Object.assign(state, { loaded: true, running: true })
     if (verb === 'kickstart') state.running = true
-    if (verb === 'kill') state.running = false
     if (verb === 'bootout') Object.assign(state, { loaded: false, running: false })
     if (verb !== 'print' || target === 'gui/501') return {}
     if (!state.loaded) return { code: 113, stderr: 'Could not find service' }
@@ -90,18 +89,38 @@ t.test('it is installed, brought up to date, stopped, started and removed with l
   ])
 
   await service.stop()
-  t.match(await service.status(), { state: 'stopped', pid: null })
+  t.match(await service.status(), { enabled: true, state: 'stopped', pid: null })
   await service.stop()
   await service.start()
-  t.strictSame(asked(), [`launchctl kill SIGTERM gui/501/${LABEL}`, `launchctl kickstart gui/501/${LABEL}`])
+  t.strictSame(asked(), [`launchctl bootout gui/501/${LABEL}`, `launchctl bootstrap gui/501 ${path}`])
+
+  state.running = false
+  await service.start()
+  t.strictSame(asked(), [`launchctl kickstart gui/501/${LABEL}`], 'one that has ended by itself')
 
   Object.assign(state, { running: false, lastCode: '78: EX_CONFIG' })
   t.match(await service.status(), { state: 'failed', exitCode: EXIT.CONFIG })
+
+  await service.stop()
+  t.match(await service.status(), { state: 'stopped' })
+  t.strictSame(asked(), [`launchctl bootout gui/501/${LABEL}`], 'so that launchd does not start it again')
+  await service.start()
+  asked()
 
   t.strictSame(await service.uninstall(), [path])
   t.strictSame(asked(), [`launchctl bootout gui/501/${LABEL}`])
   t.notOk(existsSync(path))
   t.strictSame(await service.uninstall(), [])
+})
+
+t.test('it knows which gateway an agent is of', async (t) => {
+  const { service, home } = setUp(t)
+  t.equal(await service.owner(), null)
+  await service.install(PLAN)
+  t.strictSame(await service.owner(), { variable: 'LURKBOT_HOME', value: home })
+  const work = setUp(t, 'work').service
+  await work.install(PLAN)
+  t.strictSame(await work.owner(), { variable: 'LURKBOT_PROFILE', value: 'work' })
 })
 
 t.test('without a session of the user it says how to run the gateway nevertheless', async (t) => {

@@ -30,6 +30,7 @@ t.test('install makes a service that runs and is ready, and says where', async (
   t.match(stdout, `journalctl --user -u ${UNIT} -f`)
   t.match(stderr, 'loginctl enable-linger', 'what it takes to outlive the session')
   t.match(stderr, 'LURKBOT_GATEWAY__LANES__CAPACITY', 'what the service does not have of this shell')
+  t.match(stderr, /environment give them to it; then: lurkbot daemon restart$/m)
   t.notMatch(stderr, 'LURKBOT_GATEWAY__PORT', 'what its own environment has is not missing')
   t.match(show(UNIT, 'StatusText'), /^Ready at http:\/\/127\.0\.0\.1:\d+$/)
   t.equal(show(UNIT, 'UnitFileState'), 'enabled')
@@ -108,6 +109,64 @@ t.test('a stop is one in order, and the service stays stopped', async (t) => {
   t.equal(show(UNIT, 'ActiveState'), 'inactive')
   t.notOk(existsSync(join(home, 'gateway.pid')))
   t.equal(lurkbot(['daemon', 'status']).code, EXIT.NOT_RUNNING)
+})
+
+t.test('the service of another state folder is neither ended nor taken over', async (t) => {
+  t.equal(lurkbot(['daemon', 'start']).code, EXIT.OK)
+  const unit = readFileSync(unitFile, 'utf8')
+  const pid = mainPid()
+  const other = join(userHome, 'other')
+  for (const command of ['install', 'stop', 'start', 'restart', 'uninstall']) {
+    const { code, stderr } = lurkbot(['daemon', command], { LURKBOT_HOME: other })
+    t.equal(code, EXIT.UNAVAILABLE, command)
+    t.match(stderr, `LURKBOT_HOME='${home}' lurkbot daemon ${command}`)
+  }
+  t.equal(mainPid(), pid)
+  t.equal(readFileSync(unitFile, 'utf8'), unit)
+  t.notOk(existsSync(other))
+})
+
+t.test(
+  'a service that cannot start and is tried again gives its exit code, and can be stopped',
+  async (t) => {
+    const other = { LURKBOT_HOME: join(userHome, 'other'), LURKBOT_GATEWAY__PORT: '0' }
+    const { url } = json(lurkbot(['gateway', 'start', '--daemon', '--json'], other).stdout)
+    const dropIn = `${unitFile}.d`
+    mkdirSync(dropIn)
+    const port = new URL(String(url)).port
+    const lines = [
+      '[Service]',
+      'RestartSteps=0',
+      'RestartSec=10min',
+      `Environment=LURKBOT_GATEWAY__PORT=${port}`,
+    ]
+    writeFileSync(join(dropIn, 'test.conf'), `${lines.join('\n')}\n`)
+    const environment = readFileSync(join(home, 'environment'))
+    rmSync(join(home, 'environment'))
+    t.equal(systemctl('daemon-reload').code, 0)
+    const { code, stderr } = lurkbot(['daemon', 'restart'])
+    t.equal(show(UNIT, 'SubState'), 'auto-restart')
+    t.equal(code, EXIT.UNAVAILABLE, stderr)
+    t.equal(lurkbot(['daemon', 'stop']).code, EXIT.OK)
+    t.equal(show(UNIT, 'SubState'), 'dead')
+    t.equal(lurkbot(['gateway', 'stop'], other).code, EXIT.OK)
+    rmSync(dropIn, { recursive: true })
+    writeFileSync(join(home, 'environment'), environment)
+    t.equal(systemctl('daemon-reload').code, 0)
+  },
+)
+
+t.test('a gateway of the state folder that is not the service is left alone', async (t) => {
+  t.equal(lurkbot(['gateway', 'start', '--daemon'], { LURKBOT_GATEWAY__PORT: '0' }).code, EXIT.OK)
+  for (const command of ['start', 'restart']) {
+    const { code, stderr } = lurkbot(['daemon', command])
+    t.equal(code, EXIT.UNAVAILABLE, command)
+    t.match(stderr, 'lurkbot gateway stop')
+    t.match(stderr, `lurkbot daemon ${command}`)
+  }
+  t.equal(lurkbot(['daemon', 'stop']).code, EXIT.OK, 'which does not wait for it')
+  t.equal(lurkbot(['gateway', 'status']).code, EXIT.OK)
+  t.equal(lurkbot(['gateway', 'stop']).code, EXIT.OK)
 })
 
 t.test('uninstall leaves nothing but the state folder, which it names', async (t) => {

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
-import { renderUnit, type Scope, type UnitSpec } from '../../../src/cli/daemon/systemd-unit.js'
+import { renderUnit, type Scope, type UnitSpec, unitOwner } from '../../../src/cli/daemon/systemd-unit.js'
 import { renderDeployFiles } from '../../../src/docs/deploy-files.js'
 import { docsFolder } from '../../../src/docs/generate.js'
 import { PROGRAM } from '../../helpers/gateway-process.js'
@@ -116,4 +116,16 @@ t.test('the unit in deploy/ is the one that the gateway makes; `npm run docs` wr
     const verified = here.replaceAll('/opt/lurkbot/dist/src/cli/main.js', PROGRAM)
     t.match(analyze(t, verified, 'verify'), { status: 0, stderr: '' })
   }
+})
+
+t.test('a unit tells which gateway it is of', async (t) => {
+  const ownerOf = (spec: Partial<UnitSpec>, scope: Scope = 'user') =>
+    unitOwner(renderUnit({ ...SPEC, ...spec }, { scope, version: 252 }))
+  for (const home of ['/home/me/.lurkbot', '/srv/50 %h "of" it\\all']) {
+    t.strictSame(ownerOf({ home }), { variable: 'LURKBOT_HOME', value: home })
+  }
+  t.strictSame(ownerOf({ profile: 'work' }), { variable: 'LURKBOT_PROFILE', value: 'work' })
+  const home = '/var/lib/lurkbot-gateway-work'
+  t.strictSame(ownerOf({ profile: 'work', home }, 'system'), { variable: 'LURKBOT_HOME', value: home })
+  t.equal(unitOwner('[Service]\nEnvironment=PATH=/bin\n'), null)
 })

@@ -42,17 +42,18 @@ const PLACE = {
 /** A Task Scheduler that has the task or not. */
 function setUp(t: Test) {
   const home = userHome(t)
-  const state = { exists: false }
+  const state = { exists: false, definition: '' }
   const { run, calls } = recorder((command) => {
     if (command.includes('/Create')) state.exists = true
     if (command.includes('/Delete')) state.exists = false
-    return command.includes('/Query') && !state.exists ? { code: 1, stderr: 'ERROR: ...' } : {}
+    if (!command.includes('/Query')) return {}
+    return state.exists ? { stdout: state.definition } : { code: 1, stderr: 'ERROR: ...' }
   })
   const env = { USERDOMAIN: 'HOUSE', USERNAME: 'me' }
   const place = { ...PLACE, home, environmentFile: join(home, 'environment') }
   const service = new WindowsTask(place, { run, env, ended: async () => {} })
   const asked = () => calls.splice(0).filter((call) => !call.includes('/Query'))
-  return { home, service, asked }
+  return { home, service, state, asked }
 }
 
 t.test('the definition is what the Task Scheduler knows: its elements, each in its place', async (t) => {
@@ -110,4 +111,15 @@ t.test('it is made, run, ended and removed with schtasks', async (t) => {
   t.strictSame(asked(), ['schtasks /End /TN lurkbot-gateway', 'schtasks /Delete /F /TN lurkbot-gateway'])
   t.notOk(existsSync(path))
   t.strictSame(await service.uninstall(), [])
+})
+
+t.test('it knows which gateway a task is of, even where that has another state folder', async (t) => {
+  const { service, home } = setUp(t)
+  t.equal(await service.owner(), null)
+  await service.install(PLAN)
+  t.strictSame(await service.owner(), { variable: 'LURKBOT_HOME', value: home })
+  const other = setUp(t)
+  const definition = renderTask(PLACE, { user: 'HOUSE\\me', hasEnvironmentFile: false })
+  Object.assign(other.state, { exists: true, definition })
+  t.strictSame(await other.service.owner(), { variable: 'LURKBOT_HOME', value: PLACE.home })
 })
