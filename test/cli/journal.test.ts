@@ -29,7 +29,7 @@ t.test('a backup under load, a crash and a restore keep all that was acknowledge
   const made = await runCli(['journal', 'backup', file, '--json'], { home })
   t.equal(made.code, 0, made.stderr)
   const backup = JSON.parse(made.stdout) as BackupReport
-  t.match(backup, { file, facts: { version: 5 } })
+  t.match(backup, { file, facts: { version: 6 } })
   const lastSeen = client.position!
   t.equal(lastSeen.epoch, backup.facts.epoch)
   t.ok(
