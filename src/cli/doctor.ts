@@ -1,18 +1,27 @@
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-import { styleText } from 'node:util'
+import { join, resolve } from 'node:path'
 import { pino } from 'pino'
 import { type LoadedConfig, loadConfig } from '../config/load.js'
 import { resolveHome } from '../config/paths.js'
 import { ConfigError, type Problem } from '../config/problems.js'
-import { type DoctorContext, type Finding, INSPECTION_TIMEOUT_MS, type Severity } from '../doctor/check.js'
-import { runChecks } from '../doctor/run-checks.js'
+import {
+  type DoctorContext,
+  type Finding,
+  INSPECTION_TIMEOUT_MS,
+  inTime,
+  MEND_TIMEOUT_MS,
+  PEER_TIMEOUT_MS,
+  type Severity,
+} from '../doctor/check.js'
+import { CHECKS, runChecks } from '../doctor/run-checks.js'
 import type { JournalInspection } from '../journal/inspect.js'
 import { inspectApart } from '../journal/inspect-apart.js'
 import { journalPath as journalPathOf } from '../journal/journal-path.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { printable } from './format.js'
+import { interruptible } from './interruptible.js'
 import { nextCommand } from './next-command.js'
+import { paintFor } from './paint.js'
 import { findRunning } from './pid-file.js'
 import { findTarget, type TargetOptions } from './target.js'
 
@@ -25,7 +34,11 @@ export interface DoctorOptions extends TargetOptions {
 
 /** `lurkbot doctor`: exit code 1 when something is wrong; warnings count with `--strict`. */
 export async function doctor(options: DoctorOptions): Promise<ExitCode> {
-  const findings = await runChecks(await contextOf(options))
+  const findings = await interruptible(async (signal) => {
+    const found = await runChecks(await contextOf(options, signal), CHECKS, signal)
+    signal.throwIfAborted()
+    return found
+  }, 'Interrupted; not everything was looked at.')
   const count = (severity: Severity) => findings.filter((finding) => finding.severity === severity).length
   const [errors, warnings] = [count('error'), count('warning')]
   const good = errors === 0 && (warnings === 0 || !options.strict)
@@ -34,7 +47,7 @@ export async function doctor(options: DoctorOptions): Promise<ExitCode> {
   return good ? EXIT.OK : EXIT.FAILED
 }
 
-async function contextOf(options: DoctorOptions): Promise<DoctorContext> {
+async function contextOf(options: DoctorOptions, signal: AbortSignal): Promise<DoctorContext> {
   const { env } = process
   const home = resolveHome(env, process.cwd())
   const running = findRunning(home)
@@ -54,15 +67,15 @@ async function contextOf(options: DoctorOptions): Promise<DoctorContext> {
     online: options.online === true,
     fix: options.fix === true,
     now: Date.now(),
+    peerTimeoutMs: PEER_TIMEOUT_MS,
+    mendTimeoutMs: MEND_TIMEOUT_MS,
     journalPath,
     inspectJournal: () => {
       inspection ??=
         journalPath === null || !existsSync(journalPath)
           ? Promise.resolve(null)
-          : inspectApart(
-              journalPath,
-              running === null ? 'full' : 'quick',
-              AbortSignal.timeout(INSPECTION_TIMEOUT_MS),
+          : inTime(INSPECTION_TIMEOUT_MS, signal, (ending) =>
+              inspectApart(journalPath, running === null ? 'full' : 'quick', ending),
             )
       return inspection
     },
@@ -109,13 +122,13 @@ const MARKS = {
 /** Signs and colours on a terminal, words in a pipe. */
 function describe(findings: readonly Finding[], errors: number, warnings: number): string {
   const isTerminal = process.stdout.isTTY === true
-  const isColoured = isTerminal && process.env.NO_COLOR === undefined
+  const paint = paintFor(process.stdout)
   const width = Math.max(...findings.map(({ check }) => check.length))
   const lines: string[] = []
   for (const { check, severity, message, remedy } of findings) {
     const [sign, word, colour] = MARKS[severity]
     const mark = isTerminal ? sign : word
-    lines.push(`${isColoured ? styleText(colour, mark) : mark} ${check.padEnd(width)}  ${printable(message)}`)
+    lines.push(`${paint(colour, mark)} ${check.padEnd(width)}  ${printable(message)}`)
     for (const line of remedy?.split('\n') ?? []) {
       lines.push(`${' '.repeat(mark.length + width + 3)}→ ${printable(line)}`)
     }

@@ -5,6 +5,7 @@ import { type ConfigDraft, type LoadedConfig, loadConfig } from '../config/load.
 import { profileOf } from '../config/paths.js'
 import { ConfigError, formatProblem } from '../config/problems.js'
 import { stopLimitMs } from '../lifecycle/stop-limit.js'
+import { within } from '../lifecycle/within.js'
 import { LogTap } from '../logs/log-tap.js'
 import { VERSION } from '../version.js'
 import { localAddress } from './address.js'
@@ -247,12 +248,7 @@ export class Foreground {
 
   /** Waits for `closing`, but no longer than a stop may take. */
   async #inTime(closing: Promise<void>): Promise<{ closed: boolean; hanging: readonly string[] }> {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<false>((resolve) => {
-      timer = setTimeout(() => resolve(false), this.stopLimitMs)
-    })
-    const closed = await Promise.race([closing.then(() => true), late])
-    clearTimeout(timer)
+    const closed = await within(closing, this.stopLimitMs)
     const steps = this.#app?.closing.unfinished ?? []
     return { closed, hanging: closed || steps.length > 0 ? steps : ['the start, or a connection'] }
   }

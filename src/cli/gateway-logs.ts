@@ -13,6 +13,7 @@ import { connectError } from './connect-error.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { printable } from './format.js'
 import { nextCommands } from './next-command.js'
+import { hasColors } from './paint.js'
 import { findRunning } from './pid-file.js'
 import { findTarget, type Target, type TargetOptions } from './target.js'
 
@@ -131,7 +132,7 @@ async function createPrinter({ json }: LogsOptions): Promise<Print> {
 async function createPretty(): Promise<(line: string) => string> {
   const { prettyFactory } = await import('pino-pretty')
   const pretty = prettyFactory({
-    colorize: process.env.NO_COLOR === undefined,
+    colorize: hasColors(process.stdout),
     translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
     ignore: 'pid,hostname',
   })

@@ -10,6 +10,7 @@ import { canRebuild } from '../journal/journal-problems.js'
 import { CliError } from './cli-error.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { formatBytes } from './format.js'
+import { interruptible } from './interruptible.js'
 import { nextCommand, nextCommands } from './next-command.js'
 import { findRunning, type PidRecord } from './pid-file.js'
 
@@ -132,22 +133,6 @@ function mustStop({ pid }: PidRecord, home: string): CliError {
     `The gateway of ${home} runs (process ${pid}) and uses the journal.`,
     nextCommands([['gateway stop', 'stops it']]),
   )
-}
-
-/** Ctrl-C leaves nothing half done behind. */
-async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const interrupt = new AbortController()
-  const abort = () => interrupt.abort()
-  process.once('SIGINT', abort).once('SIGTERM', abort)
-  try {
-    return await work(interrupt.signal)
-  } catch (error) {
-    if (interrupt.signal.aborted)
-      throw new CliError(EXIT.FAILED, 'Interrupted; nothing was changed.', [], error)
-    throw error
-  } finally {
-    process.off('SIGINT', abort).off('SIGTERM', abort)
-  }
 }
 
 /** On a terminal, on standard error, so that standard output has the result alone. */

@@ -8,6 +8,7 @@ import { createLogFile, type LogFile } from '../logs/log-file.js'
 import { createLogRedactor } from '../logs/log-line.js'
 import type { LogTap } from '../logs/log-tap.js'
 import { logPaths } from '../logs/paths.js'
+import { hasColors } from './paint.js'
 
 /** For the last lines of a stop, when all else is closed. */
 const FLUSH_MS = 1_000
@@ -108,7 +109,7 @@ async function standardOutput(format: Config['log']['format']) {
   return pretty({
     destination: 1,
     sync: true,
-    colorize: process.env.NO_COLOR === undefined && process.stdout.isTTY === true,
+    colorize: hasColors(process.stdout),
     translateTime: 'SYS:HH:MM:ss.l',
     ignore: 'pid,hostname',
   })

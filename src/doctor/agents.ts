@@ -9,6 +9,7 @@ import {
   type DoctorContext,
   error,
   info,
+  inTime,
   type Observation,
   ok,
   reasonOf,
@@ -64,7 +65,7 @@ async function commandOf(
 async function backendOf(
   name: string,
   agent: AgentConfig,
-  { online }: DoctorContext,
+  { online, peerTimeoutMs }: DoctorContext,
   signal: AbortSignal,
 ): Promise<Observation[]> {
   const { baseUrl, url } = agent as { baseUrl?: unknown; url?: unknown }
@@ -81,7 +82,9 @@ async function backendOf(
     ]
   }
   try {
-    await reach(hostname.replace(/^\[|\]$/g, ''), Number(port) || (protocol === 'https:' ? 443 : 80), signal)
+    const number = Number(port) || (protocol === 'https:' ? 443 : 80)
+    const host = hostname.replace(/^\[|\]$/g, '')
+    await inTime(peerTimeoutMs, signal, (ending) => reach(host, number, ending))
     return []
   } catch (thrown) {
     const message = `agents.${name}.${key}: nothing answers at ${hostname}:${port || protocol}: ${reasonOf(thrown)}`

@@ -5,17 +5,17 @@ import { rootCertificates } from 'node:tls'
 import { readTlsMaterial, type TlsMaterial } from '../auth/tls-material.js'
 import { resolveConfigPath } from '../config/paths.js'
 import { ConfigError } from '../config/problems.js'
-import { type Check, error, info, type Observation, ok, reasonOf, warning } from './check.js'
+import { type Check, error, info, inTime, type Observation, ok, reasonOf, warning } from './check.js'
 
 const DAY_MS = 86_400_000
 const SOON_DAYS = 30
 
 export const certificates: Check = {
   name: 'certificates',
-  async run({ loaded, publicTarget, now, fix }, signal) {
+  async run({ loaded, publicTarget, now, fix, peerTimeoutMs }, signal) {
     if (loaded === null) return []
     const { tls, auth } = loaded.config
-    const found = auth.jwt === undefined ? [] : await jwks(auth.jwt.jwksUri, signal)
+    const found = auth.jwt === undefined ? [] : await jwks(auth.jwt.jwksUri, peerTimeoutMs, signal)
     if (!tls.enabled || tls.cert === undefined || tls.key === undefined) {
       return [ok('TLS is off: there is no certificate.'), ...found]
     }
@@ -101,16 +101,24 @@ function judgeChain(chain: readonly X509Certificate[]): string | null {
 const oneLine = (name: string): string => name.replaceAll('\n', ', ')
 
 /** The identity provider is not a stranger: the gateway asks it as well. */
-async function jwks(uri: string, signal: AbortSignal): Promise<Observation[]> {
+async function jwks(uri: string, timeoutMs: number, signal: AbortSignal): Promise<Observation[]> {
   const remedy = 'Check auth.jwt.jwksUri, and the way from this machine to it.'
   try {
-    const response = await fetch(uri, { redirect: 'error', signal, headers: { accept: 'application/json' } })
-    if (!response.ok) throw new Error(`it answers ${response.status}`)
-    const { keys } = (await response.json()) as { keys?: unknown }
-    if (!Array.isArray(keys) || keys.length === 0) throw new Error('it has no keys')
+    const keys = await inTime(timeoutMs, signal, (ending) => fetchKeys(uri, ending))
     return [ok(`auth.jwt.jwksUri answers with ${keys.length} keys.`)]
   } catch (thrown) {
-    const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown
-    return [error(`auth.jwt.jwksUri cannot be fetched: ${reasonOf(cause)}`, remedy)]
+    return [error(`auth.jwt.jwksUri cannot be fetched: ${reasonOf(thrown)}`, remedy)]
   }
+}
+
+async function fetchKeys(uri: string, signal: AbortSignal): Promise<unknown[]> {
+  const headers = { accept: 'application/json' }
+  const response = await fetch(uri, { redirect: 'error', signal, headers }).catch((thrown) => {
+    // What is thrown itself only says that it failed.
+    throw thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown
+  })
+  if (!response.ok) throw new Error(`it answers ${response.status}`)
+  const { keys } = (await response.json()) as { keys?: unknown }
+  if (!Array.isArray(keys) || keys.length === 0) throw new Error('it has no keys')
+  return keys
 }

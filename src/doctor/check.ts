@@ -43,6 +43,9 @@ export interface DoctorContext {
   readonly fix: boolean
   /** Milliseconds since the Unix epoch. */
   readonly now: number
+  /** How long one peer may take, so that the other findings of its check are given; how long making the journal anew may. */
+  readonly peerTimeoutMs: number
+  readonly mendTimeoutMs: number
   /** Null: it has none. */
   readonly journalPath: string | null
   /** The journal, read through once for all that ask; null: there is none. */
@@ -51,6 +54,10 @@ export interface DoctorContext {
 
 /** How long reading a journal through may take: some 100 GB. */
 export const INSPECTION_TIMEOUT_MS = 300_000
+/** Well below what a check may take. */
+export const PEER_TIMEOUT_MS = 5_000
+/** It reads the journal through twice, and writes it once. */
+export const MEND_TIMEOUT_MS = 1_800_000
 
 export interface Check {
   readonly name: string
@@ -74,6 +81,24 @@ export const error = (message: string, remedy: string, fixable?: boolean): Obser
   remedy,
   fixable,
 })
+
+/** Part of a check, with a limit of its own; `signal` ends it as well. */
+export async function inTime<T>(
+  timeoutMs: number,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const limit = new AbortController()
+  const timer = setTimeout(() => limit.abort(), timeoutMs)
+  try {
+    return await work(AbortSignal.any([signal, limit.signal]))
+  } catch (thrown) {
+    if (!limit.signal.aborted || signal.aborted) throw thrown
+    throw new Error(`it took longer than ${timeoutMs / 1000} s`, { cause: thrown })
+  } finally {
+    clearTimeout(timer)
+  }
+}
 
 export const reasonOf = (thrown: unknown): string =>
   thrown instanceof Error ? thrown.message.split('\n', 1)[0]! : String(thrown)

@@ -1,6 +1,7 @@
 import { formatBytes } from '../cli/format.js'
 import { nextCommand } from '../cli/next-command.js'
 import type { JournalInspection } from '../journal/inspect.js'
+import { JournalError } from '../journal/journal-error.js'
 import { canRebuild } from '../journal/journal-problems.js'
 import {
   type Check,
@@ -8,6 +9,8 @@ import {
   error,
   INSPECTION_TIMEOUT_MS,
   info,
+  inTime,
+  MEND_TIMEOUT_MS,
   type Observation,
   ok,
   reasonOf,
@@ -19,15 +22,15 @@ const LONG_LOG_BYTES = 256 * 1024 * 1024
 
 export const journal: Check = {
   name: 'journal',
-  timeoutMs: INSPECTION_TIMEOUT_MS,
-  async run(context) {
+  timeoutMs: INSPECTION_TIMEOUT_MS + MEND_TIMEOUT_MS,
+  async run(context, signal) {
     const { journalPath, fix, running } = context
     if (journalPath === null) return [info('It is in memory (journal.type: memory).')]
     const found = await context.inspectJournal()
     if (found === null) return [info(`${journalPath} is not there yet; the first start makes it.`)]
     const { problems, facts } = found
     if (problems.length === 0 && facts !== null) return [ok(describe(found)), ...waiting(found)]
-    if (fix && running === null && canRebuild(problems)) return mend(journalPath)
+    if (fix && running === null && canRebuild(problems)) return mend(journalPath, context, signal)
     return problems.map(({ message }) => error(`${journalPath}: ${message}`, ...remedyFor(found, context)))
   },
 }
@@ -63,14 +66,22 @@ function remedyFor({ problems }: JournalInspection, { running }: DoctorContext):
   return [`${stop}${nextCommand('journal restore FILE')}   puts a backup in its place`, false]
 }
 
-async function mend(path: string): Promise<Observation[]> {
+async function mend(
+  path: string,
+  { mendTimeoutMs }: DoctorContext,
+  signal: AbortSignal,
+): Promise<Observation[]> {
   try {
     const { rebuildJournal } = await import('../journal/rebuild.js')
-    const { aside } = await rebuildJournal(path)
+    const { aside } = await inTime(mendTimeoutMs, signal, (ending) => rebuildJournal(path, ending))
     return [
       info(`${path} was made anew from its tables, and nothing is lost; the damaged one is kept: ${aside}`),
     ]
   } catch (thrown) {
+    if (!(thrown instanceof JournalError)) {
+      const message = `${path} was not made anew, and is as it was: ${reasonOf(thrown)}.`
+      return [error(message, 'Run it again when the disk has less to do.')]
+    }
     return [error(reasonOf(thrown), `${nextCommand('journal restore FILE')}   puts a backup in its place`)]
   }
 }

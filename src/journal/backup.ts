@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, rmSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { InspectDepth, JournalInspection } from './inspect.js'
 import { inspectApart } from './inspect-apart.js'
@@ -9,9 +9,11 @@ import {
   copyDatabase,
   giveToOwner,
   publishFile,
+  removeDraft,
   replaceJournal,
   sealDatabase,
 } from './replace-file.js'
+import { isFull } from './sqlite-errors.js'
 import { settlePath } from './sqlite-file.js'
 import { acquireLock } from './sqlite-lock.js'
 
@@ -44,18 +46,16 @@ export async function backupJournal(
     throw new JournalError(path, 'it is not there', 'Start the gateway once, or name another.')
   const draft = `${target}.${process.pid}.part`
   try {
-    const facts = await copyDatabase(path, draft, (db) => readFacts(db, Date.now()), options).catch(
-      (error) => {
-        throw copyError(path, target, error, options.signal)
-      },
-    )
+    const facts = await copyDatabase(path, draft, (db) => readFacts(db, Date.now()), options)
     sealDatabase(draft)
     await verify(draft, target, facts, options.signal)
     const bytes = statSync(draft).size
     publishFile(draft, target)
     return { file: target, bytes, facts }
+  } catch (error) {
+    throw copyError(path, target, error, options.signal)
   } finally {
-    for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(`${draft}${suffix}`, { force: true })
+    removeDraft(draft)
   }
 }
 
@@ -76,7 +76,7 @@ export async function restoreJournal(
   const lock = acquireLock(journal)
   const draft = `${journal}.${process.pid}.part`
   try {
-    const before = existsSync(journal) ? await inspectApart(journal, 'quick', options.signal) : null
+    const before = await lastPosition(journal, options.signal)
     const facts = await copyDatabase(source, draft, (db) => readFacts(db, Date.now()), options)
     sealDatabase(draft, (db) => {
       db.exec("UPDATE meta SET value = lower(hex(randomblob(12))) WHERE name = 'epoch'")
@@ -85,17 +85,35 @@ export async function restoreJournal(
     const bytes = statSync(draft).size
     giveToOwner(dirname(journal), draft, `${journal}.lock`)
     const aside = replaceJournal(journal, draft)
-    const lost = before?.facts ? Math.max(0, before.facts.seq - facts.seq) : null
-    return { file: journal, bytes, facts: restored!, aside, lostPositions: before === null ? 0 : lost }
+    const lostPositions = before === null ? null : Math.max(0, before - facts.seq)
+    return { file: journal, bytes, facts: restored!, aside, lostPositions }
+  } catch (error) {
+    throw copyError(source, journal, error, options.signal)
   } finally {
-    rmSync(draft, { force: true })
+    removeDraft(draft)
     lock.release()
+  }
+}
+
+/** Of the journal that is to be replaced; 0: there is none; null: it does not say, as one so damaged that its reader dies. */
+async function lastPosition(journal: string, signal?: AbortSignal): Promise<number | null> {
+  if (!existsSync(journal)) return 0
+  try {
+    return (await inspectApart(journal, 'quick', signal)).facts?.seq ?? null
+  } catch (error) {
+    if (signal?.aborted) throw error
+    return null
   }
 }
 
 function requireFree(target: string): void {
   if (lstatSync(target, { throwIfNoEntry: false }) === undefined) return
-  throw new JournalError(target, 'there is a file of that name already', 'Give the backup another name.')
+  throw taken(target)
+}
+
+function taken(target: string, options?: ErrorOptions): JournalError {
+  const problem = 'there is a file of that name already'
+  return new JournalError(target, problem, 'Give the backup another name.', options)
 }
 
 /** Reads a journal file through. @throws JournalError with the first of what is wrong with it */
@@ -123,13 +141,14 @@ async function verify(
   throw new JournalError(target, 'the copy is not what was copied', 'Check the disk, and try again.')
 }
 
-function copyError(path: string, target: string, error: unknown, signal?: AbortSignal): unknown {
+/** What keeps `target` from being made of `path`, in words; an abort as it is. */
+export function copyError(path: string, target: string, error: unknown, signal?: AbortSignal): unknown {
   if (signal?.aborted || error instanceof JournalError) return error
   const { code = '', message } = error as { code?: string; message: string }
-  if (/^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(code)) {
-    return new JournalError(target, 'the disk is full', 'Free some space, or name another place.', {
-      cause: error,
-    })
+  if (code === 'EEXIST') return taken(target, { cause: error })
+  if (isFull(code)) {
+    const remedy = 'Nothing was changed; free some space, and try again.'
+    return new JournalError(target, 'the disk is full', remedy, { cause: error })
   }
   const remedy = `${path} was not changed.`
   return new JournalError(target, `it cannot be made: ${message}`, remedy, { cause: error })

@@ -1,17 +1,21 @@
-import { existsSync, rmSync, statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import type { Database } from 'better-sqlite3'
-import type { BackupReport } from './backup.js'
+import { type BackupReport, copyError } from './backup.js'
 import { isOfSearch } from './inspect.js'
 import { inspectApart } from './inspect-apart.js'
 import { JournalError } from './journal-error.js'
 import { canRebuild } from './journal-problems.js'
-import { giveToOwner, replaceJournal, sealDatabase } from './replace-file.js'
+import { giveToOwner, removeDraft, replaceJournal, sealDatabase } from './replace-file.js'
 import { MIGRATIONS, migrate } from './schema.js'
 import { openDurable } from './sqlite-connection.js'
 import { Sqlite } from './sqlite-driver.js'
 import { settlePath } from './sqlite-file.js'
 import { acquireLock, createPrivateFile } from './sqlite-lock.js'
+
+/** Rows between two looks at whether to go on. */
+const STEP_ROWS = 100
 
 /**
  * Makes the journal anew from its tables, in a new file; indexes come from them, and the gateway fills that of words again. The
@@ -33,7 +37,7 @@ export async function rebuildJournal(
       const remedy = 'It was not changed.'
       throw new JournalError(path, `it cannot be repaired without loss: ${lost.message}`, remedy)
     }
-    const copied = copyTables(path, draft)
+    const copied = await copyTables(path, draft, signal)
     sealDatabase(draft)
     const made = await inspectApart(draft, 'full', signal)
     if (made.problems.length > 0 || made.facts === null) {
@@ -45,9 +49,12 @@ export async function rebuildJournal(
     }
     const bytes = statSync(draft).size
     giveToOwner(dirname(path), draft, `${path}.lock`)
+    signal?.throwIfAborted()
     return { file: path, bytes, facts: made.facts, aside: replaceJournal(path, draft) }
+  } catch (error) {
+    throw copyError(path, path, error, signal)
   } finally {
-    for (const suffix of ['', '-journal']) rmSync(`${draft}${suffix}`, { force: true })
+    removeDraft(draft)
     lock.release()
   }
 }
@@ -55,7 +62,7 @@ export async function rebuildJournal(
 const COUNTED = new Set(['entries', 'inbox', 'sessions', 'outbox', 'documents'])
 
 /** Returns how many rows of the counted tables it copied. */
-function copyTables(from: string, to: string): number {
+async function copyTables(from: string, to: string, signal?: AbortSignal): Promise<number> {
   const source = new Sqlite(from, { readonly: true, fileMustExist: true })
   try {
     createPrivateFile(to)
@@ -63,7 +70,10 @@ function copyTables(from: string, to: string): number {
     try {
       target.pragma('auto_vacuum = INCREMENTAL')
       migrate(target, MIGRATIONS.slice(0, source.pragma('user_version', { simple: true }) as number))
-      return target.transaction(() => copyAll(source, target))()
+      target.exec('BEGIN')
+      const copied = await copyAll(source, target, signal)
+      target.exec('COMMIT')
+      return copied
     } finally {
       target.close()
     }
@@ -72,7 +82,7 @@ function copyTables(from: string, to: string): number {
   }
 }
 
-function copyAll(source: Database, target: Database): number {
+async function copyAll(source: Database, target: Database, signal?: AbortSignal): Promise<number> {
   const tables = target
     .prepare<unknown[], string>("SELECT name FROM sqlite_master WHERE type = 'table'")
     .pluck()
@@ -81,14 +91,19 @@ function copyAll(source: Database, target: Database): number {
   let copied = 0
   target.exec('DELETE FROM meta')
   for (const table of tables) {
-    const rows = copyTable(source, target, table)
+    const rows = await copyTable(source, target, table, signal)
     if (COUNTED.has(table)) copied += rows
   }
   target.exec("UPDATE meta SET value = 0 WHERE name = 'indexed'")
   return copied
 }
 
-function copyTable(source: Database, target: Database, table: string): number {
+async function copyTable(
+  source: Database,
+  target: Database,
+  table: string,
+  signal?: AbortSignal,
+): Promise<number> {
   // The indexes are what may be wrong.
   const read = source.prepare<unknown[], unknown[]>(`SELECT * FROM ${table} NOT INDEXED`).raw().safeIntegers()
   const places = read.columns().map(() => '?')
@@ -96,6 +111,7 @@ function copyTable(source: Database, target: Database, table: string): number {
   const write = target.prepare(`INSERT INTO ${table} (${columns.join(', ')}) VALUES (${places.join(', ')})`)
   let rows = 0
   for (const row of read.iterate()) {
+    if (rows % STEP_ROWS === 0) await setImmediate(undefined, { signal })
     write.run(row)
     rows += 1
   }

@@ -66,6 +66,10 @@ export function sealDatabase(path: string, work: (db: Database) => void = () => 
   } finally {
     db.close()
   }
+  syncFile(path)
+}
+
+function syncFile(path: string): void {
   const file = openSync(path, 'r+')
   try {
     fsyncSync(file)
@@ -74,20 +78,42 @@ export function sealDatabase(path: string, work: (db: Database) => void = () => 
   }
 }
 
+/** Removes what is there of an unfinished file, and what SQLite keeps beside it. */
+export function removeDraft(draft: string): void {
+  for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(`${draft}${suffix}`, { force: true })
+}
+
 /** Gives a finished file its name. @throws EEXIST rather than take the place of another */
 export function publishFile(draft: string, path: string): void {
-  keepAs(draft, path)
-  rmSync(draft)
+  if (tryLink(draft, path)) rmSync(draft)
+  else {
+    // A rename takes the place of whatever is there, so the name is taken first.
+    closeSync(openSync(path, 'wx', 0o600))
+    try {
+      renameSync(draft, path)
+    } catch (error) {
+      rmSync(path)
+      throw error
+    }
+  }
   syncFolder(dirname(path))
 }
 
-/** A second name for a file, or a copy where the file system knows no second names. @throws EEXIST */
+/** A second name for a file, or a copy on the disk where the file system knows no second names. @throws EEXIST */
 function keepAs(path: string, other: string): void {
+  if (tryLink(path, other)) return
+  copyFileSync(path, other, constants.COPYFILE_EXCL)
+  syncFile(other)
+}
+
+/** Whether the file has that second name now; not every file system, such as exFAT, knows them. @throws EEXIST */
+function tryLink(path: string, other: string): boolean {
   try {
     linkSync(path, other)
+    return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw error
-    copyFileSync(path, other, constants.COPYFILE_EXCL)
+    return false
   }
 }
 
@@ -99,6 +125,8 @@ function keepAs(path: string, other: string): void {
  */
 export function replaceJournal(path: string, next: string): string | null {
   const aside = existsSync(path) ? keepAside(path) : null
+  // The name of what is kept comes before the name that it had goes.
+  if (aside !== null) syncFolder(dirname(path))
   for (const suffix of ['-wal', '-shm', '-journal', '.running']) rmSync(`${path}${suffix}`, { force: true })
   renameSync(next, path)
   syncFolder(dirname(path))

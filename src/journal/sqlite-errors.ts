@@ -11,6 +11,10 @@ export const isDamage = (code: string): boolean =>
 /** Whether the disk failed, and what was written before may not be on it. */
 export const isIoError = (code: string): boolean => code.startsWith('SQLITE_IOERR') || code === 'EIO'
 
+/** Whether there is no room. Without any, SQLite cannot make the index of a log either. */
+export const isFull = (code: string): boolean =>
+  /^(SQLITE_FULL|SQLITE_IOERR_SHMSIZE|ENOSPC|EDQUOT)/.test(code)
+
 /** The file can be read and is not what it has to be: trying again does not help. */
 export class DamageError extends Error {
   override readonly name = 'DamageError'

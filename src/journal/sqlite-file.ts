@@ -7,7 +7,7 @@ import { JournalError } from './journal-error.js'
 import { APPLICATION_ID, migrate, SCHEMA_VERSION } from './schema.js'
 import { openDurable, sealLog } from './sqlite-connection.js'
 import { Sqlite } from './sqlite-driver.js'
-import { errorCode, isDamage, isIoError } from './sqlite-errors.js'
+import { errorCode, isDamage, isFull, isIoError } from './sqlite-errors.js'
 import { acquireLock, createPrivateFile, type JournalLock } from './sqlite-lock.js'
 
 /** A larger file is not read through at start: that would take longer than a start may (about 1 s a 256 MiB). */
@@ -194,8 +194,7 @@ function openError(path: string, error: unknown): JournalError {
     return new JournalError(path, 'it is not a database, or its beginning is damaged', RESTORE, cause)
   }
   if (isDamage(code)) return new JournalError(path, `it is damaged: ${message}`, RESTORE, cause)
-  // Without room, the log's index cannot be made.
-  if (/^(SQLITE_FULL|SQLITE_IOERR_SHMSIZE|ENOSPC|EDQUOT)/.test(code)) {
+  if (isFull(code)) {
     return new JournalError(path, 'the disk is full', 'Free some space and start again.', cause)
   }
   if (isIoError(code)) {

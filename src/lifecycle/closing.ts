@@ -1,4 +1,5 @@
 import type { Log } from '../log.js'
+import { within } from './within.js'
 
 export interface ClosingOptions {
   /** What all steps together may take, in milliseconds, counted from the first. */
@@ -40,12 +41,7 @@ export class Closing {
       .then(run)
       .catch((err: unknown) => log.error({ err, step: name }, 'a step of the stop failed'))
       .then(() => this.#unfinished.delete(name))
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<false>((resolve) => {
-      timer = setTimeout(() => resolve(false), Math.max(leftMs, LEAST_MS))
-    })
-    const inTime = await Promise.race([done, late])
-    clearTimeout(timer)
+    const inTime = await within(done, Math.max(leftMs, LEAST_MS))
     if (!inTime) log.error({ step: name }, 'a step of the stop hangs; it goes on without it')
   }
 }

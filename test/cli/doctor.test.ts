@@ -1,9 +1,10 @@
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Finding } from '../../src/doctor/check.js'
 import { damageTree } from '../helpers/damage.js'
 import { runCli } from '../helpers/gateway-process.js'
+import { inspectionsWith } from '../helpers/inspections.js'
 import { gateway, newHome } from './running.js'
 
 interface Report {
@@ -83,4 +84,27 @@ t.test('a configuration with problems is a finding, and the rest is looked at al
   t.equal(code, 1)
   t.match(stdout, /error +configuration +.*capacty[\s\S]*→ lurkbot config check/)
   t.match(stdout, /ok +node/)
+})
+
+t.test('Ctrl-C ends a repair, and leaves the journal as it was', async (t) => {
+  const home = newHome(t)
+  await (await gateway(t, { home })).stop()
+  const path = join(home, 'journal.db')
+  damageTree(path, 'sessions_recent')
+  const before = readFileSync(path)
+  const interrupt = "if (path.endsWith('.part')) { process.kill(process.ppid, 'SIGINT'); for (;;); }"
+  const env = { NODE_OPTIONS: inspectionsWith(t, interrupt) }
+  const ended = await runCli(['doctor', '--fix'], { home, env })
+  t.match(ended, { code: 1, stdout: '', stderr: /^Interrupted; not everything was looked at\.\n$/ })
+  t.ok(readFileSync(path).equals(before))
+  t.same(
+    readdirSync(home).filter((name) => /part|before/.test(name)),
+    [],
+  )
+})
+
+t.test('it is coloured where that is asked for', async (t) => {
+  const home = newHome(t)
+  const { stdout } = await runCli(['doctor'], { home, env: { FORCE_COLOR: '1' } })
+  t.match(stdout, '\u001b[32mok     \u001b[39m node')
 })

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
+import { promisify } from 'node:util'
 import t from 'tap'
-import { runCli, spawnCli } from '../helpers/gateway-process.js'
+import { gatewayEnv, PROGRAM, runCli, spawnCli } from '../helpers/gateway-process.js'
 import { until } from '../helpers/until.js'
 import { gateway, newHome } from './running.js'
 
@@ -63,4 +65,16 @@ t.test('a log file that is configured is written in the foreground, and waited f
   await running.stop()
   t.equal(running.output(), '', 'standard output has none of it')
   t.same(await closed, [0, null], 'it ends quietly when its reader has gone')
+})
+
+t.test('on a terminal it is for people, and coloured unless that one is dumb', async (t) => {
+  if (process.platform !== 'linux') return t.comment('SKIPPED: elsewhere `script` takes other arguments')
+  const { home } = await gateway(t)
+  const command = `'${process.execPath}' '${PROGRAM}' gateway logs -n 1`
+  const look = async (TERM: string) => {
+    const env = gatewayEnv(home, { TERM })
+    return (await promisify(execFile)('script', ['-qec', command, '/dev/null'], { env })).stdout
+  }
+  t.match(await look('xterm'), '\u001b[32mINFO\u001b[39m')
+  t.match(await look('dumb'), /\] INFO: gateway started/)
 })

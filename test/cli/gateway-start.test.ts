@@ -120,3 +120,14 @@ t.test('what is wrong with an agent is said with the place that it was written a
   t.match(stderr, /agents\.helper\.model: expected text .*\(.*config\.yaml:3\)/, 'who wrote the entry')
   t.match(stderr, /agents\.other\.type: .*'module'\? \(environment LURKBOT_GATEWAY__AGENTS__OTHER__TYPE\)/)
 })
+
+t.test('its log is coloured where that is asked for', async (t) => {
+  const env = {
+    LURKBOT_GATEWAY__LOG__FORMAT: 'pretty',
+    LURKBOT_GATEWAY__LOG__LEVEL: 'debug',
+    FORCE_COLOR: '1',
+  }
+  const running = await gateway(t, { env })
+  await running.stop()
+  t.match(running.output(), '\u001b[32mINFO\u001b[39m')
+})

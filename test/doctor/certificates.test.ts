@@ -91,3 +91,24 @@ t.test('the keys of the identity provider are fetched', async (t) => {
   server.closeAllConnections()
   t.match(told(await run(certificates, context)), [/^ok/, /^error: auth\.jwt\.jwksUri cannot be fetched/])
 })
+
+t.test('an identity provider that does not answer keeps nothing else from being told', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  const jwksUri = `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`
+  const jwt = { issuer: 'https://id.example', audience: ['gateway'], jwksUri }
+  const home = await temporaryFolder(t)
+  const { cert, key } = await createCertificate({ toDays: 20 })
+  writeFileSync(join(home, 'cert.pem'), cert)
+  writeFileSync(join(home, 'key.pem'), key, { mode: 0o600 })
+  const tls = { enabled: true, cert: 'cert.pem', key: 'key.pem' }
+  const context = await contextOf(t, { tls, auth: { jwt } } as never, { home, peerTimeoutMs: 50 })
+  t.match(told(await run(certificates, context)), [
+    /^warning: .*expires in/,
+    /^error: auth\.jwt\.jwksUri cannot be fetched: it took longer than 0\.05 s/,
+  ])
+})

@@ -22,6 +22,8 @@ export async function contextOf(
     online: false,
     fix: false,
     now: Date.now(),
+    peerTimeoutMs: 5_000,
+    mendTimeoutMs: 60_000,
     journalPath: null,
     inspectJournal: async () => null,
     ...overrides,

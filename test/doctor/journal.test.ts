@@ -7,6 +7,7 @@ import { inspectJournal } from '../../src/journal/inspect.js'
 import { sampleAppend, sampleEntry, sampleSession } from '../../src/testing/journal-samples.js'
 import { temporaryFolder } from '../helpers/app.js'
 import { damageTree } from '../helpers/damage.js'
+import { changeInspections } from '../helpers/inspections.js'
 import { openTestJournal } from '../journal/helpers.js'
 import { contextOf, run, told } from './context.js'
 
@@ -78,6 +79,28 @@ t.test('a damaged index is made anew on request, and only of a stopped gateway',
   t.match(told(await run(journal, context)), [/^ok/])
   t.equal(readdirSync(dirname(journalPath)).filter((name) => /before/.test(name)).length, 1)
 })
+
+t.test(
+  'a journal that is not made anew in time is as it was, and nothing is left of the attempt',
+  async (t) => {
+    const { opened, context, journalPath } = await stage(t)
+    await opened.close()
+    damageTree(journalPath, 'sessions_recent')
+    const before = readFileSync(journalPath)
+    changeInspections(t, "if (path.endsWith('.part')) for (;;);")
+    t.match(await run(journal, { ...context, fix: true, mendTimeoutMs: 500 }), [
+      {
+        severity: 'error',
+        message: /journal\.db was not made anew, and is as it was: it took longer than 0\.5 s/,
+      },
+    ])
+    t.ok(readFileSync(journalPath).equals(before))
+    t.same(
+      readdirSync(dirname(journalPath)).filter((name) => /part|before/.test(name)),
+      [],
+    )
+  },
+)
 
 t.test('a damaged table is told with the way to a backup, and not touched', async (t) => {
   const { opened, context, journalPath } = await stage(t)

@@ -1,8 +1,9 @@
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { agents } from '../../src/doctor/agents.js'
 import type { Check } from '../../src/doctor/check.js'
 import { judgeClock } from '../../src/doctor/clock.js'
@@ -117,6 +118,37 @@ t.test('what agents need is looked for: programs, backends of this machine, keys
   ])
   const echoes = await contextOf(t, { connectors: { irc: { type: 'irc' } } })
   t.match(told(await run(agents, echoes)), [/^warning: Everyone on the channels is answered by echo/])
+})
+
+/** The port of a program that takes no more connections: whoever comes is neither let in nor turned away. */
+async function silentPort(t: Test): Promise<number> {
+  const program = `require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, function () {
+    require('node:fs').writeSync(1, String(this.address().port))
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+  })`
+  const child = spawn(process.execPath, ['-e', program])
+  t.teardown(() => child.kill('SIGKILL'))
+  const [text] = await once(child.stdout, 'data')
+  const port = Number(text)
+  const waiting = Array.from({ length: 8 }, () => connect(port, '127.0.0.1').on('error', () => {}))
+  t.teardown(() => {
+    for (const socket of waiting) socket.destroy()
+  })
+  await once(waiting[0]!, 'connect')
+  return port
+}
+
+t.test('a backend that does not answer is an error, and what else agents lack is told', async (t) => {
+  if (process.platform !== 'linux') return t.comment('SKIPPED: elsewhere a full queue turns people away')
+  const configured = {
+    a: { type: 'openai', baseUrl: `http://127.0.0.1:${await silentPort(t)}/v1` },
+    b: { type: 'acp', command: 'no-such' },
+  }
+  const context = await contextOf(t, { agents: configured } as never, { peerTimeoutMs: 50 })
+  t.match(told(await run(agents, context)), [
+    /^error: agents\.a\.baseUrl: nothing answers at 127\.0\.0\.1:\d+: it took longer than 0\.05 s/,
+    /^error: agents\.b\.command: no-such is no program/,
+  ])
 })
 
 t.test('a check that throws or hangs is a finding, and the others stand', async (t) => {

@@ -43,7 +43,7 @@ export interface StartOptions {
 
 /** The environment of a child: without what the one who runs the tests has configured for their own gateway. */
 export function gatewayEnv(home: string, env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('LURKBOT_'))
+  const inherited = Object.entries(process.env).filter(([name]) => !/^LURKBOT_|^(FORCE|NO)_COLOR$/.test(name))
   return { ...Object.fromEntries(inherited), LURKBOT_HOME: home, LURKBOT_GATEWAY__PORT: '0', ...env }
 }
 

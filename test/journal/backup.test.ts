@@ -1,5 +1,14 @@
-import { chownSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import fs, {
+  chownSync,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+import { basename, dirname, join } from 'node:path'
 import type { Database } from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import { backupJournal, restoreJournal } from '../../src/journal/backup.js'
@@ -7,10 +16,13 @@ import { inspectJournal } from '../../src/journal/inspect.js'
 import { inspectApart } from '../../src/journal/inspect-apart.js'
 import { canRebuild } from '../../src/journal/journal-problems.js'
 import { rebuildJournal } from '../../src/journal/rebuild.js'
+import { publishFile } from '../../src/journal/replace-file.js'
 import { SCHEMA_VERSION } from '../../src/journal/schema.js'
 import { Sqlite } from '../../src/journal/sqlite-driver.js'
 import { sampleAppend, sampleEntry, sampleSession } from '../../src/testing/journal-samples.js'
 import { damageTree } from '../helpers/damage.js'
+import { changeInspections } from '../helpers/inspections.js'
+import { smallDisk } from '../helpers/small-disk.js'
 import { openTestJournal, temporaryFolder } from './helpers.js'
 
 const KEY = 'web:1:main'
@@ -63,6 +75,37 @@ function forget(path: string, index: string, work: (db: Database) => void): void
 
 const leftIn = (path: string, what: RegExp): string[] =>
   readdirSync(dirname(path)).filter((name) => what.test(name))
+
+/** A file system without second names, as exFAT is one; what is brought to its disk and what is renamed there, in order. */
+function withoutLinks(t: Test): string[] {
+  const { linkSync, openSync, fsyncSync, renameSync } = fs
+  const steps: string[] = []
+  const names = new Map<number, string>()
+  const use = (functions: Partial<typeof fs>) => {
+    Object.assign(fs, functions)
+    syncBuiltinESMExports()
+  }
+  t.teardown(() => use({ linkSync, openSync, fsyncSync, renameSync }))
+  use({
+    linkSync: () => {
+      throw Object.assign(new Error('EPERM: operation not permitted, link'), { code: 'EPERM' })
+    },
+    openSync: (path, ...how) => {
+      const file = openSync(path, ...how)
+      names.set(file, basename(String(path)))
+      return file
+    },
+    fsyncSync: (file) => {
+      fsyncSync(file)
+      steps.push(`sync ${names.get(file)}`)
+    },
+    renameSync: (from, to) => {
+      renameSync(from, to)
+      steps.push(`rename ${basename(String(to))}`)
+    },
+  })
+  return steps
+}
 
 t.test('a backup has what was acknowledged before it began, and ends while more keeps coming', async (t) => {
   const folder = await temporaryFolder(t)
@@ -139,6 +182,74 @@ t.test('a restored journal has an epoch of its own, and the one that was there i
   const again = await restoreJournal(file, path)
   t.not(again.aside, report.aside, 'nothing that was kept is overwritten')
   t.not(again.facts.epoch, report.facts.epoch)
+})
+
+t.test('where files have no second names, a backup is the file that was read through', async (t) => {
+  const { path, facts } = await closedJournal(t, 3)
+  const steps = withoutLinks(t)
+  const file = `${path}.copy`
+  await backupJournal(path, file)
+  t.same(inspectJournal(file, 'full').facts, { ...facts, newestAt: facts.newestAt })
+  t.equal(statSync(file).mode & 0o777, 0o600)
+  t.same(steps.slice(-3), [
+    `sync journal.db.copy.${process.pid}.part`,
+    'rename journal.db.copy',
+    `sync ${basename(dirname(path))}`,
+  ])
+  const draft = `${path}.draft`
+  writeFileSync(draft, 'mine')
+  t.throws(() => publishFile(draft, file), { code: 'EEXIST' })
+  t.equal(readFileSync(draft, 'utf8'), 'mine')
+  t.match(inspectJournal(file, 'full').facts, facts)
+})
+
+t.test(
+  'where files have no second names, the journal that was there is on the disk before it goes',
+  async (t) => {
+    const { path } = await closedJournal(t, 3)
+    await backupJournal(path, `${path}.copy`)
+    const steps = withoutLinks(t)
+    const { aside } = await restoreJournal(`${path}.copy`, path)
+    const folder = `sync ${basename(dirname(path))}`
+    t.same(steps.slice(-4), [`sync ${basename(aside!)}`, folder, 'rename journal.db', folder])
+    t.same(await contents(t, aside!), ['m0', 'm1', 'm2'])
+  },
+)
+
+t.test('a journal that ends whoever reads it can be replaced all the same', async (t) => {
+  const { path } = await closedJournal(t, 3)
+  const file = `${path}.copy`
+  await backupJournal(path, file)
+  changeInspections(t, `if (path === ${JSON.stringify(path)}) process.kill(process.pid, 'SIGKILL')`)
+  await t.rejects(inspectApart(path, 'quick'), /ended with SIGKILL/)
+  const { aside, lostPositions } = await restoreJournal(file, path)
+  t.ok(existsSync(aside!))
+  t.equal(lostPositions, null, 'nobody knows')
+})
+
+t.test('where no journal was there, none of its positions are lost', async (t) => {
+  const { path } = await closedJournal(t, 3)
+  const file = `${path}.copy`
+  await backupJournal(path, file)
+  t.match(await restoreJournal(file, `${path}.new`), { aside: null, lostPositions: 0 })
+})
+
+t.test('a full disk is told in words, and nothing unfinished is left on it', async (t) => {
+  const disk = smallDisk(t)
+  if (disk === null) return t.comment('SKIPPED: no full disk here, since it takes the right to mount a tmpfs')
+  const { path } = await closedJournal(t, 500)
+  const damaged = join(disk, 'journal.db')
+  copyFileSync(path, damaged)
+  damageTree(damaged, 'sessions_recent')
+  const { bavail, bsize } = fs.statfsSync(disk)
+  writeFileSync(join(disk, 'ballast'), Buffer.alloc(bavail * bsize - 200 * 1024))
+  const full = { name: 'JournalError', message: /the disk is full\. Nothing was changed; free some space/ }
+  const before = readFileSync(damaged)
+  await t.rejects(rebuildJournal(damaged), full)
+  await t.rejects(restoreJournal(path, damaged), full)
+  await t.rejects(backupJournal(path, join(disk, 'backup.db')), full)
+  t.ok(readFileSync(damaged).equals(before))
+  t.same(leftIn(damaged, /part|before|backup/), [])
 })
 
 t.test('what was only in the log of a journal that was killed is kept with it', async (t) => {

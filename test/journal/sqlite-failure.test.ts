@@ -1,14 +1,14 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { rename } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import type { Journal } from '../../src/journal/journal.js'
 import { Sqlite } from '../../src/journal/sqlite-driver.js'
 import { sampleAppend, sampleMessage, sampleSession } from '../../src/testing/journal-samples.js'
+import { smallDisk } from '../helpers/small-disk.js'
 import { until } from '../helpers/until.js'
 import { memoryLog, openTestJournal, temporaryFolder } from './helpers.js'
 
@@ -17,22 +17,6 @@ const unavailable = { name: 'GatewayError', code: 'UNAVAILABLE', retryable: true
 /** Resolves once the journal is well; the test's own time limit ends a wait in vain. */
 async function recovered(journal: Journal): Promise<void> {
   while (journal.health().status !== 'ok') await delay(10)
-}
-
-/** A file system of 3 MiB; null where this user may not mount one. */
-function smallDisk(t: Test): string | null {
-  const folder = mkdtempSync(join(tmpdir(), 'lurkbot-disk-'))
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', folder], { stdio: 'ignore' })
-  } catch {
-    rmSync(folder, { recursive: true })
-    return null
-  }
-  t.teardown(() => {
-    execFileSync('umount', [folder])
-    rmSync(folder, { recursive: true })
-  })
-  return folder
 }
 
 t.test('refuses writes on a full disk, keeps what it has, and goes on when there is room', async (t) => {
