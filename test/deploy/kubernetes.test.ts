@@ -135,6 +135,10 @@ t.test('the Ingress lets in to what is public, and to nothing else', async (t) =
   for (const path of ['/', '/ws', '/asyncapi.json', '/channels/tg']) t.ok(isPublic(path), path)
 })
 
+t.test('what agents leave behind is reaped by the pod’s first process', async (t) => {
+  t.equal(template().spec.shareProcessNamespace, true)
+})
+
 t.test('the pod fits the restricted profile, and nothing of it can be written but its state', async (t) => {
   const { spec } = template()
   t.match(spec.securityContext, { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } })
