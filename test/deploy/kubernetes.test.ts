@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
 import { loadConfig } from '../../src/config/load.js'
+import { judgeTokens } from '../../src/doctor/tokens.js'
 import { stopLimitMs } from '../../src/lifecycle/stop-limit.js'
 import { startApp, temporaryFolder } from '../helpers/app.js'
 import { runCli } from '../helpers/gateway-process.js'
@@ -179,6 +180,8 @@ for (const folder of ['base', 'overlays/example']) {
       port: port.containerPort,
       auth: { tokens: [{}, { scopes: ['read'] }] },
     })
+    const sample = { severity: 'error', message: /sample value/ }
+    t.match([...judgeTokens(config)], [sample, sample])
     const { lifecycle } = container(manifests)
     const [command, seconds] = lifecycle.preStop.exec.command
     t.equal(command, 'sleep')
