@@ -61,6 +61,8 @@ t.test('strong tokens are good, and weak ones are told without being shown', asy
   t.notMatch(JSON.stringify(found), /token1|your-token|short-one|aaaa|changeme/)
   const loopback = await contextOf(t, { auth: { tokens: ['short-one-x1'] } })
   t.match(told(await run(tokens, loopback)), [/^warning: /])
+  const proxied = await contextOf(t, { trustProxy: ['127.0.0.1'], auth: { tokens: ['short-one-x1'] } })
+  t.match(told(await run(tokens, proxied)), [/^error: /], 'the proxy lets others in')
 })
 
 t.test('tokens in a file that others may read are told, and the file is closed on request', async (t) => {
