@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { pino } from 'pino'
 import { type LoadedConfig, loadConfig } from '../config/load.js'
 import { resolveHome } from '../config/paths.js'

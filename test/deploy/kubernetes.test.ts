@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
 import { loadConfig } from '../../src/config/load.js'
+import { judgeTokens } from '../../src/doctor/tokens.js'
 import { stopLimitMs } from '../../src/lifecycle/stop-limit.js'
 import { startApp, temporaryFolder } from '../helpers/app.js'
 import { runCli } from '../helpers/gateway-process.js'
@@ -29,8 +30,22 @@ const base = build(`${FOLDER}/base`)
 const one = (kind: string, among = base): Manifest => among.find((manifest) => manifest.kind === kind)!
 const template = (among = base) => one('StatefulSet', among).spec.template
 const container = (among = base) => template(among).spec.containers[0]
+const publicPaths: IngressPath[] = one('Ingress', example).spec.rules[0].http.paths
 const includes = (labels: Record<string, string> = {}, selector: Record<string, string>) =>
   Object.entries(selector).every(([name, value]) => labels[name] === value)
+
+interface IngressPath {
+  readonly path: string
+  readonly pathType: 'Exact' | 'Prefix'
+  readonly backend: { readonly service: { readonly name: string; readonly port: { readonly name: string } } }
+}
+
+/** As Kubernetes has it: a prefix is of whole elements. */
+const isPublic = (asked: string) =>
+  publicPaths.some(
+    ({ path, pathType }) =>
+      asked === path || (pathType === 'Prefix' && asked.startsWith(path.replace(/\/?$/, '/'))),
+  )
 
 t.test('every manifest fits the schema of its kind', async (t) => {
   const manifests = [...base, ...example, ...readManifests(SECRET)]
@@ -87,10 +102,10 @@ t.test('what refers to something finds it', async (t) => {
   t.equal(monitored[0]!.spec.ports[0].name, scraped.endpoints[0].port)
   t.equal(monitored[0]!.metadata.labels![scraped.jobLabel], 'lurkbot')
 
-  const [{ backend }] = one('Ingress', example).spec.rules[0].http.paths
-  t.match(services.find(({ metadata }) => metadata.name === backend.service.name)?.spec.ports, [
-    { name: backend.service.port.name },
-  ])
+  for (const { path, backend } of publicPaths) {
+    const service = services.find(({ metadata }) => metadata.name === backend.service.name)
+    t.match(service?.spec.ports, [{ name: backend.service.port.name }], path)
+  }
 
   const secret = readManifests(SECRET)[0]!
   const references = container().env.flatMap(
@@ -109,6 +124,20 @@ t.test('what refers to something finds it', async (t) => {
     )
   t.equal(template().spec.volumes[0].configMap.name, one('ConfigMap').metadata.name)
   t.equal(template().spec.serviceAccountName, one('ServiceAccount').metadata.name)
+})
+
+t.test('the Ingress lets in to what is public, and to nothing else', async (t) => {
+  const { app } = await startApp(t)
+  const { paths } = (await app.inject('/openapi.json')).json()
+  // The short names of /health/live and /health/ready are for load balancers that ask the pod.
+  const inside = ['/health', '/metrics', '/live', '/ready']
+  for (const path of Object.keys(paths)) t.equal(isPublic(path), !inside.includes(path), path)
+  for (const path of inside) t.ok(path in paths, path)
+  for (const path of ['/', '/ws', '/asyncapi.json', '/channels/tg']) t.ok(isPublic(path), path)
+})
+
+t.test('what agents leave behind is reaped by the pod’s first process', async (t) => {
+  t.equal(template().spec.shareProcessNamespace, true)
 })
 
 t.test('the pod fits the restricted profile, and nothing of it can be written but its state', async (t) => {
@@ -151,6 +180,8 @@ for (const folder of ['base', 'overlays/example']) {
       port: port.containerPort,
       auth: { tokens: [{}, { scopes: ['read'] }] },
     })
+    const sample = { severity: 'error', message: /sample value/ }
+    t.match([...judgeTokens(config)], [sample, sample])
     const { lifecycle } = container(manifests)
     const [command, seconds] = lifecycle.preStop.exec.command
     t.equal(command, 'sleep')

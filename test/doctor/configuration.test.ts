@@ -28,8 +28,9 @@ t.test('its problems are those of config check, but for what another check tells
 })
 
 t.test('each risky choice is told', (t) => {
-  const open = { trustProxy: ['127.0.0.1'], auth: { enabled: false } }
-  t.match(risks(open), [/^warning: Authentication is off, and behind a proxy/])
+  t.match(risks({ trustProxy: ['127.0.0.1'], auth: { enabled: false } }), [
+    /^warning: Authentication is off, and behind a proxy/,
+  ])
   t.match(risks({ host: '0.0.0.0' }), [/^warning: Tokens travel unencrypted/, /^warning: \/metrics is open/])
   t.same(risks({ host: '0.0.0.0', tls: { enabled: true }, metrics: { auth: true } }), [])
   t.match(risks({ trustProxy: true, auth: { enabled: true } }), [/^warning: trustProxy is true/])
@@ -60,6 +61,8 @@ t.test('strong tokens are good, and weak ones are told without being shown', asy
   t.notMatch(JSON.stringify(found), /token1|your-token|short-one|aaaa|changeme/)
   const loopback = await contextOf(t, { auth: { tokens: ['short-one-x1'] } })
   t.match(told(await run(tokens, loopback)), [/^warning: /])
+  const proxied = await contextOf(t, { trustProxy: ['127.0.0.1'], auth: { tokens: ['short-one-x1'] } })
+  t.match(told(await run(tokens, proxied)), [/^error: /], 'the proxy lets others in')
 })
 
 t.test('tokens in a file that others may read are told, and the file is closed on request', async (t) => {

@@ -45,6 +45,13 @@ t.test('the reference’s metrics are there, under its names and labels', async 
   t.match(text, /^gateway_connections 1$/m)
 })
 
+t.test('the first internal error of a method shows as growth', async (t) => {
+  const { url, app } = await startApp(t)
+  const text = await (await fetch(`${url}/metrics`)).text()
+  for (const method of app.methods.names)
+    t.match(text, `gateway_rpc_errors_total{method="${method}",code="INTERNAL_ERROR"} 0\n`)
+})
+
 t.test('no session key and no name that a client chose becomes a label', async (t) => {
   const gateway = await startApp(t)
   await useAll(gateway)
