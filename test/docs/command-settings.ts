@@ -23,7 +23,7 @@ type Scripts = Readonly<Record<string, Readonly<Record<string, string>>>>
 export const UNTOUCHED: Scripts = {
   'README.md': {
     'npm ci && npm start':
-      'it would install over the tree that is tested; .ci/run and the Dockerfile install in clean ones',
+      'it would install over the tree that is tested; .ci/run and the Dockerfile install in clean ones, and .ci/run starts what it installed',
     'npm cit': 'it runs this test',
     'npm link': 'it changes the machine; the program that was built is on the path instead',
   },
