@@ -23,7 +23,7 @@ type Scripts = Readonly<Record<string, Readonly<Record<string, string>>>>
 export const UNTOUCHED: Scripts = {
   'README.md': {
     'npm ci && npm start':
-      'it would install over the tree that is tested; .ci/run and the Dockerfile install in clean ones',
+      'it would install over the tree that is tested; .ci/run and the Dockerfile install in clean ones, and .ci/run starts what it installed',
     'npm cit': 'it runs this test',
     'npm link': 'it changes the machine; the program that was built is on the path instead',
   },
@@ -41,7 +41,7 @@ export const UNTOUCHED: Scripts = {
 
 const STORY = 'test/e2e/new-user.ts'
 
-/** What another test runs as written. */
+/** What another test runs: as written, but where it says what is different. */
 export const RUN_ELSEWHERE: Scripts = {
   'README.md': { 'lurkbot gateway start --daemon': STORY, 'lurkbot gateway stop': STORY },
   'docs/deploy.md': {
@@ -51,8 +51,8 @@ export const RUN_ELSEWHERE: Scripts = {
     'gateway.ping --url': `${STORY}; under a path test/deploy/proxy-suite.ts`,
   },
   'docs/cli.md': {
-    'gateway logs -f': 'test/cli/gateway-logs.test.ts',
-    'daemon install': 'test/cli/daemon/systemd-service.test.ts',
+    'gateway logs -f': 'test/cli/gateway-logs.test.ts, without jq behind it: it goes on until Ctrl-C',
+    'daemon status': 'test/cli/daemon/systemd-service.test.ts runs each, under a systemd of its own',
   },
   'docs/operations.md': { 'deploy/prometheus': STORY },
   'docs/channels/mqtt.md': { mosquitto_rr: 'test/connectors/mqtt/mqtt.test.ts' },

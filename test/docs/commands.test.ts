@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -44,6 +45,25 @@ for (const [page, blocks] of read) {
         printed += output
         t.equal(code, 0, `${page}:${line}`, { command, output })
       }
+    }
+  })
+}
+
+const SHELLS = { zsh: ['-fc', 'autoload -Uz compinit; compinit -u -D; '], fish: ['-c', ''] } as const
+
+for (const [shell, [option, before]] of Object.entries(SHELLS)) {
+  t.test(`what the pages have for ${shell} works in it`, async (t) => {
+    const { home: folder, remove } = temporaryHome()
+    t.teardown(remove)
+    const PATH = programs(folder)
+    const scripts = [...read.keys()].flatMap((page) => shellBlocks(page, shell))
+    t.ok(scripts.length > 0)
+    for (const { script } of scripts) {
+      const child = spawnSync(shell, [option, before + script], {
+        env: { ...process.env, HOME: folder, PATH },
+        encoding: 'utf8',
+      })
+      t.match(child, { status: 0, stderr: '' }, script)
     }
   })
 }

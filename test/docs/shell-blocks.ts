@@ -15,10 +15,11 @@ export function pages(): string[] {
   return ['README.md', ...docs.filter((path) => path.endsWith('.md')).sort()]
 }
 
-/** The blocks of `bash`, `sh` and `console` of a page; of the last only what follows a prompt. An indented one belongs to a list. */
-export function shellBlocks(page: string): ShellBlock[] {
+/** The blocks of these languages of a page; of the last only what follows a prompt. An indented one belongs to a list. */
+export function shellBlocks(page: string, languages = 'bash|sh|console'): ShellBlock[] {
   const text = readFileSync(join(docsFolder(), '..', page), 'utf8')
-  return [...text.matchAll(/^( *)```(bash|sh|console)\n([\s\S]*?)^ *```/gm)].map((found) => {
+  const blocks = new RegExp(`^( *)\`\`\`(${languages})\\n([\\s\\S]*?)^ *\`\`\``, 'gm')
+  return [...text.matchAll(blocks)].map((found) => {
     const [, indent, language, code] = found
     const lines = code!.split('\n').map((line) => line.slice(indent!.length))
     const typed = language === 'console' ? lines.flatMap((line) => line.match(/(?<=^\$ ).*/) ?? []) : lines

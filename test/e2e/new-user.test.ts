@@ -30,7 +30,7 @@ t.spawn(
   [
     ...['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'],
     ...['bash', '-c', MACHINE, 'machine', join(folder, 'machine')],
-    ...[process.execPath, fileURLToPath(new URL('new-user.js', import.meta.url))],
+    ...[process.execPath, fileURLToPath(new URL('new-user.js', import.meta.url)), join(folder, 'machine')],
   ],
   { env: { ...process.env, HOME: join(folder, 'home') } },
   'a new user goes from the README to a watched gateway behind nginx, upgrades it and removes it',

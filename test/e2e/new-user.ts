@@ -1,7 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import t, { type Test } from 'tap'
 import { createNodeClient, type GatewayClient } from '../../src/client/node.js'
 import { docsFolder } from '../../src/docs/generate.js'
@@ -11,18 +22,57 @@ import { shellBlocks } from '../docs/shell-blocks.js'
 import { dashboardQueries, filledIn } from '../helpers/promql.js'
 import { until } from '../helpers/until.js'
 
-// Run by new-user.test.ts, on a machine of its own.
+// Run by new-user.test.ts, on a machine of its own; what changes there of /etc and /var is in MACHINE.
 
 const HOME = homedir()
+const MACHINE = process.argv[2]!
+const CLONE = join(HOME, 'lurkbot-gateway')
 const STATE = join(HOME, '.lurkbot')
 const CERTIFICATE = '/etc/ssl/lurkbot/fullchain.pem'
 const PUBLIC = 'https://gateway.example'
 
+const NEXT = join(HOME, 'next')
+const NEXT_VERSION = '999.0.0'
+
+clone(CLONE)
+clone(NEXT, NEXT_VERSION)
 const PATH = programs(HOME)
-script('npm', 'echo "npm $*"')
+script('lurkbot', `exec "${process.execPath}" "${CLONE}/dist/src/cli/main.js" "$@"`)
+script('git', 'echo "git $*"')
+// As it does: what was there is gone before the new is there.
+script(
+  'npm',
+  `echo "npm $*"; [ "$1" != ci ] || { rm -r node_modules dist && cp -r "${NEXT}/dist" "${NEXT}/node_modules" "${NEXT}/package.json" .; }`,
+)
 // What it does for nginx, where there is no systemd.
 script('systemctl', 'if [ -s /run/nginx.pid ]; then nginx -s reload; else nginx; fi')
-cpSync(join(docsFolder(), '../deploy'), join(HOME, 'deploy'), { recursive: true })
+const DEPLOY = files(join(CLONE, 'deploy'))
+const CLONED = readdirSync(CLONE)
+
+/** The program and what ships with it, as a clone has it when it is built. */
+function clone(folder: string, version?: string): void {
+  const from = join(docsFolder(), '..')
+  mkdirSync(folder)
+  for (const part of ['dist/src', 'dist/plugins', 'dist/routes', 'deploy', 'skills'])
+    cpSync(join(from, part), join(folder, part), { recursive: true })
+  symlinkSync(realpathSync(join(from, 'node_modules')), join(folder, 'node_modules'))
+  const manifest = JSON.parse(readFileSync(join(from, 'package.json'), 'utf8'))
+  writeFileSync(
+    join(folder, 'package.json'),
+    JSON.stringify({ ...manifest, version: version ?? manifest.version }),
+  )
+}
+
+/** What is in a folder, but for folders, by its path; null: no file. */
+function files(folder: string): Record<string, string | null> {
+  const found = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => [
+      relative(folder, join(entry.parentPath, entry.name)),
+      entry.isFile() ? readFileSync(join(entry.parentPath, entry.name), 'utf8') : null,
+    ])
+  return Object.fromEntries(found)
+}
 
 function script(name: string, text: string): void {
   writeFileSync(join(HOME, 'bin', name), `#!/bin/sh\n${text}\n`)
@@ -40,7 +90,7 @@ function block(page: string, part: string): string {
 
 /** Types it, and it works. */
 async function type(t: Test, text: string, more?: NodeJS.ProcessEnv): Promise<Result> {
-  const result = await run(text, env(more), HOME)
+  const result = await run(text, env(more), CLONE)
   t.equal(result.code, 0, text.trim(), result)
   return result
 }
@@ -75,13 +125,13 @@ t.test('behind nginx, with TLS and a token', async (t) => {
   for (const part of ['gateway restart', 'openssl req', 'nginx -t']) {
     await type(t, block('docs/deploy.md', part))
   }
-  await until(async () => (await run(block('docs/deploy.md', '--resolve'), env(), HOME)).code === 0)
+  await until(async () => (await run(block('docs/deploy.md', '--resolve'), env(), CLONE)).code === 0)
   const { output } = await type(t, block('docs/deploy.md', '--resolve'))
   t.match(output, '{"status":"ok"}')
   const ping = block('docs/deploy.md', 'gateway.ping')
   const trusted = { NODE_EXTRA_CA_CERTS: CERTIFICATE }
   await type(t, ping.replace('…', token()), trusted)
-  const refused = await run(ping.replace('…', 'a-token-that-nobody-has'), env(trusted), HOME)
+  const refused = await run(ping.replace('…', 'a-token-that-nobody-has'), env(trusted), CLONE)
   t.equal(refused.code, 77, 'not without the token', refused)
 })
 
@@ -93,14 +143,16 @@ t.teardown(() => prometheus?.kill())
 t.test('scraped by Prometheus', async (t) => {
   const lines = block('docs/operations.md', 'prometheus --config.file').trim().split('\n')
   await type(t, lines.slice(0, -1).join('\n'))
-  prometheus = spawn('bash', ['-c', `exec ${lines.at(-1)}`], { cwd: HOME, env: env(), stdio: 'ignore' })
+  prometheus = spawn('bash', ['-c', `exec ${lines.at(-1)}`], { cwd: CLONE, env: env(), stdio: 'ignore' })
 })
 
-t.test('upgraded by a restart under load, and no message is lost', async (t) => {
+t.test('upgraded by a stop and a start under load, and no message is lost', async (t) => {
   const load = new Load(['a', 'b', 'c', 'd'].map((name) => `load:${name}:main`))
   t.teardown(() => load.client.close())
   await until(() => load.accepted.size > 50)
-  await type(t, block('README.md', 'lurkbot gateway stop\nlurkbot gateway start --daemon'))
+  t.not(await version(t), NEXT_VERSION)
+  await type(t, block('README.md', 'git pull'))
+  t.equal(await version(t), NEXT_VERSION, 'it is another program')
   const before = load.accepted.size
   await until(() => load.accepted.size > before + 50)
   await load.stop()
@@ -112,6 +164,11 @@ t.test('upgraded by a restart under load, and no message is lost', async (t) => 
     }
   }
 })
+
+async function version(t: Test): Promise<string> {
+  const { output } = await type(t, 'lurkbot gateway status --json')
+  return JSON.parse(output).info.version
+}
 
 /** Someone in each session who sends one message after the other, from outside; what fails is sent again. */
 class Load {
@@ -170,12 +227,25 @@ class Load {
   }
 }
 
+/** Panels that any gateway has something to show in, whatever it is used for. */
+const ALWAYS = [
+  ...['Up', 'Ready', 'Version', 'Running for', 'Connections', 'Health', 'Event loop delay'],
+  ...['Memory', 'Processor', 'File descriptors'],
+]
+
 t.test('the queries of the dashboard answer', async (t) => {
   const ask = async (query: string) => {
     const response = await fetch(`http://127.0.0.1:9090/api/v1/query?${new URLSearchParams({ query })}`)
     return (await response.json()) as { status: string; data: { result: { value: [number, string] }[] } }
   }
   await until(async () => (await ask('up{job="lurkbot"}')).data.result[0]?.value[1] === '1')
+  const has = async (expr: string) => (await ask(filledIn(expr, '1m'))).data.result.length > 0
+  for (const panel of ALWAYS) {
+    const [query] = dashboardQueries().filter(({ of }) => of === panel)
+    // A rate needs two scrapes.
+    await until(() => has(query!.expr))
+    t.pass(`${panel} has data`)
+  }
   const empty: string[] = []
   for (const { of, expr } of dashboardQueries()) {
     const { status, data } = await ask(filledIn(expr, '1m'))
@@ -186,11 +256,27 @@ t.test('the queries of the dashboard answer', async (t) => {
 })
 
 t.test('removed without a trace', async (t) => {
-  prometheus?.kill()
+  const ended = once(prometheus!, 'exit')
+  prometheus!.kill()
+  await ended
   t.equal(gateways().length, 1)
+  await type(t, block('docs/deploy.md', 'rm -r /etc/ssl/lurkbot'))
   await type(t, block('README.md', 'rm -r ~/.lurkbot'))
   t.strictSame(gateways(), [])
   t.notOk(existsSync(STATE))
-  const left = readdirSync(HOME).filter((name) => !['bin', 'data', 'deploy'].includes(name))
-  t.strictSame(left, [], 'nothing else was left in the home folder')
+  t.strictSame(readdirSync(HOME).sort(), ['bin', 'lurkbot-gateway', 'next'], 'as the home folder was')
+  t.strictSame(readdirSync(CLONE).sort(), CLONED.sort(), 'what was cloned has nothing more')
+  t.strictSame(files(join(CLONE, 'deploy')), DEPLOY)
+  // What was removed of the machine below is there as a mark.
+  const changed = (of: string) =>
+    Object.keys(files(join(MACHINE, of, 'changed'))).filter((path) => existsSync(join('/', of, path)))
+  t.strictSame(
+    changed('etc'),
+    ['hosts'],
+    'of /etc only the line that new-user.test.ts adds for the host name',
+  )
+  t.strictSame(
+    changed('var').filter((path) => path.includes('lurkbot')),
+    [],
+  )
 })
