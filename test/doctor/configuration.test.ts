@@ -28,7 +28,9 @@ t.test('its problems are those of config check, but for what another check tells
 })
 
 t.test('each risky choice is told', (t) => {
-  t.match(risks({ trustProxy: ['127.0.0.1'] }), [/^warning: Authentication is off, and behind a proxy/])
+  t.match(risks({ trustProxy: ['127.0.0.1'], auth: { enabled: false } }), [
+    /^warning: Authentication is off, and behind a proxy/,
+  ])
   t.match(risks({ host: '0.0.0.0' }), [/^warning: Tokens travel unencrypted/, /^warning: \/metrics is open/])
   t.same(risks({ host: '0.0.0.0', tls: { enabled: true }, metrics: { auth: true } }), [])
   t.match(risks({ trustProxy: true, auth: { enabled: true } }), [/^warning: trustProxy is true/])
