@@ -92,7 +92,7 @@ t.test('Ctrl-C ends a repair, and leaves the journal as it was', async (t) => {
   const path = join(home, 'journal.db')
   damageTree(path, 'sessions_recent')
   const before = readFileSync(path)
-  const interrupt = "if (path.endsWith('.part')) { process.kill(process.ppid, 'SIGINT'); for (;;); }"
+  const interrupt = "if (path.endsWith('.part')) { process.kill(process.ppid, 'SIGINT'); hang() }"
   const env = { NODE_OPTIONS: inspectionsWith(t, interrupt) }
   const ended = await runCli(['doctor', '--fix'], { home, env })
   t.match(ended, { code: 1, stdout: '', stderr: /^Interrupted; not everything was looked at\.\n$/ })

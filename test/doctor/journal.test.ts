@@ -87,7 +87,7 @@ t.test(
     await opened.close()
     damageTree(journalPath, 'sessions_recent')
     const before = readFileSync(journalPath)
-    changeInspections(t, "if (path.endsWith('.part')) for (;;);")
+    changeInspections(t, "if (path.endsWith('.part')) hang()")
     t.match(await run(journal, { ...context, fix: true, mendTimeoutMs: 500 }), [
       {
         severity: 'error',
