@@ -24,10 +24,11 @@ export default async function infoRoutes(
 
   const onRequest = [app.auth.require('read')]
   const publish = (path: string, make: () => Promise<object>) => {
-    let document: Document | undefined
+    // Made once, however many ask before it is there.
+    let document: Promise<Document> | undefined
     app.get(path, { onRequest }, async (request, reply) => {
-      document ??= encode(await make())
-      return answer(document, request, reply)
+      document ??= make().then(encode)
+      return answer(await document, request, reply)
     })
   }
 
@@ -39,16 +40,18 @@ export default async function infoRoutes(
   })
 
   // Of the address that was asked for last: who asks chooses it.
-  let kept: (Asked & { readonly document: Document }) | undefined
+  let kept: (Asked & { readonly document: Promise<Document> }) | undefined
+  const asyncApiAt = async ({ protocol, host }: Asked): Promise<object> => {
+    const { asyncApi } = await import('../src/published/asyncapi.js')
+    const contracts = app.methods.names.map((name) => app.methods.get(name).contract)
+    return asyncApi({ version, basePath, host, tls: protocol === 'https', contracts })
+  }
   app.get('/asyncapi.json', { onRequest }, async (request, reply) => {
     const { protocol, host } = request
     if (kept?.protocol !== protocol || kept.host !== host) {
-      const { asyncApi } = await import('../src/published/asyncapi.js')
-      const contracts = app.methods.names.map((name) => app.methods.get(name).contract)
-      const tls = protocol === 'https'
-      kept = { protocol, host, document: encode(asyncApi({ version, basePath, host, tls, contracts })) }
+      kept = { protocol, host, document: asyncApiAt({ protocol, host }).then(encode) }
     }
-    return answer(kept.document, request, reply)
+    return answer(await kept.document, request, reply)
   })
 }
 
