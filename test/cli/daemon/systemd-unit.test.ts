@@ -97,7 +97,7 @@ t.test('a stop has the time that the gateway may take', async (t) => {
 })
 
 t.test('temporary files are its own, unless it lies among them', async (t) => {
-  const spec = { ...SPEC, program: '/opt/lurkbot/main.js' }
+  const spec = { ...SPEC, node: '/usr/bin/node', program: '/opt/lurkbot/main.js' }
   t.match(renderUnit(spec, { scope: 'user', version: 252 }), /^PrivateTmp=yes$/m)
   t.notMatch(renderUnit({ ...spec, home: '/tmp/state' }, { scope: 'user', version: 252 }), /^PrivateTmp=/m)
 })
