@@ -3,6 +3,7 @@ import type { LiveConfig } from '../src/config/live.js'
 import type { Config } from '../src/config/schema.js'
 import { LaneDispatcher } from '../src/lanes/dispatcher.js'
 import { Intake } from '../src/lanes/intake.js'
+import { oldestAt } from '../src/lanes/lane-report.js'
 import { Lanes } from '../src/lanes/lanes.js'
 import { Outcomes } from '../src/lanes/outcomes.js'
 import { Questions } from '../src/lanes/questions.js'
@@ -203,8 +204,7 @@ function oldestWaitMs(dispatcher: LaneDispatcher<QueuedEvent>): number {
   const now = Date.now()
   let ms = 0
   for (const lane of dispatcher.lanes()) {
-    // Not the head alone: a more urgent event may have come later.
-    if (!lane.paused) for (const { event } of lane) ms = Math.max(ms, now - event.at)
+    if (!lane.paused) ms = Math.max(ms, now - (oldestAt(lane) ?? now))
   }
   return ms
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { type ClientOptions, WebSocket } from 'ws'
 import type { Target } from '../cli/target.js'
 import { isLoopbackHost } from '../config/loopback.js'
+import { plainAddress } from '../config/proxies.js'
 import { VERSION } from '../version.js'
 
 /** An address that nobody has (RFC 5737): what a client that lies about its own would claim. */
@@ -67,7 +68,7 @@ function talk(socket: WebSocket, token: string | undefined): Promise<Probe> {
       resolve({ outcome: 'refused', status: statusCode }),
     )
     socket.on('upgrade', (response: IncomingMessage) => {
-      from = plain(response.socket.localAddress ?? '')
+      from = plainAddress(response.socket.localAddress ?? '') ?? ''
     })
     socket.on('open', () => socket.send(JSON.stringify(hello(token))))
     socket.on('close', (code, reason) => resolve({ outcome: 'closed', code, reason: reason.toString() }))
@@ -79,7 +80,11 @@ function talk(socket: WebSocket, token: string | undefined): Promise<Probe> {
       }
       if (frame.type !== 'response') return
       const found = frame.result?.connections.find(({ connId }) => connId === own)
-      resolve({ outcome: 'open', from, seen: found === undefined ? null : plain(found.address) })
+      resolve({
+        outcome: 'open',
+        from,
+        seen: found === undefined ? null : (plainAddress(found.address) ?? found.address),
+      })
     }
     socket.on('message', (data) => {
       try {
@@ -99,5 +104,3 @@ const hello = (token: string | undefined) => ({
   auth: token === undefined ? null : { token },
   subscribe: [],
 })
-
-const plain = (address: string): string => address.replace(/^::ffff:/, '')

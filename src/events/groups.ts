@@ -18,7 +18,7 @@ export function maySee(principal: Principal, event: string, sessionKey: string |
 const rights = new WeakMap<Principal, string>()
 
 /** The same for all who may see the same. */
-export function rightsOf(principal: Principal): string {
+function rightsOf(principal: Principal): string {
   let text = rights.get(principal)
   if (text === undefined) {
     text = JSON.stringify([[...principal.scopes].sort(), principal.sessions])

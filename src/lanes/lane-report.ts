@@ -28,16 +28,21 @@ export function fits(lane: Lane<QueuedEvent>, { channel, running, paused }: Lane
   )
 }
 
+/** When the longest waiting event came; null: none waits. Milliseconds since 1970. */
+export function oldestAt(lane: Lane<QueuedEvent>): number | null {
+  let oldest: number | null = null
+  // Not that of the head alone: a more urgent event may have come later.
+  for (const { event } of lane) oldest = Math.min(event.at, oldest ?? event.at)
+  return oldest
+}
+
 export function describe(lane: Lane<QueuedEvent>): LaneReport {
   const { running } = lane
-  let oldestAt: number | null = null
-  // Not that of the head alone: a more urgent event may have come later.
-  for (const { event } of lane) oldestAt = Math.min(event.at, oldestAt ?? event.at)
   return {
     sessionKey: lane.key,
     waiting: lane.waiting,
     paused: lane.paused,
-    oldestAt,
+    oldestAt: oldestAt(lane),
     running:
       running === null
         ? null
