@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { addressKey } from '../../src/auth/address.js'
+import fc from '../helpers/properties.js'
 
 t.test('IPv4 addresses count one by one, in either form', (t) => {
   t.equal(addressKey('192.0.2.7'), '192.0.2.7')

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import fc from 'fast-check'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { isWebSocketUpgrade, readCredentials, selectProtocol } from '../../src/auth/credentials.js'
+import fc from '../helpers/properties.js'
 
 t.test('credentials come from the Authorization header or the bearer subprotocol', (t) => {
   t.equal(readCredentials({ authorization: 'Bearer abc' }), 'abc')

@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { createPrincipal } from '../../src/auth/principal.js'
 import { covers, grant, touchesChannel } from '../../src/auth/rights.js'
 import { SCOPES } from '../../src/protocol/index.js'
+import fc from '../helpers/properties.js'
 
 /** Few letters, so that patterns and keys meet. */
 const piece = fc.constantFrom('a', 'b', 'ab', ':', '*', 'a:', ':b')

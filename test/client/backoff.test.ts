@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { backoffMs } from '../../src/client/backoff.js'
+import fc from '../helpers/properties.js'
 
 t.test('the wait doubles up to its bound', async (t) => {
   const policy = { minMs: 100, maxMs: 1000, jitter: 0 }

@@ -1,10 +1,10 @@
 import { KindGuard, OptionalKind, type TSchema } from '@sinclair/typebox'
-import fc from 'fast-check'
 import { recordValue } from '../../src/config/keys.js'
 import { type Config, ConfigSchema } from '../../src/config/schema.js'
+import fc from '../helpers/properties.js'
 
 /** Free-form JSON without the keys that a configuration refuses. */
-const json = fc
+export const json = fc
   .jsonValue({ maxDepth: 2 })
   // JSON has no -0.
   .map((value) => JSON.parse(JSON.stringify(value)) as unknown)

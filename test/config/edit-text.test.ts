@@ -1,9 +1,10 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { editText } from '../../src/config/edit-text.js'
 import { parseConfigText } from '../../src/config/file.js'
 import { ConfigError } from '../../src/config/problems.js'
 import type { JsonObject } from '../../src/protocol/index.js'
+import fc from '../helpers/properties.js'
+import { json } from './arbitrary.js'
 
 async function parsed(text: string, path = '/c.yaml'): Promise<JsonObject> {
   return (await parseConfigText(path, text, []))!.value
@@ -50,13 +51,10 @@ t.test('an empty file, one of comments, and sections without a value take new ke
 })
 
 t.test('whatever is set is read again as it was, in YAML and JSON', async (t) => {
-  const value = fc
-    .jsonValue({ maxDepth: 2 })
-    .filter((one) => !/"(?:__proto__|<<)":|:-0|\[-0|,-0/.test(JSON.stringify({ one })))
   await fc.assert(
-    fc.asyncProperty(value, fc.constantFrom('/c.yaml', '/c.json'), async (one, path) => {
+    fc.asyncProperty(json, fc.constantFrom('/c.yaml', '/c.json'), async (one, path) => {
       const text = path === '/c.json' ? '{"a": {"b": 1}}' : '# kept\na:\n  b: 1\n'
-      if (one === null || Object.is(one, -0)) return
+      if (one === null) return
       const after = { a: { b: one } } as JsonObject
       const edited = await editText(path, text, { a: { b: 1 } }, after)
       t.strictSame(await parsed(edited, path), after)

@@ -2,11 +2,11 @@ import { execFileSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Type } from '@sinclair/typebox'
-import fc from 'fast-check'
 import t from 'tap'
 import { checkDocument } from '../../src/config/document.js'
 import { readFrontMatter } from '../../src/config/front-matter.js'
 import type { Problem } from '../../src/config/problems.js'
+import fc from '../helpers/properties.js'
 
 const read = async (file: string, text: string | Buffer) => {
   await writeFile(file, text)

@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { editsBetween, mergePatch, withSecrets, withValueAt } from '../../src/config/patch.js'
 import { formatPath, type Path, parsePath } from '../../src/config/paths.js'
 import { ConfigError } from '../../src/config/problems.js'
 import type { JsonObject } from '../../src/protocol/index.js'
+import fc from '../helpers/properties.js'
 
 t.test('a merge patch does what RFC 7396 says', async (t) => {
   for (const [target, patch, result] of [

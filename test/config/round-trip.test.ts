@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringifyYAML } from 'confbox/yaml'
-import fc from 'fast-check'
 import t from 'tap'
 import { configKeys, envName } from '../../src/config/keys.js'
 import { loadConfig } from '../../src/config/load.js'
 import { formatProblems } from '../../src/config/problems.js'
 import type { Config } from '../../src/config/schema.js'
+import fc from '../helpers/properties.js'
 import { anyConfig } from './arbitrary.js'
 
 const runs = { numRuns: 60 }

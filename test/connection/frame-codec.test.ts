@@ -1,8 +1,8 @@
 import type { Writable } from 'node:stream'
-import fc from 'fast-check'
 import t from 'tap'
 import * as ws from 'ws'
 import { encodeFrame, encodeFrames, type Outgoing } from '../../src/connection/frame-codec.js'
+import fc from '../helpers/properties.js'
 
 // Exported by the library, missing in its types.
 const { Receiver } = ws as unknown as { Receiver: new (options: object) => Writable }

@@ -1,10 +1,10 @@
 import type { TSchema } from '@sinclair/typebox'
-import fc from 'fast-check'
 import t from 'tap'
 import { CancelFrame, HelloFrame, InboundEventFrame, RequestFrame } from '../../src/protocol/index.js'
 import { startApp } from '../helpers/app.js'
 import { arbitraryOf } from '../helpers/arbitrary-of.js'
 import { expectation, junk, type Mutation, mutate, mutation } from '../helpers/fuzzing.js'
+import fc from '../helpers/properties.js'
 import type { TestSocket } from '../helpers/socket.js'
 
 const answersTo = (socket: TestSocket, id: string) =>

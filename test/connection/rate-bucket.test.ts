@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { RateBucket } from '../../src/connection/rate-bucket.js'
+import fc from '../helpers/properties.js'
 
 const NOW = 1_700_000_000_000
 

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { sessionKeyOf, targetOf } from '../../src/connectors/address.js'
+import fc from '../helpers/properties.js'
 
 /** What UTF-8 can hold. */
 const name = fc.string({ unit: 'binary', minLength: 1, maxLength: 12 })

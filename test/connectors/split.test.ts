@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { cutMessage, splitMessage } from '../../src/connectors/split.js'
+import fc from '../helpers/properties.js'
 
 const bytes = (text: string) => Buffer.byteLength(text)
 const lines = (count: number, of = 'line') => Array.from({ length: count }, (_, n) => `${of} ${n}`).join('\n')

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { createTemplate, valueAt } from '../../src/connectors/template.js'
+import fc from '../helpers/properties.js'
 
 const fill = (text: string, payload: unknown) => createTemplate(text, ['payload']).fill({ payload })
 

@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { createPrincipal, type Principal } from '../../src/auth/principal.js'
 import { Broadcaster, EVERYTHING, type Subscriber } from '../../src/events/broadcaster.js'
 import { maySee } from '../../src/events/groups.js'
+import fc from '../helpers/properties.js'
 
 class Listener implements Subscriber {
   received = 0

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import fc from 'fast-check'
 import t from 'tap'
 import type { RunningApp } from '../helpers/app.js'
 import { startApp } from '../helpers/app.js'
+import fc from '../helpers/properties.js'
 import type { TestSocket } from '../helpers/socket.js'
 
 const KEY = 'resume:1:main'

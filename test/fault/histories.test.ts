@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { temporaryFolder } from '../helpers/app.js'
+import fc from '../helpers/properties.js'
 import type { History, LifeEnd } from './model/history.js'
 import { AppHost, type Host, ProcessHost } from './model/hosts.js'
 import { keptSeeds, runsOf, seedOfRun } from './model/runs.js'

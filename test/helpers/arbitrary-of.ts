@@ -1,5 +1,5 @@
 import type { TSchema } from '@sinclair/typebox'
-import fc from 'fast-check'
+import fc from './properties.js'
 
 /** Values that a schema allows: of the JSON Schema that the protocol uses, not of all there is. */
 export function arbitraryOf(schema: TSchema): fc.Arbitrary<unknown> {

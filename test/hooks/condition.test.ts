@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { Problem } from '../../src/config/problems.js'
 import type { RuleHost } from '../../src/hooks/actions.js'
 import { compileCondition } from '../../src/hooks/condition.js'
 import { createRules } from '../../src/hooks/rules.js'
+import fc from '../helpers/properties.js'
 
 const VIEW = {
   name: 'agent:failed',

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import fc from 'fast-check'
 import type { Entry, Journal, SessionRecord, StoredEntry } from '../../src/journal/journal.js'
 import type { JournalOptions } from '../../src/journal/options.js'
 import { sampleAppend, sampleEntry, sampleMessage, sampleSession } from '../../src/testing/journal-samples.js'
+import fc from '../helpers/properties.js'
 import { journalOptions } from './helpers.js'
 
 const KEYS = ['a', 'b:c', 'ü']

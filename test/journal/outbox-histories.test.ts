@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import fc from 'fast-check'
 import t from 'tap'
 import type { Journal } from '../../src/journal/journal.js'
 import { createMemoryJournal } from '../../src/journal/memory.js'
@@ -13,6 +12,7 @@ import {
   sampleError,
   sampleSession,
 } from '../../src/testing/journal-samples.js'
+import fc from '../helpers/properties.js'
 import { journalOptions, temporaryFolder } from './helpers.js'
 
 const KEYS = ['a', 'b'] as const

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { FileRunningMarks } from '../../src/journal/running-marks.js'
+import fc from '../helpers/properties.js'
 import { memoryLog, temporaryFolder } from './helpers.js'
 
 const IDS = ['a', 'b', 'c', 'd']

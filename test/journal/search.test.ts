@@ -1,11 +1,11 @@
 import { join } from 'node:path'
-import fc from 'fast-check'
 import t from 'tap'
 import { createMemoryJournal } from '../../src/journal/memory.js'
 import type { SearchTerm } from '../../src/journal/search.js'
 import { wordsOf } from '../../src/journal/words.js'
 import { parseQuery } from '../../src/sessions/search-terms.js'
 import { sampleAppend, sampleSession } from '../../src/testing/journal-samples.js'
+import fc from '../helpers/properties.js'
 import { journalOptions, openTestJournal, temporaryFolder } from './helpers.js'
 
 const words = (text: string) => Array.from(wordsOf(text), (word) => word.text)

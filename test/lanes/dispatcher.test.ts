@@ -1,10 +1,10 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { Refusal } from '../../src/lanes/admission.js'
 import { type DispatcherOptions, LaneDispatcher } from '../../src/lanes/dispatcher.js'
 import type { Lane, Task } from '../../src/lanes/lane.js'
 import type { Sender } from '../../src/lanes/ready-list.js'
 import { GatewayError } from '../../src/protocol/errors.js'
+import fc from '../helpers/properties.js'
 
 class TestTask implements Task {
   next: Task | null = null

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { Lane, type Task } from '../../src/lanes/lane.js'
+import fc from '../helpers/properties.js'
 
 type Rank = Task['rank']
 

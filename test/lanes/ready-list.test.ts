@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { Lane, type Task } from '../../src/lanes/lane.js'
 import { ReadyList, Sender } from '../../src/lanes/ready-list.js'
+import fc from '../helpers/properties.js'
 
 class Queued implements Task {
   next: Task | null = null

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { GatewayError } from '../../src/protocol/errors.js'
 import { temporaryFolder } from '../helpers/app.js'
+import fc from '../helpers/properties.js'
 import { type ScriptedRun, startScripted } from '../helpers/scripted-agent.js'
 import type { Frame, TestSocket } from '../helpers/socket.js'
 import { until } from '../helpers/until.js'

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { DueQueue } from '../../src/scheduler/due-queue.js'
+import fc from '../helpers/properties.js'
 
 t.test('ids come out when they are due, by the time that was set last', async (t) => {
   const step = fc.oneof(

@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { cronTimes } from '../../src/scheduler/cron-times.js'
 import { dueOf } from '../../src/scheduler/due.js'
 import { type Times, timesOf } from '../../src/scheduler/times.js'
+import fc from '../helpers/properties.js'
 
 const MINUTE = 60_000
 const DAY = 86_400_000

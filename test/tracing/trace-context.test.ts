@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import t from 'tap'
 import {
   formatTraceparent,
@@ -8,6 +7,7 @@ import {
   readTrace,
   unpackTrace,
 } from '../../src/tracing/trace-context.js'
+import fc from '../helpers/properties.js'
 
 const PARENT = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
 

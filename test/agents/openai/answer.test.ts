@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { readAnswer } from '../../../src/agents/openai/answer.js'
 import { failure } from '../../../src/agents/openai/failures.js'
 import { createTestRun } from '../../../src/testing/agent-suite.js'
 import { chunk, sse } from '../../helpers/aimock.js'
+import fc from '../../helpers/properties.js'
 
 function read(pieces: Uint8Array[]) {
   const deltas: string[] = []

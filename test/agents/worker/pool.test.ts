@@ -1,10 +1,10 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { WorkerPool } from '../../../src/agents/worker/pool.js'
 import type { WorkerLink } from '../../../src/agents/worker/worker.js'
 import { createWorkerAgent } from '../../../src/agents/worker.js'
 import { GatewayError } from '../../../src/protocol/errors.js'
 import { createTestRun } from '../../../src/testing/agent-suite.js'
+import fc from '../../helpers/properties.js'
 
 /** A worker that keeps what it was sent, and everything that it ever had. */
 class Peer implements WorkerLink {

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
-import fc from 'fast-check'
 import t from 'tap'
 import { decodeMessageId, encodeMessageId } from '../../../src/connectors/mqtt/message-id.js'
 import { isFilter, isTopic, matches, withoutShare } from '../../../src/connectors/mqtt/topics.js'
+import fc from '../../helpers/properties.js'
 
 t.test('filters match as MQTT 5 says', (t) => {
   const matching: [string, string][] = [

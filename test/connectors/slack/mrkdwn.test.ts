@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import t from 'tap'
 import {
   escapeText,
@@ -7,6 +6,7 @@ import {
   withoutBroadcast,
   withoutMention,
 } from '../../../src/connectors/slack/mrkdwn.js'
+import fc from '../../helpers/properties.js'
 
 t.test('what is escaped reads as it was', async () => {
   fc.assert(

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { formatMarkdown } from '../../../src/connectors/telegram/format.js'
+import fc from '../../helpers/properties.js'
 
 /** What is shown, with each entity as `type:what it covers`. */
 function shown(markdown: string): [string, ...string[]] {

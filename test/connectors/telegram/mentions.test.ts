@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import type { MessageEntity } from 'grammy/types'
 import t from 'tap'
 import { addressed } from '../../../src/connectors/telegram/mentions.js'
+import fc from '../../helpers/properties.js'
 
 const BOT = { id: 1, username: 'LurkTestBot' }
 

@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import { type Priority, QUEUE_MODES, type QueueMode } from '../../../src/protocol/index.js'
+import fc from '../../helpers/properties.js'
 import type { Call } from './history.js'
 import type { Observer } from './observer.js'
 import { contentOf, isFatal, type Script } from './witness.js'

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { GATE_SEED } from '../../helpers/properties.js'
 
 /** A failure that was found once, kept so that it is looked for first. */
 export interface KeptSeed {
@@ -18,13 +19,9 @@ export function keptSeeds(test: string): KeptSeed[] {
   return seeds.filter((seed) => seed.test === test)
 }
 
-/** What a gate runs, so that a change is not held up by what it did not do; anywhere else it is drawn anew. */
-const GATE_SEED = 20_261_121
-
 /** `FAULT_SEED` repeats what a failure printed. */
 export function seedOfRun(): number {
-  const { FAULT_SEED, CI } = process.env
-  return Number(FAULT_SEED ?? (CI ? GATE_SEED : Math.floor(Math.random() * 2 ** 31)))
+  return Number(process.env.FAULT_SEED ?? GATE_SEED ?? Math.floor(Math.random() * 2 ** 31))
 }
 
 /** `FAULT_RUNS` makes as many times the usual number of runs and rounds. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import fc from 'fast-check'
 import { QUEUE_MODES, type QueueMode } from '../../../src/protocol/index.js'
+import fc from '../../helpers/properties.js'
 import { type Action, actionArbitrary, World, waits } from './actions.js'
 import { check } from './check.js'
 import { conclude } from './ending.js'
