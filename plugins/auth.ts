@@ -163,14 +163,14 @@ export default fp(
       },
     } satisfies Auth)
 
-    app.addHook('onRequest', async (request, reply) => {
+    app.addHook('onRequest', (request, reply, done) => {
       // The WebSocket route refuses with close code 4403, which a browser shows, unlike an HTTP status.
-      if (isWebSocketUpgrade(request.headers)) return
+      if (isWebSocketUpgrade(request.headers)) return done()
       const { headers, host, raw } = request
       const refusal = originPolicy.check({ headers, host, rawHeaders: raw.rawHeaders })
-      if (refusal === null) return
+      if (refusal === null) return done()
       onRefused?.('origin')
-      await refuse(reply, new GatewayError('FORBIDDEN', refusal.reason))
+      refuse(reply, new GatewayError('FORBIDDEN', refusal.reason))
     })
   },
   { name: 'auth', dependencies: ['reverse-proxy'], fastify: '5.x' },

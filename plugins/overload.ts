@@ -66,14 +66,14 @@ export default fp<{ config: Pick<Config, 'overload'>; live: LiveConfig }>(
     app.decorate('overload', { memory, loopDelay, onSample: (listener) => void listeners.push(listener) })
     measure(instruments, memory, loopDelay)
 
-    app.addHook('onRequest', async (request, reply) => {
-      if (memory.over === null || !isWebSocketUpgrade(request.headers)) return
+    app.addHook('onRequest', (request, reply, done) => {
+      if (memory.over === null || !isWebSocketUpgrade(request.headers)) return done()
       instruments.httpRefused.inc({ kind: 'memory' })
       const message = 'The gateway’s memory is nearly used up; try again later.'
       const details = { reason: 'memory' }
       const error = new GatewayError('UNAVAILABLE', message, { details, retryAfterMs: RETRY_AFTER_MS })
       const headers = { connection: 'close', 'retry-after': RETRY_AFTER_MS / 1000 }
-      await reply
+      reply
         .code(error.statusCode)
         .headers(headers)
         .send({ error: toErrorShape(error) })

@@ -22,13 +22,15 @@ export default fp<{ config: Pick<Config, 'trustProxy'> }>(
     })
 
     let isTold = false
-    app.addHook('onRequest', async ({ raw, socket }) => {
-      if (isTold || raw.headers['x-forwarded-for'] === undefined || trust(socket.remoteAddress, 0)) return
+    app.addHook('onRequest', ({ raw, socket }, _reply, done) => {
+      if (isTold || raw.headers['x-forwarded-for'] === undefined || trust(socket.remoteAddress, 0))
+        return done()
       isTold = true
       app.log.warn(
         { peer: socket.remoteAddress },
         'X-Forwarded-For comes from an address that trustProxy does not name: limits count the proxy, not its clients',
       )
+      done()
     })
   },
   { name: 'reverse-proxy', fastify: '5.x' },

@@ -37,10 +37,10 @@ export default fp(
     app.addHook('onRoute', ({ url, websocket, wsHandler }) => {
       if (websocket || wsHandler) paths.add(url)
     })
-    app.addHook('onRequest', async (request, reply) => {
-      if (!isWebSocketUpgrade(request.headers) || paths.has(request.routeOptions.url ?? '')) return
+    app.addHook('onRequest', (request, reply, done) => {
+      if (!isWebSocketUpgrade(request.headers) || paths.has(request.routeOptions.url ?? '')) return done()
       const error = new GatewayError('NOT_FOUND', `There is no WebSocket at ${request.url.split('?', 1)[0]}.`)
-      await reply
+      reply
         .code(404)
         .header('connection', 'close')
         .send({ error: toErrorShape(error) })

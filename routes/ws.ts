@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Writable } from 'node:stream'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { readCredentials } from '../src/auth/credentials.js'
@@ -31,6 +32,18 @@ function onError(this: WebSocket, error: Error): void {
   connectionOf.get(this)!.failed(error)
 }
 
+/** What `ws` keeps of a connection. */
+interface Parts {
+  readonly _socket: Socket & { _httpMessage?: ServerResponse }
+  readonly _receiver: Writable
+}
+
+/** `ws` ends what has ended, three times a connection; each time Node makes an error of that, with a stack, for nobody. */
+function endOnce<T extends Writable>(this: T, ...given: unknown[]): T {
+  if (given.length === 0 && this.writableEnded) return this
+  return Reflect.apply((Object.getPrototypeOf(this) as T).end, this, given)
+}
+
 /** Credentials that contradict each other are refused with the hello: there is no frame to answer yet. */
 function readUpgrade(request: FastifyRequest): UpgradeInfo {
   try {
@@ -48,7 +61,9 @@ export default async function websocketRoutes(
   const { connections, auth } = app
 
   const accept = (socket: WebSocket, request: FastifyRequest): void => {
-    const stream = (socket as unknown as { _socket: Socket & { _httpMessage?: ServerResponse } })._socket
+    const { _socket: stream, _receiver: receiver } = socket as unknown as Parts
+    stream.end = endOnce
+    receiver.end = endOnce
     const upgrade = readUpgrade(request)
     const connection = new Connection(randomUUID().slice(0, 13), socket, stream, upgrade, connections)
     // What was made for an HTTP response would be kept, with its request, for as long as the socket lives.

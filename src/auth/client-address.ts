@@ -7,8 +7,9 @@ import { plainAddress, type Trust } from '../config/proxies.js'
  * address is nobody's: the address is then that of the proxy that passed it on.
  */
 export function clientAddress({ socket, headers }: IncomingMessage, trust: Trust): string {
-  const forwarded = [headers['x-forwarded-for'] ?? []].flat().join(',')
   let address = plainAddress(socket.remoteAddress ?? '') ?? ''
+  if (headers['x-forwarded-for'] === undefined) return address
+  const forwarded = [headers['x-forwarded-for']].flat().join(',')
   if (forwarded === '') return address
   const hops = forwarded.split(',')
   for (let hop = 0; hop < hops.length && trust(address, hop); hop++) {

@@ -212,8 +212,10 @@ export class Connection implements Subscriber, OutboxOwner {
   /** While much is unread, nothing more is read: what the peer asks for would only add to it. */
   onCongestion(congested: boolean): void {
     if (this.state !== 'open') return
-    if (congested) this.#hold()
-    else this.release()
+    if (congested) {
+      this.#held ??= []
+      this.socket.pause()
+    } else this.release()
   }
 
   /** Its pongs are not read meanwhile. */
@@ -230,12 +232,10 @@ export class Connection implements Subscriber, OutboxOwner {
 
   #take(text: string): void {
     if (this.#held === null) this.#process(text)
-    else this.#held.push(text)
-  }
-
-  #hold(): void {
-    this.#held ??= []
-    this.socket.pause()
+    else {
+      this.#held.push(text)
+      this.socket.pause()
+    }
   }
 
   #process(text: string): void {
@@ -270,7 +270,8 @@ export class Connection implements Subscriber, OutboxOwner {
   #shake(): void {
     this.state = 'handshaking'
     this.#entrance!.arrived()
-    this.#hold()
+    // Nothing is paused for it before something else has come: most wait for the answer.
+    this.#held = []
   }
 
   #takeHeld(): void {
@@ -279,7 +280,7 @@ export class Connection implements Subscriber, OutboxOwner {
     this.#held = null
     // What a frame sends may fill the outbox, and it may begin a handshake: then the rest waits again.
     for (const text of held) this.#take(text)
-    if (this.#held === null) this.socket.resume()
+    if (this.#held === null && this.socket.isPaused) this.socket.resume()
   }
 
   #isBeyondLimits(usage: PrincipalUsage, frame: Record<string, unknown>): boolean {
@@ -329,7 +330,7 @@ export class Connection implements Subscriber, OutboxOwner {
     this.state = 'closed'
     this.outbox.end()
     // A socket that is not read never sees the peer's answer to the close frame.
-    if (this.#held !== null) this.socket.resume()
+    if (this.socket.isPaused) this.socket.resume()
     this.#held = null
     this.#entrance?.close()
     this.#entrance = null

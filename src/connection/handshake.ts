@@ -93,6 +93,7 @@ export class Handshake {
   readonly #options: HandshakeOptions
   #policy = ''
   #features: string | null = null
+  readonly #authTexts = new WeakMap<Principal, string>()
 
   constructor(options: HandshakeOptions) {
     this.#options = options
@@ -237,21 +238,31 @@ export class Handshake {
   ): string {
     const { version, journal, methodNames, channels, cronJobs } = this.#options
     const mayRead = principal.scopes.has('read')
-    const seen = mayRead ? channels() : []
-    const channelList = JSON.stringify(seen.filter(({ channel }) => touchesChannel(principal, channel)))
+    const seen = mayRead ? channels().filter(({ channel }) => touchesChannel(principal, channel)) : []
+    const channelList = seen.length === 0 ? '[]' : JSON.stringify(seen)
     const jobs = mayRead ? cronJobs(principal) : '[]'
     this.#features ??= JSON.stringify({
       methods: methodNames(),
       events: Object.values(EVENTS).map((event) => event.name),
     })
-    const server = `{"version":${JSON.stringify(version)},"host":null,"connId":${JSON.stringify(connection.id)}}`
-    const { role, scopes } = principal
-    const auth = JSON.stringify({ role, scopes: [...scopes], deviceToken: deviceToken ?? undefined })
-    const resume = `{"epoch":${JSON.stringify(journal.epoch)},"seq":${seq},"recovered":${recovered}}`
+    const server = `{"version":"${version}","host":null,"connId":"${connection.id}"}`
+    const auth = this.#authText(principal, deviceToken)
+    const resume = `{"epoch":"${journal.epoch}","seq":${seq},"recovered":${recovered}}`
     return (
       `{"type":"hello-ok","protocol":${PROTOCOL_VERSION},"server":${server},"features":${this.#features}` +
       `,"snapshot":{"sessions":${sessions},"cronJobs":${jobs},"channels":${channelList}},"policy":${this.#policy},"auth":${auth},"resume":${resume}}`
     )
+  }
+
+  #authText(principal: Principal, deviceToken: string | null): string {
+    const { role, scopes } = principal
+    if (deviceToken !== null) return JSON.stringify({ role, scopes: [...scopes], deviceToken })
+    let text = this.#authTexts.get(principal)
+    if (text === undefined) {
+      text = JSON.stringify({ role, scopes: [...scopes] })
+      this.#authTexts.set(principal, text)
+    }
+    return text
   }
 }
 

@@ -53,6 +53,7 @@ const SNAKE_CASE: Record<string, string> = {
 
 /** The frame with the reference's snake_case names as camelCase, one level below as well (`client.display_name`). */
 export function camelCased(frame: Record<string, unknown>, depth = 1): Record<string, unknown> {
+  if (!hasSnakeCase(frame, depth)) return frame
   const result: Record<string, unknown> = Object.create(null)
   for (const [key, value] of Object.entries(frame)) {
     const name = Object.hasOwn(SNAKE_CASE, key) ? SNAKE_CASE[key]! : key
@@ -60,4 +61,13 @@ export function camelCased(frame: Record<string, unknown>, depth = 1): Record<st
     result[name] = depth > 0 && isObject(value) ? camelCased(value, depth - 1) : value
   }
   return result
+}
+
+function hasSnakeCase(frame: Record<string, unknown>, depth: number): boolean {
+  for (const key in frame) {
+    if (Object.hasOwn(SNAKE_CASE, key)) return true
+    const value = frame[key]
+    if (depth > 0 && isObject(value) && hasSnakeCase(value, depth - 1)) return true
+  }
+  return false
 }
