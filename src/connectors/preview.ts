@@ -1,5 +1,5 @@
 import { abortable } from '../agents/abort.js'
-import type { RunListener } from '../lanes/attempts.js'
+import type { RunListener } from '../lanes/run-output.js'
 import type { Log } from '../log.js'
 import { GatewayError, type InboundEvent } from '../protocol/index.js'
 import { targetOf } from './address.js'

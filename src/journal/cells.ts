@@ -139,7 +139,7 @@ export function readSession(cells: CellReader): SessionRow {
 export function encodeAppend(cells: Cell[], request: AppendRequest, id: string): number {
   const size = begin(cells, WRITE.append)
   const { event, create } = request
-  const payload = JSON.stringify(event.payload)
+  const payload = request.payload ?? JSON.stringify(event.payload)
   cells.push(id, event.sessionKey, event.type, event.source, event.at, event.priority, payload)
   cells.push(event.idempotencyKey ?? null, packTrace(event), request.digest ?? null)
   let chars = payload.length + putEntries(cells, request.entries)

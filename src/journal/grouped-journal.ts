@@ -51,6 +51,9 @@ export class GroupedJournal extends GroupedSessions implements Journal {
   readonly #leases = new Leases()
   readonly #maintenance: Maintenance
   readonly #listeners: ((entries: readonly StoredEntry[]) => void)[] = []
+  /** What is to be marked as begun, and when that is done. */
+  #beginning: string[] = []
+  #begun: Promise<void> | null = null
   #head: number
   #purged: number
   #closing: Promise<void> | null = null
@@ -154,11 +157,14 @@ export class GroupedJournal extends GroupedSessions implements Journal {
     }
   }
 
-  begun(eventIds: readonly string[]): void {
-    this.#engine.marks.begun(suffixesOfEvents(eventIds))
+  begun(eventIds: readonly string[]): Promise<void> {
+    this.#beginning.push(...suffixesOfEvents(eventIds))
+    this.#begun ??= Promise.resolve().then(() => this.#mark())
+    return this.#begun
   }
 
   released(eventIds: readonly string[]): void {
+    this.#mark()
     this.#engine.marks.released(suffixesOfEvents(eventIds))
   }
 
@@ -247,6 +253,15 @@ export class GroupedJournal extends GroupedSessions implements Journal {
 
   protected async index(): Promise<boolean> {
     return (await this.#engine.step('index', 0, 0)) > 0
+  }
+
+  /** With one write for all that begin now. */
+  #mark(): void {
+    const ids = this.#beginning
+    this.#begun = null
+    if (ids.length === 0) return
+    this.#beginning = []
+    this.#engine.marks.begun(ids)
   }
 
   #publish(entries: readonly StoredEntry[], seq: number): void {

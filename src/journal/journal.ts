@@ -36,6 +36,8 @@ export interface SessionRecord {
 
 export interface AppendRequest {
   readonly event: Omit<InboundEvent, 'seq'>
+  /** JSON text of the event's payload, where that is at hand. */
+  readonly payload?: string
   /** The message of the event, and whatever else is to be seen of it. The event's `seq` is that of the last one, or its own. */
   readonly entries: readonly Entry[]
   /** Where the session may not be stored yet: its record, and the entry to log before the others if this append makes it. */
@@ -179,10 +181,11 @@ export interface Journal extends Outbox, Peers, Documents, Search {
   /** Every accepted event without an outcome, in order; read at start. */
   pending(): Promise<readonly PendingEvent[]>
   /**
-   * A handler starts with these events now, until `complete` or `released`. Returns at once and never throws: should the
-   * process die before, the next one's `pending` counts it. A journal that does not outlive its process counts nothing.
+   * A handler starts with these events once this has resolved, within this turn, until `complete` or `released`. Never
+   * rejects: should the process die before, the next one's `pending` counts it. A journal that does not outlive its process
+   * counts nothing.
    */
-  begun(eventIds: readonly string[]): void
+  begun(eventIds: readonly string[]): Promise<void>
   /** No handler is at work with these events any more though they have no outcome, as while they wait for another try. */
   released(eventIds: readonly string[]): void
 

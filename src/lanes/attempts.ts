@@ -1,47 +1,31 @@
 import type { AgentReply, HistoryMessage, RunContext, Skill, SteerListener } from '../agents/agent.js'
 import type { AgentEntry } from '../agents/registry.js'
-import type { Broadcaster } from '../events/broadcaster.js'
 import type { Hooks } from '../hooks/hooks.js'
 import type { Journal, SessionRecord } from '../journal/journal.js'
 import type { Log } from '../log.js'
-import { EVENTS, GatewayError, type InboundEvent, type ToolCall } from '../protocol/index.js'
+import { EVENTS, GatewayError, type InboundEvent } from '../protocol/index.js'
 import { inTurns, toMessage } from '../sessions/conversations.js'
 import type { Sessions } from '../sessions/sessions.js'
 import type { SkillSelection } from '../skills/skill.js'
-import { toolEvent } from '../tracing/spans.js'
+import type { TraceContext } from '../tracing/trace-context.js'
 import { tracedLog } from '../tracing/traced-log.js'
 import type { Span, Tracing } from '../tracing/tracing.js'
-import { DeltaStream } from './delta-stream.js'
 import { completed, type Ended, failed, stopped } from './ended.js'
 import type { Lane } from './lane.js'
 import { combined } from './modes.js'
 import type { Questions } from './questions.js'
 import { eventsOf, idsOf, mergedOf, type QueuedEvent } from './queued-event.js'
-import { type ReportLimits, RunReports } from './reports.js'
+import { type RunListener, RunOutput, type RunOutputOptions } from './run-output.js'
+import { Stop } from './stop.js'
 import { tracedRun } from './traced-run.js'
 
-/** Follows one try of a run. */
-export interface RunListener {
-  /** A piece of the answer. */
-  delta(text: string): void
-  /** The pieces until now are void: the answer begins anew. */
-  restart(): void
-  /** The agent asks for a permission, and goes on when it has the answer. */
-  asks(): void
-  /** `answered`: with a message. */
-  ended(answered: boolean): void
-}
-
-export interface AttemptsOptions {
+export interface AttemptsOptions extends RunOutputOptions {
   readonly journal: Journal
   readonly sessions: Sessions
-  readonly broadcaster: Broadcaster
   readonly hooks: Hooks
   readonly log: Log
   readonly runTimeoutMs: number
   readonly abortGraceMs: number
-  readonly maxReplyBytes: number
-  readonly reports: ReportLimits
   readonly questions: Questions
   /** The skills that an agent is given; the same list until something changes. */
   readonly skillsOf: (selection: SkillSelection) => readonly Skill[]
@@ -55,17 +39,16 @@ export interface AttemptsOptions {
 
 /** What the gateway keeps track of during a try. */
 interface Watch {
-  ended: boolean
-  readonly deltas: DeltaStream
-  readonly listener: RunListener | null
-  readonly reports: RunReports
-  readonly span: Span
+  readonly output: RunOutput
   readonly log: Log
+  readonly trace: TraceContext | null
   /** The read of the history that was asked for last. */
   reading: Promise<unknown>
   /** The gateway's own failure, which is not the agent's. */
   fault: { readonly error: unknown } | null
 }
+
+const NOTHING_READ = Promise.resolve()
 
 /** One try of a run (spec §3.5): time limit, abort, and an end even where the agent knows none. */
 export class Attempts {
@@ -84,26 +67,27 @@ export class Attempts {
    * An agent's failure is how the try ended.
    * @throws when the gateway failed the agent, as its journal cannot be read; then the try does not count.
    */
-  async run(lane: Lane<QueuedEvent>, record: SessionRecord, built: AgentEntry): Promise<Ended> {
+  run(lane: Lane<QueuedEvent>, record: SessionRecord, built: AgentEntry): Promise<Ended> {
     const { tracing } = this.#options
-    return await tracedRun(tracing, lane.running!, built.type, (span) => this.#try(lane, record, built, span))
+    return tracedRun(tracing, lane.running!, built.type, (span) => this.#try(lane, record, built, span))
   }
 
   async #try(lane: Lane<QueuedEvent>, record: SessionRecord, built: AgentEntry, span: Span): Promise<Ended> {
     const { agent, timeoutMs = this.#options.runTimeoutMs } = built
     const task = lane.running!
-    const controller = new AbortController()
-    task.controller = controller
+    const stop = new Stop()
+    task.stop = stop
     const timer = setTimeout(() => task.abort({ kind: 'timeout', timeoutMs }), timeoutMs)
-    const watch = this.#watch(task, controller.signal, span)
-    const context = this.#context(lane, record, built, timeoutMs, controller.signal, watch)
+    const log = tracedLog(this.#options.log, span.trace ?? {})
+    const listener = this.#options.follow?.(task.event) ?? null
+    const output = new RunOutput(this.#options, task.event, stop, span, log, listener)
+    const watch: Watch = { output, log, trace: span.trace, reading: NOTHING_READ, fault: null }
+    const context = this.#context(lane, record, built, timeoutMs, stop, watch)
     this.#announce(task)
     let answered = false
     try {
-      const reply = await this.#withGrace(
-        async () => span.within(() => agent.run(copyOf(combined(task)), context)),
-        controller.signal,
-      )
+      const run = async () => span.within(() => agent.run(copyOf(combined(task)), context))
+      const reply = await this.#withGrace(run, stop)
       if (task.abortCause !== null) return stopped(task.abortCause)
       const ended = completed(task, reply, this.#options.maxReplyBytes)
       answered = ended.content !== ''
@@ -114,68 +98,42 @@ export class Attempts {
         task.attempt--
         throw watch.fault.error
       }
-      return this.#failed(task, error, watch.log)
+      return this.#failed(task, error, log)
     } finally {
-      watch.reports.flush()
-      watch.deltas.flush()
-      watch.ended = true
+      output.end()
       this.#options.questions.endRun(task.event.runId)
-      task.controller = null
+      task.stop = null
       task.steer = null
       clearTimeout(timer)
-      watch.listener?.ended(answered)
+      listener?.ended(answered)
     }
   }
 
-  #watch({ event }: QueuedEvent, signal: AbortSignal, span: Span): Watch {
-    const { broadcaster, maxReplyBytes } = this.#options
-    const log = tracedLog(this.#options.log, span.trace ?? {})
-    const { sessionKey, runId } = event
-    const listener = this.#options.follow?.(event) ?? null
-    const send = (name: string, fields: object, droppable: boolean) => {
-      if (watch.ended || signal.aborted) return
-      if (name === EVENTS.agentTool.name) toolEvent(span, fields as ToolCall)
-      const payload = JSON.stringify({ runId, ...fields })
-      broadcaster.broadcast({ event: name, sessionKey, at: Date.now(), payload, seq: 0 }, droppable)
-    }
-    const sendDelta = (text: string) => {
-      if (watch.ended || signal.aborted) return
-      send(EVENTS.agentDelta.name, { text }, true)
-      listener?.delta(text)
-    }
-    const deltas = new DeltaStream(sendDelta, maxReplyBytes)
-    const reports = new RunReports({
-      ...this.#options.reports,
-      maxReasoningBytes: maxReplyBytes,
-      send,
-      beforeTool: () => deltas.flush(),
-      log,
-    })
-    const reading = Promise.resolve()
-    const watch: Watch = { ended: false, deltas, listener, reports, span, log, reading, fault: null }
-    return watch
-  }
-
-  /** The reply; or, once aborted, an end within the grace, whatever the agent does. */
-  async #withGrace(run: () => Promise<AgentReply>, signal: AbortSignal): Promise<AgentReply> {
-    const { abortGraceMs } = this.#options
-    let grace: NodeJS.Timeout | undefined
-    let onAbort = () => {}
-    const abandoned = new Promise<never>((_, reject) => {
-      onAbort = () => {
+  /** The reply; or, once stopped, an end within the grace, whatever the agent does. */
+  #withGrace(run: () => Promise<AgentReply>, stop: Stop): Promise<AgentReply> {
+    return new Promise((resolve, reject) => {
+      let grace: NodeJS.Timeout | undefined
+      stop.onAbort = () => {
         grace = setTimeout(() => {
           this.abandoned++
           reject(new GatewayError('CANCELLED', 'The run was abandoned.'))
-        }, abortGraceMs)
+        }, this.#options.abortGraceMs)
       }
-      signal.addEventListener('abort', onAbort, { once: true })
+      const end = () => {
+        stop.onAbort = null
+        clearTimeout(grace)
+      }
+      run().then(
+        (reply) => {
+          end()
+          resolve(reply)
+        },
+        (error: unknown) => {
+          end()
+          reject(error)
+        },
+      )
     })
-    try {
-      return await Promise.race([run(), abandoned])
-    } finally {
-      clearTimeout(grace)
-      signal.removeEventListener('abort', onAbort)
-    }
   }
 
   #context(
@@ -183,11 +141,11 @@ export class Attempts {
     record: SessionRecord,
     { skills = 'all' }: AgentEntry,
     timeoutMs: number,
-    signal: AbortSignal,
+    stop: Stop,
     watch: Watch,
   ): RunContext {
     const { sessions, skillsOf, historyLimit } = this.#options
-    const { span, log } = watch
+    const { output, log, trace } = watch
     const task = lane.running!
     const { event, attempt } = task
     const session = sessions.summary(record)
@@ -198,9 +156,11 @@ export class Attempts {
       attempt,
       skills: skillsOf(skills),
       timeoutMs,
-      signal,
+      get signal() {
+        return stop.signal
+      },
       log,
-      ...span.trace,
+      ...trace,
       history: (limit = historyLimit) => {
         // One read at a time: an agent that asks a thousand times at once waits, and the journal is there for the others.
         const read = watch.reading.then(() => this.#history(lane, task, limit, watch))
@@ -208,28 +168,22 @@ export class Attempts {
         return read
       },
       onSteer: (listener) => {
-        if (watch.ended || signal.aborted) return
+        if (output.over) return
         task.steer = (message) => this.#offer(task, message, listener, log)
         this.#onSteerable(lane)
       },
-      delta: (text) => {
-        if (watch.ended || signal.aborted || typeof text !== 'string' || text === '') return
-        watch.deltas.push(text)
-      },
+      delta: (text) => output.delta(text),
       restart: () => {
-        if (watch.ended || signal.aborted) return
-        watch.deltas.restart()
-        watch.listener?.restart()
+        if (output.over) return
+        output.restart()
         this.#announce(task)
       },
-      report: (report) => {
-        if (!watch.ended && !signal.aborted) watch.reports.report(report)
-      },
-      ask: async (question, ends = signal) => {
-        if (watch.ended) throw new GatewayError('CANCELLED', 'The run has ended.')
-        watch.deltas.flush()
-        watch.listener?.asks()
-        return await this.#options.questions.ask(eventsOf(task), question, AbortSignal.any([signal, ends]))
+      report: (report) => output.report(report),
+      ask: async (question, ends = stop.signal) => {
+        if (output.ended) throw new GatewayError('CANCELLED', 'The run has ended.')
+        output.asks()
+        const signal = AbortSignal.any([stop.signal, ends])
+        return await this.#options.questions.ask(eventsOf(task), question, signal)
       },
     }
   }
@@ -240,7 +194,7 @@ export class Attempts {
     limit: number,
     watch: Watch,
   ): Promise<HistoryMessage[]> {
-    if (watch.ended) throw new GatewayError('CANCELLED', 'The run has ended.')
+    if (watch.output.ended) throw new GatewayError('CANCELLED', 'The run has ended.')
     if (limit === 0) return []
     const { sessionKey } = task.event
     const unanswered = new Set(idsOf(task))

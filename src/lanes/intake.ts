@@ -125,7 +125,7 @@ export class Intake {
     }
     let result: AppendResult
     try {
-      result = await this.#store(event, principal, digest)
+      result = await this.#store(event, payload, principal, digest)
     } catch (error) {
       dispatcher.release(lane, place)
       throw error
@@ -190,8 +190,13 @@ export class Intake {
     throw new GatewayError('FORBIDDEN', 'These credentials may not send events to that session.')
   }
 
-  #store(event: NewEvent, principal: Principal, digest: string | undefined): Promise<AppendResult> {
-    if (!this.#options.hooks.has('message:received')) return this.#append(event, digest)
+  #store(
+    event: NewEvent,
+    payload: string,
+    principal: Principal,
+    digest: string | undefined,
+  ): Promise<AppendResult> {
+    if (!this.#options.hooks.has('message:received')) return this.#append(event, digest, payload)
     return this.#asking.take(event.sessionKey, async () => {
       await this.#ask(event, principal)
       return this.#append(event, digest)
@@ -213,13 +218,14 @@ export class Intake {
     }
   }
 
-  async #append(event: NewEvent, digest: string | undefined): Promise<AppendResult> {
+  /** `payload`: its JSON text, unless a hook may have changed it. */
+  async #append(event: NewEvent, digest: string | undefined, payload?: string): Promise<AppendResult> {
     const { sessions, journal } = this.#options
     const entries = event.type === MESSAGE_RECEIVED ? [messageEntry(event)] : noteOf(event)
     const isStored = sessions.cached(event.sessionKey) !== undefined
     const create = isStored ? undefined : this.#creation(event)
     try {
-      return await journal.append({ event, entries, digest, create })
+      return await journal.append({ event, payload, entries, digest, create })
     } catch (error) {
       this.#options.observeRefusal('journal')
       throw error

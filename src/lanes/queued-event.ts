@@ -9,6 +9,7 @@ import {
 import type { TraceContext } from '../tracing/trace-context.js'
 import type { Task } from './lane.js'
 import type { Sender } from './ready-list.js'
+import type { Stop } from './stop.js'
 
 /** Why a run was stopped before it answered. */
 export type AbortCause =
@@ -37,7 +38,7 @@ export class QueuedEvent implements Task {
   /** Hands a message to the running agent, if that takes such; false: it did not take it. */
   steer: ((event: InboundEvent) => boolean) | null = null
   /** Set while it runs. */
-  controller: AbortController | null = null
+  stop: Stop | null = null
   abortCause: AbortCause | null = null
   /** Of its last try. */
   trace: TraceContext | null = null
@@ -87,7 +88,7 @@ export class QueuedEvent implements Task {
     this.abortCause = cause
     const why = cause.kind === 'requested' ? cause.reason : cause.kind
     const details = { cause: cause.kind }
-    this.controller?.abort(new GatewayError('CANCELLED', `The run was stopped: ${why}.`, { details }))
+    this.stop?.abort(new GatewayError('CANCELLED', `The run was stopped: ${why}.`, { details }))
     return true
   }
 }

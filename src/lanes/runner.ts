@@ -145,8 +145,12 @@ export class Runner {
     else if (maxCrashes > 0 && task.crashes >= maxCrashes) ended = poisonous(task.crashes)
     else {
       task.attempt++
-      journal.begun(idsOf(task))
-      const attempt = () => this.#attempts.run(lane, record, built)
+      const attempt = async () => {
+        await journal.begun(idsOf(task))
+        return task.abortCause === null
+          ? await this.#attempts.run(lane, record, built)
+          : stopped(task.abortCause)
+      }
       built.use?.begin()
       try {
         ended = await (gate === undefined ? attempt() : this.#gating.run(gate, attempt))

@@ -52,7 +52,7 @@ export function lifeTests(within: DefineJournalTest): void {
     const requests = [1, 2].map((n) => sampleAppend(KEY, `${n}`))
     for (const request of requests) await test.journal.append(request)
     const [first, second] = requests.map(({ event }) => event.id)
-    test.journal.begun([first!, second!])
+    await test.journal.begun([first!, second!])
     test.journal.released([second!])
     const journal = test.harness.durable ? await test.reopen() : test.journal
     assert.deepEqual(
