@@ -95,3 +95,27 @@ t.test('a reply past lanes.maxReplyBytes fails its run at once and the lane move
   t.equal(short.outcome.message.content.length, 1_000)
   t.equal(agent.runs.length, 2)
 })
+
+t.test('a run that is stopped while it is marked as begun does not reach its agent', async (t) => {
+  const { connect, agent, app } = await startScripted(t)
+  const { journal } = app
+  const begun = journal.begun.bind(journal)
+  const marking = new Promise<() => void>((asked) => {
+    journal.begun = async (ids) => {
+      await new Promise<void>((marked) => asked(marked))
+      await begun(ids)
+    }
+  })
+  const socket = await connect()
+  const { runId } = await socket.call('sessions.send', { content: 'stopped' }, KEY)
+  const mark = await marking
+  const aborted = socket.call('agent.abort', { runId })
+  await socket.call('gateway.info')
+  mark()
+  t.same(await aborted, { aborted: [runId] })
+  t.match(await socket.call('agent.wait', { runId }), { status: 'aborted' })
+  journal.begun = begun
+  agent.onRun = (run) => run.reply()
+  await socket.call('sessions.send', { content: 'next', wait: true }, KEY)
+  t.same(agent.contents, ['next'])
+})
