@@ -192,7 +192,11 @@ export class Handshake {
       return this.#challenge(connection, hello.client, device)
     }
     const found = auth.authenticate(secret)
-    if (found instanceof Promise) return found.then((later) => this.#require(connection, later), refuse)
+    if (found instanceof Promise) {
+      // Whoever that is does not fill the memory meanwhile.
+      connection.socket.pause()
+      return found.then((later) => this.#require(connection, later), refuse)
+    }
     return this.#require(connection, found)
   }
 
@@ -256,7 +260,9 @@ export class Handshake {
 
   #authText(principal: Principal, deviceToken: string | null): string {
     const { role, scopes } = principal
-    if (deviceToken !== null) return JSON.stringify({ role, scopes: [...scopes], deviceToken })
+    // Who comes for a time, as with a JWT, is somebody else each time.
+    if (deviceToken !== null || principal.expiresAt !== null)
+      return JSON.stringify({ role, scopes: [...scopes], deviceToken: deviceToken ?? undefined })
     let text = this.#authTexts.get(principal)
     if (text === undefined) {
       text = JSON.stringify({ role, scopes: [...scopes] })

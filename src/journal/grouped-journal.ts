@@ -51,9 +51,9 @@ export class GroupedJournal extends GroupedSessions implements Journal {
   readonly #leases = new Leases()
   readonly #maintenance: Maintenance
   readonly #listeners: ((entries: readonly StoredEntry[]) => void)[] = []
-  /** What is to be marked as begun, and when that is done. */
+  /** What is to be marked as begun, and when it is. */
   #beginning: string[] = []
-  #begun: Promise<void> | null = null
+  #marked: Promise<void> | null = null
   #head: number
   #purged: number
   #closing: Promise<void> | null = null
@@ -157,10 +157,14 @@ export class GroupedJournal extends GroupedSessions implements Journal {
     }
   }
 
-  begun(eventIds: readonly string[]): Promise<void> {
+  begun(eventIds: readonly string[]): void {
+    this.#engine.marks.begun(suffixesOfEvents(eventIds))
+  }
+
+  begin(eventIds: readonly string[]): Promise<void> {
     this.#beginning.push(...suffixesOfEvents(eventIds))
-    this.#begun ??= Promise.resolve().then(() => this.#mark())
-    return this.#begun
+    this.#marked ??= Promise.resolve().then(() => this.#mark())
+    return this.#marked
   }
 
   released(eventIds: readonly string[]): void {
@@ -255,10 +259,10 @@ export class GroupedJournal extends GroupedSessions implements Journal {
     return (await this.#engine.step('index', 0, 0)) > 0
   }
 
-  /** With one write for all that begin now. */
+  /** One write for all that begin. */
   #mark(): void {
     const ids = this.#beginning
-    this.#begun = null
+    this.#marked = null
     if (ids.length === 0) return
     this.#beginning = []
     this.#engine.marks.begun(ids)

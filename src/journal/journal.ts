@@ -181,11 +181,12 @@ export interface Journal extends Outbox, Peers, Documents, Search {
   /** Every accepted event without an outcome, in order; read at start. */
   pending(): Promise<readonly PendingEvent[]>
   /**
-   * A handler starts with these events once this has resolved, within this turn, until `complete` or `released`. Never
-   * rejects: should the process die before, the next one's `pending` counts it. A journal that does not outlive its process
-   * counts nothing.
+   * A handler starts with these events now, until `complete` or `released`. Returns at once and never throws: should the
+   * process die before, the next one's `pending` counts it. A journal that does not outlive its process counts nothing.
    */
-  begun(eventIds: readonly string[]): Promise<void>
+  begun(eventIds: readonly string[]): void
+  /** The same for a handler that starts when this has resolved: all of one turn are noted together. Never rejects. */
+  begin(eventIds: readonly string[]): Promise<void>
   /** No handler is at work with these events any more though they have no outcome, as while they wait for another try. */
   released(eventIds: readonly string[]): void
 

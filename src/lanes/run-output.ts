@@ -25,7 +25,7 @@ export interface RunOutputOptions {
   readonly reports: ReportLimits
 }
 
-/** What one try of a run tells those who watch before its end. Past the end or a stop nothing goes out. */
+/** What one try of a run tells those who watch before its end: past that, or a stop, nothing that the agent says. */
 export class RunOutput {
   readonly #options: RunOutputOptions
   readonly #event: InboundEvent

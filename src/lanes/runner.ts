@@ -144,12 +144,13 @@ export class Runner {
       ended = failed(new GatewayError('NOT_FOUND', `There is no agent '${task.agent}'.`))
     else if (maxCrashes > 0 && task.crashes >= maxCrashes) ended = poisonous(task.crashes)
     else {
-      task.attempt++
       const attempt = async () => {
-        await journal.begun(idsOf(task))
-        return task.abortCause === null
-          ? await this.#attempts.run(lane, record, built)
-          : stopped(task.abortCause)
+        // Where the process died before, each death is to count for those alone that had begun.
+        if (task.crashes > 0) journal.begun(idsOf(task))
+        else await journal.begin(idsOf(task))
+        if (task.abortCause !== null) return stopped(task.abortCause)
+        task.attempt++
+        return await this.#attempts.run(lane, record, built)
       }
       built.use?.begin()
       try {

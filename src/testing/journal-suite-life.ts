@@ -52,7 +52,7 @@ export function lifeTests(within: DefineJournalTest): void {
     const requests = [1, 2].map((n) => sampleAppend(KEY, `${n}`))
     for (const request of requests) await test.journal.append(request)
     const [first, second] = requests.map(({ event }) => event.id)
-    await test.journal.begun([first!, second!])
+    test.journal.begun([first!, second!])
     test.journal.released([second!])
     const journal = test.harness.durable ? await test.reopen() : test.journal
     assert.deepEqual(
@@ -62,16 +62,17 @@ export function lifeTests(within: DefineJournalTest): void {
   })
 
   within('takes word of handlers whatever the events are, and after it was closed', async ({ journal }) => {
-    const say = () => {
+    const say = async () => {
       for (const ids of [[], ['nonsense'], ['evt_nothing', 'evt_a b\n']]) {
+        await journal.begin(ids)
         journal.begun(ids)
         journal.released(ids)
       }
     }
-    say()
+    await say()
     assert.deepEqual(await journal.pending(), [])
     await journal.close()
-    say()
+    await say()
   })
 
   within(

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { QUEUE_MODES } from '../../src/protocol/index.js'
 import { temporaryFolder } from '../helpers/app.js'
+import { freePort } from '../helpers/free-port.js'
 import fc from '../helpers/properties.js'
 import { type Action, actionArbitrary, World, waits } from './model/actions.js'
 import { check } from './model/check.js'
@@ -98,7 +99,7 @@ for (const seed of runs) {
     `killed at any moment, over and over: what is acknowledged is handled, in order (seed ${seed})`,
     async (t) => {
       const history = new History()
-      const host = await ProcessHost.create(await temporaryFolder(t), history)
+      const host = await ProcessHost.create(await temporaryFolder(t), history, await freePort())
       t.teardown(() => host.close())
       const world = new World(LANES + LEFT_BEHIND * runsOf(ROUNDS))
       const clients = ['alice', 'bob', 'carol'].map((name) => new Observer(history, name))

@@ -18,11 +18,11 @@ const requests = ['handled', 'merged', 'waits for another try', 'answered', 'wai
 )
 if (before.length === 0) for (const request of requests) await journal.append(request)
 const [handled, merged, again, answered] = (await journal.pending()).map(({ event }) => event.id)
-await journal.begun([handled!, merged!])
-await journal.begun([again!])
+await Promise.all([journal.begin([handled!]), journal.begin([merged!])])
+journal.begun([again!])
 journal.released([again!])
 if (before.length === 0) {
-  await journal.begun([answered!])
+  journal.begun([answered!])
   await completeEvents(journal, KEY, [answered!])
 }
 process.stdout.write(`${JSON.stringify(before.map(({ crashes }) => crashes))}\n`)

@@ -41,7 +41,7 @@ t.test('counts the deaths of the process, however it dies, for what it was at wo
     ],
   )
   const [handled, merged] = pending.map(({ event }) => event.id)
-  await journal.begun([handled!])
+  journal.begun([handled!])
   t.ok(await completeEvents(journal, 'chat:1:main', [handled!], { status: 'failed' }))
   t.ok(await journal.revive(handled!))
   await journal.close()

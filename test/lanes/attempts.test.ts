@@ -99,11 +99,11 @@ t.test('a reply past lanes.maxReplyBytes fails its run at once and the lane move
 t.test('a run that is stopped while it is marked as begun does not reach its agent', async (t) => {
   const { connect, agent, app } = await startScripted(t)
   const { journal } = app
-  const begun = journal.begun.bind(journal)
+  const begin = journal.begin.bind(journal)
   const marking = new Promise<() => void>((asked) => {
-    journal.begun = async (ids) => {
+    journal.begin = async (ids) => {
       await new Promise<void>((marked) => asked(marked))
-      await begun(ids)
+      await begin(ids)
     }
   })
   const socket = await connect()
@@ -114,7 +114,7 @@ t.test('a run that is stopped while it is marked as begun does not reach its age
   mark()
   t.same(await aborted, { aborted: [runId] })
   t.match(await socket.call('agent.wait', { runId }), { status: 'aborted' })
-  journal.begun = begun
+  journal.begin = begin
   agent.onRun = (run) => run.reply()
   await socket.call('sessions.send', { content: 'next', wait: true }, KEY)
   t.same(agent.contents, ['next'])

@@ -6,8 +6,9 @@ import { now } from './history.js'
 import type { Host } from './hosts.js'
 import { Observer, type Watcher } from './observer.js'
 
-/** Nothing is late that comes within this. */
-const DRAIN_MS = 20_000
+/** Nothing is late that comes within this, however slow the machine is. */
+const DRAIN_MS = 90_000
+const READ_MS = 60_000
 const PAGE = 100
 
 /**
@@ -25,7 +26,7 @@ export async function conclude(host: Host, world: World, clients: readonly Watch
   const { result: info } = await auditor.call('gateway.info')
   const behind: string[] = []
   for (const client of clients) {
-    if (!(await client.until(() => client.position!.seq >= info.seq, 5_000)))
+    if (!(await client.until(() => client.position!.seq >= info.seq, READ_MS)))
       behind.push(
         `${client.name} has everything up to ${client.position?.seq}, the journal up to ${info.seq}`,
       )
@@ -60,7 +61,8 @@ async function readLog(host: Host, { epoch, seq }: { epoch: string; seq: number 
   const reader = new Observer(host.history, 'reader')
   reader.position = { epoch, seq: 0 }
   await reader.connect(host.wsUrl)
-  await reader.until(() => reader.position!.seq >= seq)
+  if (!(await reader.until(() => reader.position!.seq >= seq, READ_MS)))
+    throw new Error(`the log was read up to ${reader.position!.seq} of ${seq}`)
   await reader.disconnect()
   const { events } = host.history.connections.findLast(({ client }) => client === 'reader')!
   return events.map(({ frame }) => frame).filter((frame) => frame.seq !== undefined)

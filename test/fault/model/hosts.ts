@@ -5,7 +5,6 @@ import type { FastifyInstance } from 'fastify'
 import { buildApp } from '../../../src/app.js'
 import { readPidFile } from '../../../src/cli/pid-file.js'
 import { type ConfigOverrides, testConfig } from '../../helpers/app.js'
-import { freePort } from '../../helpers/free-port.js'
 import { type GatewayProcess, startGateway } from '../../helpers/gateway-process.js'
 import { until } from '../../helpers/until.js'
 import { type History, type Life, type LifeEnd, now } from './history.js'
@@ -43,13 +42,17 @@ function configOf(life: number, quiet: boolean): ConfigOverrides {
       // Many an event dies here more often than in any life of a gateway.
       maxCrashes: 0,
     },
-    shutdown: { drainTimeoutMs: 15 },
+    // Nothing but the drain is to be cut off, however slow the disk is.
+    shutdown: { drainTimeoutMs: 15, closeTimeoutMs: 120_000 },
+    // A restart alone begins the next life.
+    configFile: { watchIntervalMs: 0 },
     rateLimit: { upgrades: { max: 0 } },
   }
 }
 
-/** The built program, a process a life, always on the same port. */
+/** The built program, a process a life. */
 export class ProcessHost implements Host {
+  wsUrl: string
   readonly #port: number
   #gateway: GatewayProcess | null = null
 
@@ -59,15 +62,13 @@ export class ProcessHost implements Host {
     port: number,
   ) {
     this.#port = port
+    this.wsUrl = `ws://127.0.0.1:${port}/ws`
   }
 
-  static async create(home: string, history: History): Promise<ProcessHost> {
+  /** `port`: of all lives; 0: each has its own, which nobody else can take in between. */
+  static async create(home: string, history: History, port = 0): Promise<ProcessHost> {
     await installAgent(home)
-    return new ProcessHost(home, history, await freePort())
-  }
-
-  get wsUrl(): string {
-    return `ws://127.0.0.1:${this.#port}/ws`
+    return new ProcessHost(home, history, port)
   }
 
   async start({ quiet = false, killAfterMs }: LifeOptions = {}): Promise<boolean> {
@@ -89,6 +90,7 @@ export class ProcessHost implements Host {
     })
     try {
       const gateway = await starting
+      this.wsUrl = gateway.wsUrl
       if (killAfterMs === undefined) this.#gateway = gateway
       else await gateway.exited
       return killAfterMs === undefined

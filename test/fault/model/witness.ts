@@ -66,7 +66,7 @@ export default async function (event, context) {
     const at = Number(process.hrtime.bigint() / 1000n)
     const { runId, id: eventId, sessionKey: session } = event
     const line = { at, life: options.life, what, runId, eventId, session, attempt, runIds, labels, ...more }
-    appendFileSync(file, JSON.stringify(line) + '\\n')
+    appendFileSync(file, '\\n' + JSON.stringify(line))
   }
   const fail = (error) => {
     note('end', { how: 'fail' })
