@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { GatewayError } from '../../src/protocol/errors.js'
 import { type ConfigOverrides, temporaryFolder } from '../helpers/app.js'
@@ -59,6 +61,35 @@ t.test('what ran and what waited goes on after the start, in order, once, under 
   t.same(await history(after, 'web:2:main'), ['other', 're: other'])
   t.equal(second.app.lanes.dispatcher.size, 0)
 })
+
+t.test(
+  'what the process died with before is marked as begun one by one, so that a death counts for one',
+  async (t) => {
+    const start = await generations(t)
+    const first = await start()
+    const before = await first.connect()
+    for (const key of ['web:1:main', 'web:2:main']) await before.call('sessions.send', { content: key }, key)
+    await first.agent.begun(2)
+    const marks = join(first.home, 'journal.db.running')
+    const marked = () => readFileSync(marks, 'utf8').match(/(?<=^\+ ).*/gm)
+    t.equal(marked()?.join(' ').split(' ').length, 2)
+    const text = readFileSync(marks, 'utf8')
+    await first.app.close()
+    // As a process leaves it that did not come to its end.
+    writeFileSync(marks, text)
+
+    const atBegin: unknown[] = []
+    const second = await start({
+      onRun: (run) => {
+        atBegin.push(marked())
+        run.reply()
+      },
+    })
+    await second.agent.begun(2)
+    const ids = second.agent.runs.map(({ event }) => event.id.replace('evt_', ''))
+    t.same(atBegin, [[ids[0]], ids])
+  },
+)
 
 t.test('the most urgent of what waited goes first after the start, too', async (t) => {
   const start = await generations(t)
