@@ -93,7 +93,6 @@ export class Handshake {
   readonly #options: HandshakeOptions
   #policy = ''
   #features: string | null = null
-  readonly #authTexts = new WeakMap<Principal, string>()
 
   constructor(options: HandshakeOptions) {
     this.#options = options
@@ -250,25 +249,13 @@ export class Handshake {
       events: Object.values(EVENTS).map((event) => event.name),
     })
     const server = `{"version":"${version}","host":null,"connId":"${connection.id}"}`
-    const auth = this.#authText(principal, deviceToken)
+    const { role, scopes } = principal
+    const auth = JSON.stringify({ role, scopes: [...scopes], deviceToken: deviceToken ?? undefined })
     const resume = `{"epoch":"${journal.epoch}","seq":${seq},"recovered":${recovered}}`
     return (
       `{"type":"hello-ok","protocol":${PROTOCOL_VERSION},"server":${server},"features":${this.#features}` +
       `,"snapshot":{"sessions":${sessions},"cronJobs":${jobs},"channels":${channelList}},"policy":${this.#policy},"auth":${auth},"resume":${resume}}`
     )
-  }
-
-  #authText(principal: Principal, deviceToken: string | null): string {
-    const { role, scopes } = principal
-    // Who comes for a time, as with a JWT, is somebody else each time.
-    if (deviceToken !== null || principal.expiresAt !== null)
-      return JSON.stringify({ role, scopes: [...scopes], deviceToken: deviceToken ?? undefined })
-    let text = this.#authTexts.get(principal)
-    if (text === undefined) {
-      text = JSON.stringify({ role, scopes: [...scopes] })
-      this.#authTexts.set(principal, text)
-    }
-    return text
   }
 }
 

@@ -27,32 +27,19 @@ export interface RunOutputOptions {
 
 /** What one try of a run tells those who watch before its end: past that, or a stop, nothing that the agent says. */
 export class RunOutput {
-  readonly #options: RunOutputOptions
-  readonly #event: InboundEvent
-  readonly #stop: Stop
-  readonly #span: Span
-  readonly #log: Log
-  readonly #listener: RunListener | null
   /** Made when there is something to tell: most answer in one piece. */
   #deltas: DeltaStream | null = null
   #reports: RunReports | null = null
   #ended = false
 
   constructor(
-    options: RunOutputOptions,
-    event: InboundEvent,
-    stop: Stop,
-    span: Span,
-    log: Log,
-    listener: RunListener | null,
-  ) {
-    this.#options = options
-    this.#event = event
-    this.#stop = stop
-    this.#span = span
-    this.#log = log
-    this.#listener = listener
-  }
+    private readonly options: RunOutputOptions,
+    private readonly event: InboundEvent,
+    private readonly stop: Stop,
+    private readonly span: Span,
+    private readonly log: Log,
+    private readonly listener: RunListener | null,
+  ) {}
 
   get ended(): boolean {
     return this.#ended
@@ -60,30 +47,30 @@ export class RunOutput {
 
   /** Nothing that the agent says counts any more. */
   get over(): boolean {
-    return this.#ended || this.#stop.aborted
+    return this.#ended || this.stop.aborted
   }
 
   /** @throws `UNAVAILABLE` past the bound of an answer. */
   delta(text: unknown): void {
     if (this.over || typeof text !== 'string' || text === '') return
-    this.#deltas ??= new DeltaStream((text) => this.#sendDelta(text), this.#options.maxReplyBytes)
+    this.#deltas ??= new DeltaStream((text) => this.#sendDelta(text), this.options.maxReplyBytes)
     this.#deltas.push(text)
   }
 
   restart(): void {
     this.#deltas?.restart()
-    this.#listener?.restart()
+    this.listener?.restart()
   }
 
   report(report: unknown): void {
     if (this.over) return
-    const { reports, maxReplyBytes: maxReasoningBytes } = this.#options
+    const { reports, maxReplyBytes: maxReasoningBytes } = this.options
     this.#reports ??= new RunReports({
       ...reports,
       maxReasoningBytes,
       send: (name, fields, droppable) => this.#send(name, fields, droppable),
       beforeTool: () => this.#deltas?.flush(),
-      log: this.#log,
+      log: this.log,
     })
     this.#reports.report(report)
   }
@@ -91,7 +78,7 @@ export class RunOutput {
   /** The agent asks for a permission: what it said before comes first. */
   asks(): void {
     this.#deltas?.flush()
-    this.#listener?.asks()
+    this.listener?.asks()
   }
 
   /** Sends what is kept for the end of the turn; nothing goes out after it. */
@@ -104,15 +91,15 @@ export class RunOutput {
   #sendDelta(text: string): void {
     if (this.over) return
     this.#send(EVENTS.agentDelta.name, { text }, true)
-    this.#listener?.delta(text)
+    this.listener?.delta(text)
   }
 
   #send(name: string, fields: object, droppable: boolean): void {
     if (this.over) return
-    if (name === EVENTS.agentTool.name) toolEvent(this.#span, fields as ToolCall)
-    const { sessionKey, runId } = this.#event
+    if (name === EVENTS.agentTool.name) toolEvent(this.span, fields as ToolCall)
+    const { sessionKey, runId } = this.event
     const payload = JSON.stringify({ runId, ...fields })
-    this.#options.broadcaster.broadcast(
+    this.options.broadcaster.broadcast(
       { event: name, sessionKey, at: Date.now(), payload, seq: 0 },
       droppable,
     )
