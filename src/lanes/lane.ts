@@ -32,6 +32,8 @@ export class Lane<T extends Task> {
   waiting = 0
   /** Places held for events on their way to the disk: to be accepted, or taken out of the queue and being ended. */
   reserved = 0
+  /** Of those that were taken out of the queue: they are to end without having run. */
+  ending: Set<T> | null = null
   running: T | null = null
   paused = false
   /** Its head, while that is not to start yet and nothing else before it. */

@@ -134,6 +134,8 @@ export class Lanes {
     const { running } = lane
     const stops = running !== null && (predicate(running) || running.others.some(predicate))
     const current = stops ? [running, ...running.others] : []
+    // What another is stopping is not stopped before that is in the journal, either.
+    const ending = lane.ending === null ? [] : [...lane.ending].filter(predicate)
     const waiting = this.dispatcher.remove(lane, predicate)
     await Promise.all([
       ...(stops ? [this.#runner.abortCurrent(lane, cause)] : []),
@@ -141,7 +143,9 @@ export class Lanes {
     ])
     // The journal has the last word: a run may have ended by itself in the meantime.
     const results = await Promise.all(
-      [...current, ...waiting].map(({ event }) => this.#outcomes.wait(event.runId, signal, () => true)),
+      [...current, ...waiting, ...ending].map(({ event }) =>
+        this.#outcomes.wait(event.runId, signal, () => true),
+      ),
     )
     return results.filter(({ status }) => status === 'aborted').map(({ runId }) => runId)
   }

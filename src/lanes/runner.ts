@@ -97,12 +97,14 @@ export class Runner {
   async abortWaiting(task: QueuedEvent, lane: Lane<QueuedEvent>, cause: AbortCause): Promise<void> {
     const { router, sessions } = this.#options
     const { sessionKey } = task.event
+    lane.ending = (lane.ending ?? new Set()).add(task)
     task.abort(cause)
     task.clearTimer()
     task.leaveGate()
     task.agent = router.agent(task.event, await sessions.find(sessionKey).catch(() => null))
     const ended = stopped(cause)
     const written = await this.#settlement.write(task, lane, ended)
+    lane.ending.delete(task)
     this.#dispatcher.release(lane, task)
     if (written) this.#settlement.tell(task, ended)
   }

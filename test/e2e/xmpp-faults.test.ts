@@ -7,7 +7,8 @@ import { reconnects } from './channel-metrics.js'
 import { ALICE, ROOM, USERS, xmppAt } from './chat-entries.js'
 
 t.test('a wrong password, a dead host and a deleted account are one clear status each', async (t) => {
-  const server = await startProsody(t, { users: USERS })
+  // Prosody 0.12 forgets the reason to say while it hangs up if it is told something in that moment: nothing is to be told.
+  const server = await startProsody(t, { users: USERS, withoutAcks: true })
   const gateway = await ChannelGateway.start(t, {
     connector: xmppAt(server, { password: undefined, passwordEnv: 'XMPP_PASSWORD' }),
     env: { XMPP_PASSWORD: 'wrong-one' },

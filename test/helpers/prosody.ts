@@ -14,6 +14,8 @@ export interface ProsodyOptions {
   readonly tls?: { readonly cert: string; readonly key: string }
   /** Logins that it does not offer. */
   readonly withoutMechanisms?: readonly string[]
+  /** Neither asks for acknowledgements nor keeps what has none (XEP-0198). */
+  readonly withoutAcks?: boolean
   /** Whether TLS begins with the connection. */
   readonly direct?: boolean
 }
@@ -36,7 +38,11 @@ export async function startProsody(t: Test, options: ProsodyOptions): Promise<Pr
   for (const [name, password] of Object.entries(options.users)) {
     file(`data/localhost/accounts/${name}.dat`, `return { ["password"] = ${JSON.stringify(password)}; }\n`)
   }
-  const { tls, direct = false, withoutMechanisms = [] } = options
+  const { tls, direct = false, withoutMechanisms = [], withoutAcks = false } = options
+  const modules = ['roster', 'saslauth', 'disco', 'ping', 'user_account_management']
+  if (!withoutAcks) modules.push('smacks')
+  if (tls !== undefined) modules.push('tls')
+  const list = (names: readonly string[]) => names.map((name) => `"${name}"`).join(', ')
   const config = [
     'daemonize = false',
     // A container's tests run as root.
@@ -47,9 +53,9 @@ export async function startProsody(t: Test, options: ProsodyOptions): Promise<Pr
     'log = { warn = "*console" }',
     'use_libevent = false',
     'authentication = "internal_plain"',
-    `modules_enabled = { "roster", "saslauth", "disco", "ping", "smacks", "user_account_management"${tls === undefined ? '' : ', "tls"'} }`,
+    `modules_enabled = { ${list(modules)} }`,
     'modules_disabled = { "s2s" }',
-    `disable_sasl_mechanisms = { ${withoutMechanisms.map((name) => `"${name}"`).join(', ')} }`,
+    `disable_sasl_mechanisms = { ${list(withoutMechanisms)} }`,
     'c2s_interfaces = { "127.0.0.1" }',
     `c2s_ports = { ${direct ? '' : port} }`,
     `c2s_direct_tls_interfaces = { "127.0.0.1" }`,

@@ -92,6 +92,19 @@ t.test('a whole session is stopped: what runs and all that waits', async (t) => 
   t.equal(app.lanes.dispatcher.size, 0)
 })
 
+t.test('a waiting run that is stopped twice at once is stopped when either is told so', async (t) => {
+  const { connect, agent } = await startScripted(t)
+  const socket = await connect()
+  const [first, second] = await sendAll(socket, ['one', 'two'])
+  await agent.next()
+  const [a, b, all] = await Promise.all([
+    socket.call('agent.abort', { runId: second }),
+    socket.call('agent.abort', { runId: second }),
+    socket.call('agent.abort', {}, KEY),
+  ])
+  t.same([a.aborted, b.aborted, all.aborted], [[second], [second], [first, second]])
+})
+
 t.test('a run between two tries is stopped at once', async (t) => {
   const { connect, agent } = await startScripted(t, {
     lanes: { retry: { attempts: 5, backoffMs: 3_600_000, maxBackoffMs: 3_600_000 } },

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { ClientOptions } from 'irc-framework'
+import { hearLastWords } from '../last-words.js'
 
 /** Tags may take 8191 bytes and the rest 512 (IRCv3 message-tags); beyond is no line of IRC. */
 const MAX_LINE_BYTES = 16_384
@@ -29,6 +30,7 @@ export class LineTransport extends EventEmitter {
       ? connectTls({ host, port, servername, rejectUnauthorized, ca })
       : connect({ host, port })
     this.#socket = socket
+    hearLastWords(socket)
     socket.once(tls ? 'secureConnect' : 'connect', () => {
       this.#isOpen = true
       this.emit('open')

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
+import { hearLastWords } from '../last-words.js'
 
 /** Where a server is and how the connection is encrypted. */
 export interface Address {
@@ -100,6 +101,7 @@ export class XmppSocket extends EventEmitter {
 
   #watch(socket: Socket): void {
     this.#socket = socket
+    hearLastWords(socket)
     socket.on('error', (error) => {
       this.#error ??= error
     })

@@ -167,19 +167,25 @@ t.test('a server that answers its pings is kept', async (t) => {
 
 t.test('who logs in in its place ends it for good, but not what it was sending', async (t) => {
   const first = await connect(t, insecure)
-  await first.host.start()
   const second = await connect(t, insecure)
-  let isOver = false
-  const failed = (async () => {
-    while (!isOver) await first.host.send(target('alice@localhost'), 'hi')
-  })()
-  const kept = t.rejects(failed, { code: 'UNAVAILABLE', retryable: true })
-  await second.host.start()
-  await until(() => first.host.ended !== null)
-  await kept
-  isOver = true
-  t.match(first.host.ended?.error, { code: 'CONFLICT', retryable: false })
-  t.equal(second.host.ended, null)
+  // Prosody 0.12 forgets to say why it hangs up if it is told something in that moment; then both come again.
+  for (let isKnown = false; !isKnown; ) {
+    await first.host.start()
+    const send = () => first.host.send(target('alice@localhost'), 'hi')
+    const sending = (async () => {
+      while (first.host.ended === null) await send()
+      await send()
+    })()
+    const kept = t.rejects(sending, { code: 'UNAVAILABLE', retryable: true })
+    await second.host.start()
+    await until(() => first.host.ended !== null)
+    await kept
+    const error = first.host.ended!.error as Error
+    isKnown = !/\((?:closed|ECONNRESET|EPIPE)\)/.test(error.message)
+    if (isKnown) t.match(error, { code: 'CONFLICT', retryable: false })
+    t.equal(second.host.ended, null)
+    await second.host.stop()
+  }
 })
 
 t.test('what is being sent when it stops is given back, not left', async (t) => {
