@@ -1,10 +1,9 @@
 import { type ErrorShape, fromErrorShape, GatewayError } from '../protocol/errors.js'
 import type { RequestFrame, ResponseFrame } from '../protocol/frames.js'
 import type { JsonObject } from '../protocol/primitives.js'
-import type { Traced } from '../tracing/trace-context.js'
 
 /** `traceparent`, `tracestate`: of the trace that the request belongs to (W3C Trace Context). */
-export interface RequestOptions extends Traced {
+export interface RequestOptions extends Pick<RequestFrame, 'traceparent' | 'tracestate'> {
   readonly sessionKey?: string
   /** Aborting tells the gateway (`cancel` frame) and rejects with `CANCELLED`. */
   readonly signal?: AbortSignal

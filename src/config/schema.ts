@@ -131,6 +131,11 @@ const Lanes = section(
       'An event that was being handled so often when the process died is a dead letter; 0: never.',
       0,
     ),
+    crashBackoffMs: ms(
+      1_000,
+      'How long such an event waits at a start from the third death on; doubles with each further one.',
+    ),
+    maxCrashBackoffMs: ms(60_000, 'The longest such wait.'),
     queueMode: Type.Union(QueueMode.anyOf, { default: 'followup', description: QueueMode.description }),
     collect: Collect,
     reports: Reports,

@@ -9,6 +9,13 @@ export interface CollectLimits {
   readonly maxWaitMs: number
 }
 
+export interface TurnLimits {
+  readonly collect: CollectLimits
+  /** Of an event during which the process died three times; doubles with each further death. */
+  readonly crashBackoffMs: number
+  readonly maxCrashBackoffMs: number
+}
+
 /** What is to become of the event whose turn it is. */
 export type Turn =
   | { readonly act: 'run' }
@@ -17,8 +24,6 @@ export type Turn =
 
 /** An event that was being handled when the process died is tried again at once twice, then ever later. */
 const PATIENT_CRASHES = 2
-const CRASH_BACKOFF_MS = 1_000
-const CRASH_MAX_BACKOFF_MS = 60_000
 
 const RUN: Turn = { act: 'run' }
 
@@ -27,10 +32,11 @@ export function turnOf(
   task: QueuedEvent,
   lane: Lane<QueuedEvent>,
   mode: QueueMode,
-  limits: CollectLimits,
+  limits: TurnLimits,
   now: number,
 ): Turn {
-  const healingMs = task.arrivedAt + crashBackoffMs(task.crashes) - now
+  const { collect } = limits
+  const healingMs = task.arrivedAt + crashBackoffMs(task.crashes, limits) - now
   if (healingMs > 0) return { act: 'wait', ms: healingMs }
   if (!task.isMessage) return RUN
   if (mode === 'interrupt') {
@@ -38,10 +44,10 @@ export function turnOf(
     if (newer !== null && newer.event.seq > task.event.seq) return { act: 'skip', newer }
   }
   if (mode === 'collect') {
-    const following = collectable(task, lane, limits)
-    if (following.length + 1 >= limits.maxMessages) return RUN
+    const following = collectable(task, lane, collect)
+    if (following.length + 1 >= collect.maxMessages) return RUN
     const last = following.at(-1) ?? task
-    const due = Math.min(last.arrivedAt + limits.quietMs, task.arrivedAt + limits.maxWaitMs)
+    const due = Math.min(last.arrivedAt + collect.quietMs, task.arrivedAt + collect.maxWaitMs)
     if (now < due) return { act: 'wait', ms: due - now }
   }
   return RUN
@@ -89,7 +95,7 @@ export function combined(task: QueuedEvent): InboundEvent {
   }
 }
 
-function crashBackoffMs(crashes: number): number {
+function crashBackoffMs(crashes: number, limits: TurnLimits): number {
   if (crashes <= PATIENT_CRASHES) return 0
-  return Math.min(CRASH_BACKOFF_MS * 2 ** (crashes - PATIENT_CRASHES - 1), CRASH_MAX_BACKOFF_MS)
+  return Math.min(limits.crashBackoffMs * 2 ** (crashes - PATIENT_CRASHES - 1), limits.maxCrashBackoffMs)
 }

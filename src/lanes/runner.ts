@@ -12,18 +12,17 @@ import type { LaneDispatcher } from './dispatcher.js'
 import { type Ended, failed, stopped } from './ended.js'
 import { Gating } from './gating.js'
 import type { Lane } from './lane.js'
-import { type CollectLimits, collectable, turnOf } from './modes.js'
+import { collectable, type TurnLimits, turnOf } from './modes.js'
 import { type AbortCause, idsOf, type QueuedEvent } from './queued-event.js'
 import { Settlement, type SettlementOptions } from './settlement.js'
 
 export type RunOutcomeLabel = 'completed' | 'failed' | 'aborted' | 'retried' | 'interrupted'
 
 /** Read anew whenever they are needed: limits may change. */
-export interface RunnerOptions extends AttemptsOptions, SettlementOptions {
+export interface RunnerOptions extends AttemptsOptions, SettlementOptions, TurnLimits {
   readonly agents: { get(name: string): AgentEntry | undefined }
   readonly router: Router
   readonly retry: RetryPolicy
-  readonly collect: CollectLimits
   /** Process deaths while an event was being handled after which it is a dead letter; 0: never. */
   readonly maxCrashes: number
   /** Told of each ended try; seconds. */
@@ -172,7 +171,7 @@ export class Runner {
     if (task.attempt > 0 || task.abortCause !== null) return true
     const { router, collect } = this.#options
     const mode = router.queueMode(lane.key, record)
-    const turn = turnOf(task, lane, mode, collect, performance.now())
+    const turn = turnOf(task, lane, mode, this.#options, performance.now())
     if (turn.act === 'wait') {
       this.#hold(task, lane, turn.ms)
       return false

@@ -33,6 +33,8 @@ t.test('a pong after one missed ping is enough', async (t) => {
   lazy.socket.on('ping', () => {
     if (++pings % 2 === 0) lazy.socket.pong()
   })
+  // For one that came before it was listened for.
+  lazy.socket.pong()
   await until(() => pings >= 6)
   t.ok(await lazy.call('gateway.ping'))
 })

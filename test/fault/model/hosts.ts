@@ -41,6 +41,8 @@ function configOf(life: number, quiet: boolean): ConfigOverrides {
       collect: { quietMs: 3, maxMessages: 4, maxWaitMs: 12 },
       // Many an event dies here more often than in any life of a gateway.
       maxCrashes: 0,
+      // Else most of a story would pass waiting.
+      maxCrashBackoffMs: 2_000,
     },
     // Nothing but the drain is to be cut off, however slow the disk is.
     shutdown: { drainTimeoutMs: 15, closeTimeoutMs: 120_000 },
