@@ -35,7 +35,7 @@ interface Round {
 const action = actionArbitrary({
   lanes: LANES,
   scripts: ['quick', 'quick', 'slow', 'slow', 'open', 'streamed', 'flaky', 'broken', 'dead'],
-  operators: 1,
+  operators: 3,
 })
 
 const round: fc.Arbitrary<Round> = fc.record({
