@@ -133,9 +133,9 @@ const Lanes = section(
     ),
     crashBackoffMs: ms(
       1_000,
-      'How long such an event waits at a start from the third death on; doubles with each further one.',
+      'Wait before an event is tried again that was being handled when the process died for the third time; doubles each time.',
     ),
-    maxCrashBackoffMs: ms(60_000, 'The longest such wait.'),
+    maxCrashBackoffMs: ms(60_000, 'The longest wait after such deaths.'),
     queueMode: Type.Union(QueueMode.anyOf, { default: 'followup', description: QueueMode.description }),
     collect: Collect,
     reports: Reports,
