@@ -135,7 +135,7 @@ export class Lanes {
     const stops = running !== null && (predicate(running) || running.others.some(predicate))
     const current = stops ? [running, ...running.others] : []
     // What another is stopping is not stopped before that is in the journal, either.
-    const ending = lane.ending === null ? [] : [...lane.ending].filter(predicate)
+    const ending = [...(lane.ending ?? [])].filter(predicate)
     const waiting = this.dispatcher.remove(lane, predicate)
     await Promise.all([
       ...(stops ? [this.#runner.abortCurrent(lane, cause)] : []),

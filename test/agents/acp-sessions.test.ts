@@ -134,9 +134,7 @@ t.test('a gateway that is killed takes the agent’s process along', async (t) =
     }),
   })
   t.teardown(() => gateway.kill9())
-  const socket = new TestSocket(gateway.wsUrl)
-  await socket.opened
-  await socket.hello()
+  const socket = await TestSocket.greeted(t, gateway.wsUrl)
   const { outcome } = await socket.call('sessions.send', { content: 'who', wait: true }, 'web:1:main')
   const { pid } = JSON.parse(outcome.message.content)
   t.ok(isAlive(pid))

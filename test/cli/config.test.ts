@@ -63,10 +63,7 @@ t.test('SIGHUP applies what has changed and restarts nothing; a restart puts the
   await writeFile(path, text)
   const gateway = await startGateway({ home })
   t.teardown(() => gateway.kill9())
-  const socket = new TestSocket(gateway.wsUrl)
-  t.teardown(() => socket.terminate())
-  await socket.opened
-  await socket.hello()
+  const socket = await TestSocket.greeted(t, gateway.wsUrl)
   await writeFile(path, `${text}lanes: { capacity: 4 }\nsessions: { cacheSize: 5 }\n`)
   gateway.signal('SIGHUP')
   t.match((await socket.event('config.changed')).payload, {
@@ -82,10 +79,7 @@ t.test('SIGHUP applies what has changed and restarts nothing; a restart puts the
   await writeFile(path, `${text}sessions: { cacheSize: 5 }\n`)
   t.match(await runCli(['gateway', 'restart'], { home }), { code: 0 })
   t.match(await socket.closed, { code: 1012 })
-  const again = new TestSocket(gateway.wsUrl)
-  t.teardown(() => again.terminate())
-  await again.opened
-  await again.hello()
+  const again = await TestSocket.greeted(t, gateway.wsUrl)
   t.match(await again.call('config.get', { path: 'sessions.cacheSize' }), {
     value: 5,
     pending: [],

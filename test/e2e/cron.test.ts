@@ -1,22 +1,8 @@
 import t, { type Test } from 'tap'
-import {
-  type GatewayProcess,
-  runCli,
-  type StartOptions,
-  startGateway,
-  temporaryHome,
-} from '../helpers/gateway-process.js'
+import { runCli, type StartOptions, startGateway, temporaryHome } from '../helpers/gateway-process.js'
 import { type Frame, TestSocket } from '../helpers/socket.js'
 
 const SECOND = 1_000
-
-async function connected(t: Test, gateway: GatewayProcess): Promise<TestSocket> {
-  const socket = new TestSocket(gateway.wsUrl)
-  t.teardown(() => socket.terminate())
-  await socket.opened
-  await socket.hello()
-  return socket
-}
 
 function starter(t: Test) {
   const { home, remove } = temporaryHome()
@@ -31,7 +17,7 @@ function starter(t: Test) {
 t.test('each time of a job makes one event, however often the gateway is killed', async (t) => {
   const start = starter(t)
   let gateway = await start()
-  let socket = await connected(t, gateway)
+  let socket = await TestSocket.greeted(t, gateway.wsUrl)
   const { job } = await socket.call(
     'cron.add',
     {
@@ -48,7 +34,7 @@ t.test('each time of a job makes one event, however often the gateway is killed'
     await socket.event(life % 2 === 0 ? 'cron.fired' : 'cron.finished')
     await gateway.kill9()
     gateway = await start()
-    socket = await connected(t, gateway)
+    socket = await TestSocket.greeted(t, gateway.wsUrl)
     t.match(socket.helloOk!.snapshot.cronJobs, [{ jobId: job.jobId, name: 'tick', enabled: true }])
   }
   await socket.event('cron.fired')
@@ -98,7 +84,7 @@ t.test('a job of the command line is there after a stop and a start, with its ru
   t.match(run, { trigger: 'manual', jobId: job.jobId })
   await gateway.stop()
   const again = await start()
-  const socket = await connected(t, again)
+  const socket = await TestSocket.greeted(t, again.wsUrl)
   t.match(socket.helloOk!.snapshot.cronJobs, [{ jobId: job.jobId, nextRunAt: Date.parse(at), running: 0 }])
   const { runs } = await socket.call('cron.runs', { jobId: job.jobId })
   t.match(runs, [{ cronRunId: run.cronRunId, status: 'completed' }])

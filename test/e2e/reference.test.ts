@@ -139,9 +139,7 @@ t.test('they run with the WebSocket that Node has from version 22 on', async (t)
 })
 
 t.test('its JSON frames are understood', async (t) => {
-  const socket = new TestSocket(new URL('/', gateway.wsUrl).href)
-  await socket.opened
-  await socket.hello()
+  const socket = await TestSocket.greeted(t, new URL('/', gateway.wsUrl).href)
   socket.send(REQUEST_FRAME)
   t.match(await socket.next(({ id }) => id === 'req-123'), {
     type: 'response',

@@ -17,10 +17,7 @@ const DEATHS: readonly Death[] = [
 async function live(t: Test, options: StartOptions) {
   const gateway = await startGateway(options)
   t.teardown(() => gateway.kill9())
-  const socket = new TestSocket(gateway.wsUrl)
-  t.teardown(() => socket.terminate())
-  await socket.opened
-  await socket.hello()
+  const socket = await TestSocket.greeted(t, gateway.wsUrl)
   return { gateway, socket }
 }
 

@@ -50,10 +50,7 @@ for (let version = 1; version < MIGRATIONS.length; version++) {
     ]
     for (const death of series) t.ok(await dies(ledger, death), named(death))
     const gateway = await ledger.start()
-    const socket = new TestSocket(gateway.wsUrl)
-    t.teardown(() => socket.terminate())
-    await socket.opened
-    await socket.hello()
+    const socket = await TestSocket.greeted(t, gateway.wsUrl)
     t.match(await socket.call('agent.wait', { runId: 'run_0earlier' }), {
       status: 'completed',
       message: { content: 'answer to waiting' },

@@ -46,10 +46,7 @@ t.test('a full disk refuses, turns health red, and heals by itself', async (t) =
   const home = smallDisk(t)
   const gateway = await startGateway({ home })
   t.teardown(() => gateway.kill9())
-  const socket = new TestSocket(gateway.wsUrl)
-  t.teardown(() => socket.terminate())
-  await socket.opened
-  await socket.hello()
+  const socket = await TestSocket.greeted(t, gateway.wsUrl)
   const first = await socket.call('sessions.send', { content: 'before', wait: true }, 'disk:1:main')
   t.equal(first.outcome.status, 'completed')
 

@@ -27,10 +27,7 @@ t.test(
     await writeFile(join(home, 'config.json'), JSON.stringify(config))
     const gateway = await startGateway({ home })
     t.teardown(() => gateway.kill9())
-    const socket = new TestSocket(gateway.wsUrl)
-    t.teardown(() => socket.terminate())
-    await socket.opened
-    await socket.hello()
+    const socket = await TestSocket.greeted(t, gateway.wsUrl)
     const status = async (path: string) => (await fetch(gateway.url + path)).status
     await until(async () => (await status('/health/ready')) === 200)
 

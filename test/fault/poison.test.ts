@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { type GatewayProcess, startGateway, temporaryHome } from '../helpers/gateway-process.js'
+import { startGateway, temporaryHome } from '../helpers/gateway-process.js'
 import { TestSocket } from '../helpers/socket.js'
 
 const KEY = 'web:1:main'
@@ -11,14 +11,6 @@ export default async function (event) {
   if (event.payload.content === 'poison') process.abort()
   return 're: ' + event.payload.content
 }`
-
-async function connect(t: Test, gateway: GatewayProcess): Promise<TestSocket> {
-  const socket = new TestSocket(gateway.wsUrl)
-  t.teardown(() => socket.terminate())
-  await socket.opened
-  await socket.hello()
-  return socket
-}
 
 /** A gateway that a message has killed, with another one behind it. */
 async function poisoned(t: Test, lanes: NodeJS.ProcessEnv) {
@@ -32,7 +24,7 @@ async function poisoned(t: Test, lanes: NodeJS.ProcessEnv) {
     ...lanes,
   }
   const first = await startGateway({ home, env })
-  const sender = await connect(t, first)
+  const sender = await TestSocket.greeted(t, first.wsUrl)
   // Paused, both are on the disk before the first of them can do harm.
   await sender.call('sessions.create', {}, KEY)
   await sender.call('lanes.pause', {}, KEY)
@@ -44,7 +36,7 @@ async function poisoned(t: Test, lanes: NodeJS.ProcessEnv) {
   const start = async () => {
     const gateway = await startGateway({ home, env })
     t.teardown(() => gateway.stop())
-    return await connect(t, gateway)
+    return await TestSocket.greeted(t, gateway.wsUrl)
   }
   /** It may die before it is ready, or right after. */
   const startAndDie = async () => {

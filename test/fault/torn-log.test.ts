@@ -119,10 +119,7 @@ t.test('of a log that was torn or damaged, what comes before that is there', asy
     const how = tear(join(home, 'journal.db-wal'), 5)
     const next = await startGateway({ home })
     t.teardown(() => next.kill9())
-    const socket = new TestSocket(next.wsUrl)
-    t.teardown(() => socket.terminate())
-    await socket.opened
-    await socket.hello()
+    const socket = await TestSocket.greeted(t, next.wsUrl)
     const last = await socket.call('sessions.send', { content: 'after', wait: true }, 'chat:0:main')
     t.equal(last.outcome.message.content, 'answer to after', how)
     const { messages } = await socket.call('sessions.history', { limit: 100 }, 'chat:0:main')

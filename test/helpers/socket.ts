@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { Test } from 'tap'
 import { type ClientOptions, WebSocket } from 'ws'
 
 /** A frame as it came; tests look into it as they please. */
@@ -46,6 +47,15 @@ export class TestSocket {
     this.closed.then(() => {
       for (const wake of [...this.#waiters]) wake()
     })
+  }
+
+  /** One that has been welcomed; it ends with the test. */
+  static async greeted(t: Test, url: string): Promise<TestSocket> {
+    const socket = new TestSocket(url)
+    t.teardown(() => socket.terminate())
+    await socket.opened
+    await socket.hello()
+    return socket
   }
 
   send(frame: unknown): void {

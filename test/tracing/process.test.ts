@@ -40,9 +40,7 @@ t.test('a trace goes on where the process died, up to the platform', async (t) =
     await first.kill9()
     remove()
   })
-  const socket = new TestSocket(first.wsUrl)
-  await socket.opened
-  await socket.hello()
+  const socket = await TestSocket.greeted(t, first.wsUrl)
   socket.send({
     type: 'request',
     id: 'r',
@@ -98,9 +96,7 @@ t.test('the example prints what the gateway does, to the last span', async (t) =
     await gateway.kill9()
     remove()
   })
-  const socket = new TestSocket(gateway.wsUrl)
-  await socket.opened
-  await socket.hello()
+  const socket = await TestSocket.greeted(t, gateway.wsUrl)
   await socket.call('sessions.send', { content: 'hi', wait: true }, 'web:1:main')
   t.match(await gateway.stop(), { code: 0 })
   for (const name of ['sessions.send', 'event.accept', 'agent.run']) {
